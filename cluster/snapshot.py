@@ -1,0 +1,79 @@
+"""The cluster at one instant, as published: one type for router, dashboard, Prometheus and CLI."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from inventory.catalog import Capability, ModelName, ModelRef
+from nodes.snapshot import NodeId, NodeSnapshot
+
+SCHEMA_VERSION = 1
+
+NodeState = Literal["joining", "ready", "suspect", "lost", "cordoned", "draining"]
+ModelState = Literal["unplaced", "starting", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as the controller sees it. `snapshot` is its last report, or None before the first."""
+
+    node_id: NodeId
+    state: NodeState
+    reason: str
+    since_s: float
+    link: Literal["local", "ray", "https"]
+    snapshot: NodeSnapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """A configured model. `ref` is None until its artifact is known to some node."""
+
+    name: ModelName
+    ref: ModelRef | None
+    state: ModelState
+    reason: str  # why it is unplaced or failed, and what to do; "" when ready
+    created_s: int  # wall time the artifact entered the store; what /v1/models calls `created`
+    context_tokens: int | None
+    capabilities: frozenset[Capability]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """Versioned: `sequence` grows by one with each publication of one `epoch`; a lower (epoch, sequence) is older."""
+
+    schema: int
+    cluster: str
+    epoch: int
+    sequence: int
+    config_revision: int
+    taken_at_s: float
+    nodes: tuple[NodeView, ...]
+    models: tuple[ModelView, ...]
+
+
+Role = Literal["admin", "operator", "user", "display"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An API key as the gateway may know it: never the key, only HMAC-SHA256(pepper, key)."""
+
+    key_id: str
+    digest_hex: str
+    role: Role
+    tenant: str
+    group: str
+    data_class: str
+    created_s: int
+    expires_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSnapshot:
+    """Who may ask. Published beside the ClusterSnapshot, never inside it: dashboards read that one."""
+
+    schema: int
+    epoch: int
+    sequence: int
+    pepper_file: str
+    keys: tuple[KeyRecord, ...]

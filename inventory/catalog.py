@@ -1,0 +1,113 @@
+"""What a model is: its name and revision, its shape, and the artifact that holds its weights."""
+
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+ModelName = NewType("ModelName", str)
+ArtifactId = NewType("ArtifactId", str)  # sha256 of the artifact's manifest, hex
+ArtifactFormat = Literal["gguf", "safetensors", "mlx"]
+Capability = Literal["chat", "completion", "tools", "vision", "embed", "rerank"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model as records name it: name@revision, plus the hashes of what was really served.
+
+    `revision` is a hub commit, or the first 12 characters of the artifact id for a local file. An adapter (LoRA)
+    is named the same way; None means the base model.
+    """
+
+    name: ModelName
+    revision: str
+    artifact_id: ArtifactId
+    tokenizer_hash: str | None
+    template_hash: str | None
+    adapter: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionShape:
+    """Attention of one model, per layer where it differs.
+
+    `kv_heads` has one entry per layer (0 for a layer without attention). Head sizes are elements, not bytes.
+    `sliding_window` is in tokens; `sliding_layers` says which layers use it (empty: none).
+    `kv_lora_rank` and `rope_head_size` are set for MLA (multi-head latent attention) only.
+    """
+
+    heads: int
+    kv_heads: tuple[int, ...]
+    key_head_size: int
+    value_head_size: int
+    sliding_window: int | None
+    sliding_layers: tuple[bool, ...]
+    kv_lora_rank: int | None
+    rope_head_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentShape:
+    """State of recurrent (SSM, linear attention) layers: bytes do not grow with context."""
+
+    layers: tuple[bool, ...]
+    state_size: int
+    conv_kernel: int
+    inner_size: int
+    group_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertShape:
+    experts: int
+    experts_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model's shape, read from its own file headers and nothing else. None means the file does not say."""
+
+    architecture: str
+    display_name: str | None
+    parameters: int
+    layers: int
+    embedding_size: int
+    vocabulary_size: int | None
+    context_length: int | None  # trained context, tokens
+    attention: AttentionShape | None
+    recurrent: RecurrentShape | None
+    experts: ExpertShape | None
+    tied_embeddings: bool | None
+    quantisation: str  # "Q4_1", "BF16": the type that holds most weight bytes
+    weight_bytes: int  # exact sum over tensors
+    licence: str | None
+    chat_template: str | None
+    template_hash: str | None  # sha256 of the chat template, hex
+    tokenizer_hash: str | None  # sha256 over the tokenizer's fields, hex
+    capabilities: frozenset[Capability]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """One file of an artifact. `path` is relative, with forward slashes, and never leaves the artifact."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model's files in one format, as the store holds them."""
+
+    artifact_id: ArtifactId
+    format: ArtifactFormat
+    source: str  # where it came from: "packaged:smollm2", "hf:org/repo@commit", "file:NAME"
+    revision: str
+    files: tuple[ArtifactFile, ...]
+    spec: ModelSpec
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)

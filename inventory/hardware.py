@@ -1,0 +1,71 @@
+"""What a machine is and how full it is: facts at one instant. Unknown is None, never 0."""
+
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+PoolId = NewType("PoolId", str)  # "ram", "unified", "vram:0"
+PoolKind = Literal["ram", "unified", "vram"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPool:
+    """Memory that models compete for. A machine has one pool of RAM, or one unified pool, plus one per GPU.
+
+    All sizes are bytes. `used_by_others_bytes` counts every process that is not one of potluck's engines.
+    """
+
+    pool_id: PoolId
+    kind: PoolKind
+    total_bytes: int
+    used_by_others_bytes: int | None
+    reserved_bytes: int  # kept free for the operating system and the machine's owner
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """What potluck's engines may use together, or None where use by others cannot be read."""
+        if self.used_by_others_bytes is None:
+            return None
+        return max(0, self.total_bytes - max(self.used_by_others_bytes, 0) - self.reserved_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """One GPU (or the GPU of an Apple chip), by the name its driver gives."""
+
+    vendor: Literal["nvidia", "apple", "amd"]
+    name: str
+    pool_id: PoolId
+    driver: str | None
+    compute: str | None  # "8.9" for CUDA capability, "metal3" for Apple; None where it has no such notion
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine apart from its memory. Core counts are None where the OS does not tell."""
+
+    os: Literal["linux", "macos", "windows", "other"]
+    os_version: str
+    arch: str  # "x86_64", "arm64"
+    cpu_model: str | None
+    physical_cores: int | None
+    logical_cores: int | None
+    boot_id: str | None  # changes at each boot; a lease from another boot is void
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system that holds the model store."""
+
+    path: str
+    total_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    host: Host
+    pools: tuple[MemoryPool, ...]
+    accelerators: tuple[Accelerator, ...]
+    disk: Disk | None
+    cpu_load: float | None  # 1-minute load average; None where the OS has none
+    warnings: tuple[str, ...] = ()  # what a probe could not read, in words for the operator

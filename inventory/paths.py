@@ -1,0 +1,108 @@
+"""Where state lives: one root, private to its owner, with a fixed place for everything."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS and 108 on Linux, the terminating zero included
+
+
+def default_state_dir() -> Path:
+    """POTLUCK_STATE_DIR, or the platform's user state directory."""
+    configured = os.environ.get("POTLUCK_STATE_DIR")
+    return Path(configured).expanduser() if configured else platformdirs.user_state_path("potluck", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaths:
+    """Paths below one state directory. Nothing is created until `ensure` is called."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path | None = None) -> "StatePaths":
+        return cls((root or default_state_dir()).absolute())
+
+    def ensure(self) -> "StatePaths":
+        """Create the directories, mode 0700, and take group and other bits off a root that has them."""
+        for path in (self.root, self.models, self.leases, self.logs, self.run, self.secrets, self.gateway):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        self.socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = self.socket_dir.stat()
+        if facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:
+            raise PermissionError(f"{self.socket_dir} is not private to this user; remove it and start again")
+        return self
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def engines(self) -> Path:
+        """Engine environments; POTLUCK_ENGINES_DIR shares them between state directories."""
+        shared = os.environ.get("POTLUCK_ENGINES_DIR")
+        return Path(shared).expanduser().absolute() if shared else self.root / "engines"
+
+    @property
+    def leases(self) -> Path:
+        return self.root / "leases"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Locks and process records of the running services."""
+        return self.root / "run"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def gateway(self) -> Path:
+        """The gateway's own memory: the last snapshots it received."""
+        return self.root / "gateway"
+
+    @property
+    def registry_db(self) -> Path:
+        return self.root / "registry.db"
+
+    @property
+    def telemetry_db(self) -> Path:
+        return self.root / "telemetry.db"
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "cluster.yaml"
+
+    @property
+    def owner_key(self) -> Path:
+        return self.root / "owner.key"
+
+    @property
+    def pepper(self) -> Path:
+        return self.secrets / "pepper"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Sockets lie in run/, or in a private short directory when run/ is too deep for a socket address."""
+        if len(os.fsencode(self.run)) + len("/gateway.sock") <= SOCKET_PATH_LIMIT:
+            return self.run
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"potluck-{os.getuid()}-{digest}"
+
+    @property
+    def node_socket(self) -> Path:
+        return self.socket_dir / "node.sock"
+
+    @property
+    def head_socket(self) -> Path:
+        return self.socket_dir / "head.sock"

@@ -1,0 +1,34 @@
+"""What the control plane may ask of a node: orders that carry the epoch and revision they were decided under."""
+
+from dataclasses import dataclass
+
+from inventory.catalog import ModelRef
+from nodes.snapshot import EngineId, EngineKind
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who decided, and on what. A node refuses an order whose epoch is lower than the highest it has seen."""
+
+    epoch: int  # grows each time a controller takes over
+    config_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One engine that should run: everything needed to start it, nothing about why."""
+
+    engine_id: EngineId
+    kind: EngineKind
+    model: ModelRef
+    context_tokens: int  # per request
+    slots: int  # concurrent requests
+    options: tuple[tuple[str, str], ...] = ()  # engine-specific, validated by the adapter
+
+
+class StaleOrderError(Exception):
+    """An order from a controller that has been replaced. Caught by the node API, which answers 409."""
+
+    def __init__(self, given: Authority, known: Authority) -> None:
+        super().__init__(f"order of epoch {given.epoch} refused: epoch {known.epoch} has taken over")
+        self.given, self.known = given, known

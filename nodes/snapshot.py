@@ -1,0 +1,74 @@
+"""What a node reports about itself: facts at one instant, nothing that acts."""
+
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+from inventory.catalog import ModelRef
+from inventory.hardware import Hardware
+
+NodeId = NewType("NodeId", str)
+EngineId = NewType("EngineId", str)  # unique in the cluster; doubles as the lease's file name: [a-z0-9.-]
+EngineKind = Literal["vllm", "mlx", "llamacpp"]
+
+EngineState = Literal["starting", "ready", "draining", "stopping", "backoff", "quarantined", "stopped"]
+"""starting: process runs, model loads. ready: takes requests. draining: finishes what it has. stopping: signalled.
+backoff: died, restarts at a known time. quarantined: died too often, waits for the operator. stopped: by order."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEndpoint:
+    """Where an engine listens: loopback of its own node, always. The secret is a file, never a value."""
+
+    host: str
+    port: int
+    secret_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """How busy an engine says it is. None where this engine kind exports no such figure."""
+
+    running: int | None = None
+    waiting: int | None = None  # requests queued inside the engine
+    slots: int | None = None
+    kv_used: float | None = None  # 0..1
+    prompt_tokens_total: int | None = None
+    output_tokens_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSnapshot:
+    engine_id: EngineId
+    kind: EngineKind
+    engine_version: str | None
+    model: ModelRef
+    state: EngineState
+    reason: str  # why it is in this state, for people: "loading weights", "exited with signal 9; restart in 2 s"
+    since_s: float  # wall time at which it entered this state
+    generation: int  # counts starts; an answer from another generation is stale
+    config_revision: int
+    pid: int | None
+    adopted: bool  # True if this daemon found it running instead of starting it
+    endpoint: EngineEndpoint | None  # None while it has no port
+    context_tokens: int  # per request: for llama.cpp the total context divided by slots
+    load: EngineLoad
+    progress_age_s: float | None  # seconds since it last produced a token while busy; None while idle
+    ready_after_s: float | None  # measured start-up time of this generation
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledEngine:
+    """An engine environment on this node that can start engines of its kind."""
+
+    kind: EngineKind
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSnapshot:
+    node_id: NodeId
+    zone: str  # privacy zone; "default" unless cluster.yaml says otherwise
+    taken_at_s: float  # wall time
+    hardware: Hardware
+    installed: tuple[InstalledEngine, ...]
+    engines: tuple[EngineSnapshot, ...]
