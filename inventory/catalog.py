@@ -111,3 +111,24 @@ class Artifact:
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A name in the local model store and the artifact behind it."""
+
+    name: ModelName
+    artifact: Artifact
+    created_s: int  # wall time it entered the store
+
+
+@dataclass(frozen=True, slots=True)
+class HeldModel:
+    """What the rest of the cluster needs to know about a model on one node's disk."""
+
+    ref: ModelRef
+    format: ArtifactFormat
+    size_bytes: int
+    created_s: int
+    context_length: int | None
+    capabilities: frozenset[Capability]

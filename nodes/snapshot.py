@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NewType
 
-from inventory.catalog import ModelRef
+from inventory.catalog import HeldModel, ModelRef
 from inventory.hardware import Hardware
 
 NodeId = NewType("NodeId", str)
@@ -72,3 +72,4 @@ class NodeSnapshot:
     hardware: Hardware
     installed: tuple[InstalledEngine, ...]
     engines: tuple[EngineSnapshot, ...]
+    models: tuple[HeldModel, ...]

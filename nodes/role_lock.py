@@ -1,0 +1,78 @@
+"""One process per role and state directory: an flock that dies with its holder, and a record of who holds it."""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+ServiceRole = Literal["up", "head", "node", "gateway"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRecord:
+    role: ServiceRole
+    pid: int
+    endpoint: str | None = None  # base URL, for a role that serves clients
+
+
+class AlreadyRunningError(Exception):
+    """Another process holds the role. Handled by the command that wanted to start it."""
+
+    def __init__(self, record: RoleRecord | None, role: ServiceRole) -> None:
+        who = f"process {record.pid}" if record else "another process"
+        super().__init__(f"potluck {role} already runs here ({who}); see `potluck status`, stop it with `potluck down`")
+        self.record = record
+
+
+class RoleLock:
+    """Held from `acquire` until the process ends or `release`. The kernel frees it however the process dies."""
+
+    def __init__(self, run_dir: Path, role: ServiceRole) -> None:
+        self._path = run_dir / f"{role}.lock"
+        self._role = role
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AlreadyRunningError(_parse(self._path), self._role) from None
+        self._descriptor = descriptor
+        self.publish()
+
+    def publish(self, endpoint: str | None = None) -> None:
+        assert self._descriptor is not None, "publish needs the lock"
+        text = json.dumps(asdict(RoleRecord(self._role, os.getpid(), endpoint))).encode()
+        os.pwrite(self._descriptor, text.ljust(256), 0)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def running(run_dir: Path, role: ServiceRole) -> RoleRecord | None:
+    """Who holds the role, or None when nobody does. A record left by a dead process is never returned."""
+    path = run_dir / f"{role}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _parse(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _parse(path: Path) -> RoleRecord | None:
+    try:
+        return RoleRecord(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
