@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,14 +36,16 @@ class RoleLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
+        """Take the role or raise AlreadyRunningError. Tries for a moment: `running` holds the lock while it looks."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise AlreadyRunningError(_parse(self._path), self._role) from None
-        self._descriptor = descriptor
-        self.publish()
+        for _ in range(10):
+            if _try_lock(descriptor):
+                self._descriptor = descriptor
+                self.publish()
+                return
+            time.sleep(0.02)
+        os.close(descriptor)
+        raise AlreadyRunningError(_parse(self._path), self._role)
 
     def publish(self, endpoint: str | None = None) -> None:
         assert self._descriptor is not None, "publish needs the lock"
@@ -63,12 +66,17 @@ def running(run_dir: Path, role: ServiceRole) -> RoleRecord | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _parse(path)
+        return None if _try_lock(descriptor) else _parse(path)
     finally:
         os.close(descriptor)
-    return None
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _parse(path: Path) -> RoleRecord | None:
