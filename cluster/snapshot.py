@@ -49,6 +49,7 @@ class ClusterSnapshot:
     taken_at_s: float
     nodes: tuple[NodeView, ...]
     models: tuple[ModelView, ...]
+    aliases: tuple[tuple[str, str], ...] = ()  # (what a client may ask for, the name in `models`), sorted
 
 
 Role = Literal["admin", "operator", "user", "display"]

@@ -6,6 +6,7 @@ from typing import Literal, NewType
 ModelName = NewType("ModelName", str)
 ArtifactId = NewType("ArtifactId", str)  # sha256 of the artifact's manifest, hex
 ArtifactFormat = Literal["gguf", "safetensors", "mlx"]
+FileRole = Literal["weights", "projector"]  # a projector turns images into tokens, beside the model's own weights
 Capability = Literal["chat", "completion", "tools", "vision", "embed", "rerank"]
 
 
@@ -32,9 +33,12 @@ class ModelRef:
 class AttentionShape:
     """Attention of one model, per layer where it differs.
 
-    `kv_heads` has one entry per layer (0 for a layer without attention). Head sizes are elements, not bytes.
-    `sliding_window` is in tokens; `sliding_layers` says which layers use it (empty: none).
-    `kv_lora_rank` and `rope_head_size` are set for MLA (multi-head latent attention) only.
+    `kv_heads` has one entry per layer (0 for a layer that keeps no keys and values of its own). Head sizes are
+    elements, not bytes. `sliding_window` is in tokens; `sliding_layers` says which layers use it (empty: none), and
+    those layers have head sizes of their own where the sliding sizes are set.
+    `kv_lora_rank` and `rope_head_size` are set for MLA (multi-head latent attention) only: a token then costs
+    key_head_size elements a layer, since the values are a part of the keys.
+    A model that is not causal (an encoder) keeps no cache between requests.
     """
 
     heads: int
@@ -45,11 +49,18 @@ class AttentionShape:
     sliding_layers: tuple[bool, ...]
     kv_lora_rank: int | None
     rope_head_size: int | None
+    sliding_key_head_size: int | None = None
+    sliding_value_head_size: int | None = None
+    causal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class RecurrentShape:
-    """State of recurrent (SSM, linear attention) layers: bytes do not grow with context."""
+    """State of recurrent (SSM, linear attention, short convolution) layers: bytes do not grow with context.
+
+    One sequence costs, in each such layer, (conv_kernel - 1) * (inner_size + 2 * group_count * state_size) elements
+    of convolution state and inner_size * state_size of recurrent state.
+    """
 
     layers: tuple[bool, ...]
     state_size: int
@@ -95,11 +106,12 @@ class ArtifactFile:
     path: str
     size_bytes: int
     sha256: str
+    role: FileRole = "weights"
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A model's files in one format, as the store holds them."""
+    """A model's files in one format, as the store holds them. The first file is the one an engine opens."""
 
     artifact_id: ArtifactId
     format: ArtifactFormat

@@ -84,6 +84,11 @@ class StatePaths:
         return self.root / "cluster.yaml"
 
     @property
+    def node_name(self) -> Path:
+        """This machine's name in the cluster, once it was chosen."""
+        return self.root / "node-name"
+
+    @property
     def owner_key(self) -> Path:
         return self.root / "owner.key"
 

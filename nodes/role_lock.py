@@ -15,7 +15,7 @@ ServiceRole = Literal["up", "head", "node", "gateway"]
 class RoleRecord:
     role: ServiceRole
     pid: int
-    endpoint: str | None = None  # base URL, for a role that serves clients
+    endpoint: str | None = None  # the base_url of OpenAI clients (it ends in /v1), for a role that serves them
 
 
 class AlreadyRunningError(Exception):

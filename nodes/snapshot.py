@@ -34,6 +34,7 @@ class EngineLoad:
     kv_used: float | None = None  # 0..1
     prompt_tokens_total: int | None = None
     output_tokens_total: int | None = None
+    steps_total: int | None = None  # model evaluations; moves while a request is worked on, even in a long prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import uvicorn
-from uvicorn._types import ASGIApplication
+from starlette.types import ASGIApp
 
 
 class _QuietServer(uvicorn.Server):
@@ -35,7 +35,7 @@ def bind_private_socket(path: Path) -> socket.socket:
     return listener
 
 
-async def serve_unix(app: ASGIApplication, path: Path, stop: asyncio.Event) -> None:
+async def serve_unix(app: ASGIApp, path: Path, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then finish open requests within 2 s and remove the socket."""
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
     server = _QuietServer(config)

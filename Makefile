@@ -1,0 +1,83 @@
+# Everything a newcomer or CI runs. Needs only python3, pip, make, a C++ compiler and (for later issues) node.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := .tools
+UV := $(TOOLS)/bin/uv
+# A find-links directory of the machine's pip also holds for uv, which does not read pip's settings.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export PYTHONDONTWRITEBYTECODE =
+# The tests share one place for engine environments; `make up` uses the state directory's own.
+TEST_ENGINES := $(CURDIR)/.potluck/engines
+LOCK := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.PHONY: help up down test check unit e2e soak bench bench-relay fmt lock setup dev clean
+
+help:
+	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
+	@echo "make down    stop it"
+	@echo "make test    check, unit tests and end-to-end tests, from a fresh clone"
+	@echo "make check   format, lint, types, walls between rooms"
+	@echo "make bench   every bench;  make soak: long runs;  make fmt: format;  make lock: new lock files"
+
+$(UV): requirements/tools.txt
+	python3 -m pip install -q --upgrade --require-hashes --target $(TOOLS) -r requirements/tools.txt
+	@touch $(UV)
+
+$(VENV)/.runtime: $(UV) requirements/runtime.txt requirements/packaged.txt pyproject.toml
+	@test -x $(BIN)/python || $(UV) venv -q --python python3 $(VENV)
+	$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/runtime.txt
+	$(UV) pip install -q --python $(BIN)/python --require-hashes --no-deps -r requirements/packaged.txt
+	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.runtime
+dev: $(VENV)/.dev
+
+up: setup
+	@$(BIN)/potluck up --detach --install --hello
+
+down: setup
+	@$(BIN)/potluck down
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+unit: dev
+	$(BIN)/pytest -q -m "not e2e and not soak"
+
+e2e: dev
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
+
+test: check unit e2e
+
+soak: dev
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m soak -s
+
+bench: bench-relay
+
+fmt: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(UV)
+	$(LOCK) requirements/tools.in -o requirements/tools.txt
+	$(LOCK) --no-deps requirements/packaged.in -o requirements/packaged.txt
+	printf 'hatchling>=1.27\n' | $(LOCK) pyproject.toml - --extra one-machine -o requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) $(TOOLS) .potluck dist build

@@ -1,0 +1,1 @@
+"""Measurements of potluck against its peers. Run from a checkout; never shipped."""

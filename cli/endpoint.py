@@ -1,0 +1,35 @@
+"""Where this machine's gateway is and the owner's key for it: what every command that talks to it needs."""
+
+from dataclasses import dataclass
+
+from inventory.paths import StatePaths
+from inventory.secret_files import read_secret
+from nodes.role_lock import running
+
+
+class NotRunningError(Exception):
+    """No gateway of this state directory runs. The command prints this and exits 6."""
+
+    def __init__(self, paths: StatePaths) -> None:
+        super().__init__(f"potluck does not run in {paths.root}; start it with `potluck up`")
+        self.paths = paths
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`base_url` is what OpenAI clients call base_url: it ends in /v1."""
+
+    base_url: str
+    api_key: str
+
+    @property
+    def root_url(self) -> str:
+        return self.base_url.removesuffix("/v1")
+
+
+def local_endpoint(paths: StatePaths) -> Endpoint:
+    """Raises NotRunningError, ExposedSecretError."""
+    record = running(paths.run, "gateway")
+    if record is None or record.endpoint is None or not paths.owner_key.exists():
+        raise NotRunningError(paths)
+    return Endpoint(base_url=record.endpoint, api_key=read_secret(paths.owner_key))

@@ -1,0 +1,54 @@
+"""`potluck engines`: the engine environments of this machine."""
+
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, StateDir, paths_of
+from cli.output import data, data_json, talk, waiting
+
+app = typer.Typer(no_args_is_help=True, help="Engines on this machine: each kind in an environment of its own.")
+
+Kind = Annotated[str, typer.Argument(help="llamacpp")]
+
+
+@app.command()
+def install(kind: Kind, state_dir: StateDir = None) -> None:
+    """Build an engine's environment from its locked requirements. This asks the package index."""
+    from nodes.engine_envs import engine_kind, install
+
+    paths = paths_of(state_dir).ensure()
+    with waiting(f"installing {kind}"):
+        done = install(engine_kind(kind), paths.engines)
+    talk(f"{done.kind} {done.version} in {paths.engines}")
+
+
+@app.command()
+def ls(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """List installed engines."""
+    from cli.render import engines_table
+    from nodes.engine_envs import installed
+
+    found = installed(paths_of(state_dir).ensure().engines)
+    if as_json:
+        import msgspec
+
+        data_json("EngineEnvironmentList", {"engines": msgspec.to_builtins(found)})
+    else:
+        data(engines_table(found))
+
+
+@app.command()
+def remove(
+    kind: Kind,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Remove an engine's environment."""
+    from nodes.engine_envs import engine_kind, remove
+
+    chosen = engine_kind(kind)
+    if not yes:
+        typer.confirm(f"remove the environment of {chosen}?", abort=True)
+    remove(chosen, paths_of(state_dir).ensure().engines)
+    talk(f"{chosen} removed")

@@ -1,0 +1,28 @@
+"""Which exit code an error ends with. Errors of our own classes are for people; any other is a defect."""
+
+ROOMS = frozenset({"inventory", "nodes", "cluster", "router", "rag", "cli"})
+
+SPECIAL = {
+    "ConfigError": 2,
+    "SourceError": 2,
+    "InvalidNameError": 2,
+    "DamagedModelError": 3,
+    "ModelNotFoundError": 4,
+    "NotRunningError": 6,
+    "HeadUnreachableError": 6,
+    "StillStartingError": 7,
+}
+BY_STATUS = {401: 5, 403: 5, 404: 4, 408: 7, 503: 6, 504: 7}
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """The exit code (docs/cli.md) of an error of ours, or None for one that nobody expected.
+
+    An error that carries an HTTP status ends with the code that this status stands for.
+    """
+    if type(error).__module__.split(".")[0] not in ROOMS:
+        return None
+    status = getattr(error, "status", None)
+    if isinstance(status, int):
+        return BY_STATUS.get(status, 1)
+    return SPECIAL.get(type(error).__name__, 1)

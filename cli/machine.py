@@ -1,0 +1,131 @@
+"""Starting and stopping everything on this machine: the supervisor process, and what a crash may have left."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+from cli.output import talk
+from inventory.paths import StatePaths
+from nodes.role_lock import RoleRecord, ServiceRole, running
+
+STOP_GRACE_S = 40.0
+ORPHAN_GRACE_S = 10.0
+ROLES: tuple[ServiceRole, ...] = ("up", "gateway", "head", "node")
+
+
+class StartFailedError(Exception):
+    """The supervisor ended during start. The command prints the end of its log and exits 1."""
+
+    def __init__(self, log_file: Path, tail: str) -> None:
+        super().__init__(f"potluck did not start; the end of {log_file}:\n{tail}")
+        self.log_file = log_file
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """The supervisor process of a foreground `up`. It dies with this process, because it watches its stdin."""
+
+    process: subprocess.Popen[bytes]
+
+    def wait_to_end(self) -> None:
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait()
+
+
+def ensure_running(
+    paths: StatePaths, *, config: Path | None, install: bool, host: str | None, port: int | None, detach: bool
+) -> Supervisor | None:
+    """Start the supervisor unless one runs. Returns it when this call started it, else None.
+
+    A service that outlived its supervisor is waited for: it notices the end of its stdin and leaves engines alone.
+    """
+    from cli.prepare import prepare
+
+    if config is not None:
+        from cli.prepare import adopt_config
+
+        adopt_config(paths, config)
+    if running(paths.run, "up") is not None:
+        return None
+    _wait_for_orphans(paths)
+    prepare(paths, install)
+    arguments = (["--host", host] if host else []) + (["--port", str(port)] if port is not None else [])
+    return _start(paths, arguments, detach)
+
+
+def _start(paths: StatePaths, arguments: list[str], detach: bool) -> Supervisor:
+    log_file = paths.logs / "up.log"
+    argv = [sys.executable, "-P", "-m", "cli.main", "supervise", "--state-dir", str(paths.root), *arguments]
+    if not detach:
+        argv.append("--supervised")
+    with ExitStack() as stack:
+        output = stack.enter_context(log_file.open("ab"))
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=detach,
+            cwd=paths.root,
+        )
+    deadline = monotonic() + 20
+    while running(paths.run, "up") is None:
+        if process.poll() is not None or monotonic() > deadline:
+            raise StartFailedError(log_file, tail_of(log_file))
+        sleep(0.02)
+    return Supervisor(process)
+
+
+def stop_everything(paths: StatePaths) -> list[str]:
+    """Stop the supervisor in order; then whatever a crash left: services by their locks, engines by their leases."""
+    from nodes.leases import reap
+
+    if not paths.root.exists():
+        return []
+    stopped: list[str] = []
+    for role in ROLES:
+        record = running(paths.run, role)
+        if record is not None:
+            _end(paths, role, record, STOP_GRACE_S)
+            stopped.append(f"{role} ({record.pid})")
+    stopped += [f"engine {lease.engine_id} ({lease.pid})" for lease in reap(paths.leases, grace_s=5.0)]
+    return stopped
+
+
+def tail_of(log_file: Path, limit: int = 2000) -> str:
+    return log_file.read_text(errors="replace")[-limit:] if log_file.exists() else "(no log)"
+
+
+def _wait_for_orphans(paths: StatePaths) -> None:
+    """Services whose supervisor was killed end by themselves within seconds; one that does not is ended."""
+    deadline = monotonic() + ORPHAN_GRACE_S
+    for role in ROLES[1:]:
+        while (record := running(paths.run, role)) is not None and monotonic() < deadline:
+            sleep(0.05)
+        if record is not None:
+            talk(f"ending {role} ({record.pid}), left over from an earlier run")
+            _end(paths, role, record, ORPHAN_GRACE_S)
+
+
+def _end(paths: StatePaths, role: ServiceRole, record: RoleRecord, grace_s: float) -> None:
+    """SIGTERM, then SIGKILL once the grace is over. The role's lock tells when it is gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(record.pid, number)
+        except ProcessLookupError:
+            return
+        deadline = monotonic() + grace_s
+        while monotonic() < deadline:
+            current = running(paths.run, role)
+            if current is None or current.pid != record.pid:
+                return
+            sleep(0.05)

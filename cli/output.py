@@ -1,0 +1,57 @@
+"""What commands print: data on stdout, talk on stderr, JSON with a version."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+import typer
+
+API_VERSION = "potluck/v1"
+
+
+class Advance(Protocol):
+    """Called as work goes on. A total of None means that it is unknown."""
+
+    def __call__(self, done_bytes: int, total_bytes: int | None) -> None: ...
+
+
+def data(text: str) -> None:
+    typer.echo(text)
+
+
+def talk(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def data_json(kind: str, fields: Mapping[str, object]) -> None:
+    """One JSON document of this API version. The kind names its schema in docs/cli.md."""
+    typer.echo(json.dumps({"apiVersion": API_VERSION, "kind": kind, **fields}, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def byte_progress(label: str) -> Iterator[Advance]:
+    """A progress bar on stderr for work counted in bytes; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=None)
+
+        def advance(done_bytes: int, total_bytes: int | None) -> None:
+            progress.update(task, completed=done_bytes, total=total_bytes)
+
+        yield advance
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """A spinner with elapsed time on stderr, for work that has no count."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(label, total=None)
+        yield

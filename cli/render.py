@@ -1,0 +1,131 @@
+"""Snapshots and facts as text: values in, a string out."""
+
+from collections.abc import Sequence
+
+from cli.table import duration, gib, mib_or_gib, printable, table
+from cluster.snapshot import ClusterSnapshot, NodeView
+from inventory.catalog import HeldModel, StoredModel
+from inventory.hardware import MemoryPool
+from nodes.snapshot import EngineSnapshot, InstalledEngine
+
+
+def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -> str:
+    """What `potluck status` prints: one line about the cluster, then nodes, models, engines and what is wrong."""
+    age_s = max(0.0, now_s - snapshot.taken_at_s)
+    head = (
+        f"{snapshot.cluster}   {endpoint or 'no gateway'}   config rev {snapshot.config_revision}   {age_s:.0f} s old"
+    )
+    engines = [(node, engine) for node in snapshot.nodes for engine in _engines(node)]
+    parts = [
+        head,
+        table(("NODE", "STATE", "LINK", "MEMORY GiB (used by others / reserved / budget of total)", "ENGINES"), [
+            (node.node_id, _with_reason(node.state, node.reason), node.link, _pools(node), _installed(node))
+            for node in snapshot.nodes
+        ]),
+        table(("MODEL", "STATE", "REVISION", "CONTEXT", "CAPABILITIES"), [
+            (
+                model.name,
+                _with_reason(model.state, model.reason),
+                model.ref.revision if model.ref else "-",
+                str(model.context_tokens or "-"),
+                ",".join(sorted(model.capabilities)) or "-",
+            )
+            for model in snapshot.models
+        ]),
+        table(("ENGINE", "NODE", "STATE", "PID", "FOR", "RUN", "WAIT", "SLOTS"), [
+            _engine_row(node, engine, now_s) for node, engine in engines
+        ]),
+    ]  # fmt: skip
+    warnings = [f"! {node.node_id}: {printable(text)}" for node in snapshot.nodes for text in _warnings(node)]
+    return "\n\n".join(part for part in [*parts, "\n".join(warnings)] if part)
+
+
+def models_table(held: Sequence[HeldModel]) -> str:
+    return table(("NAME", "FORMAT", "SIZE", "CONTEXT", "REVISION", "CAPABILITIES"), [
+        (
+            model.ref.name,
+            model.format,
+            mib_or_gib(model.size_bytes),
+            str(model.context_length or "?"),
+            model.ref.revision,
+            ",".join(sorted(model.capabilities)),
+        )
+        for model in held
+    ])  # fmt: skip
+
+
+def model_sheet(stored: StoredModel) -> str:
+    """Everything `models inspect` shows. The chat template is named by hash; --json has its text."""
+    artifact, spec = stored.artifact, stored.artifact.spec
+    attention = spec.attention
+    rows = [
+        ("name", stored.name),
+        ("artifact", artifact.artifact_id),
+        ("source", artifact.source),
+        ("revision", artifact.revision),
+        ("licence", spec.licence or "not stated in the file"),
+        ("architecture", spec.architecture),
+        ("parameters", f"{spec.parameters / 1e6:.1f} M"),
+        ("quantisation", spec.quantisation),
+        ("weights", mib_or_gib(spec.weight_bytes)),
+        ("layers", str(spec.layers)),
+        ("context", str(spec.context_length or "not stated")),
+        ("embedding size", str(spec.embedding_size)),
+    ]
+    if attention is not None:
+        kv_heads = sorted(set(attention.kv_heads))
+        rows += [
+            ("attention heads", f"{attention.heads}, KV {'/'.join(map(str, kv_heads))}"),
+            ("head size", f"key {attention.key_head_size}, value {attention.value_head_size}"),
+            ("sliding window", str(attention.sliding_window or "none")),
+        ]
+    if spec.experts is not None:
+        rows.append(("experts", f"{spec.experts.experts}, {spec.experts.experts_used} used per token"))
+    rows += [
+        ("capabilities", ", ".join(sorted(spec.capabilities))),
+        ("chat template", spec.template_hash or "none"),
+        *((f"file {file.path}", f"{mib_or_gib(file.size_bytes)} sha256 {file.sha256}") for file in artifact.files),
+    ]
+    return table(("", ""), rows).lstrip("\n")
+
+
+def engines_table(found: Sequence[InstalledEngine]) -> str:
+    return table(("KIND", "VERSION"), [(engine.kind, engine.version) for engine in found])
+
+
+def _engines(node: NodeView) -> tuple[EngineSnapshot, ...]:
+    return node.snapshot.engines if node.snapshot else ()
+
+
+def _warnings(node: NodeView) -> tuple[str, ...]:
+    return node.snapshot.hardware.warnings if node.snapshot else ()
+
+
+def _installed(node: NodeView) -> str:
+    installed = node.snapshot.installed if node.snapshot else ()
+    return ",".join(f"{engine.kind} {engine.version}" for engine in installed) or "none"
+
+
+def _pools(node: NodeView) -> str:
+    return "; ".join(_pool(pool) for pool in node.snapshot.hardware.pools) if node.snapshot else "?"
+
+
+def _pool(pool: MemoryPool) -> str:
+    figures = (pool.used_by_others_bytes, pool.reserved_bytes, pool.budget_bytes)
+    return f"{pool.pool_id} {' / '.join(gib(figure) for figure in figures)} of {gib(pool.total_bytes)}"
+
+
+def _with_reason(state: str, reason: str) -> str:
+    return f"{state}: {reason}" if reason and state != "ready" else state
+
+
+def _engine_row(node: NodeView, engine: EngineSnapshot, now_s: float) -> tuple[str, ...]:
+    load = engine.load
+    return (
+        engine.engine_id,
+        node.node_id,
+        _with_reason(engine.state, engine.reason) + (" (adopted)" if engine.adopted else ""),
+        str(engine.pid or "-"),
+        duration(max(0.0, now_s - engine.since_s)),
+        *("?" if figure is None else str(figure) for figure in (load.running, load.waiting, load.slots)),
+    )

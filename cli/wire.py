@@ -1,0 +1,114 @@
+"""The composition root: the only place where concrete classes meet. Everything else receives its collaborators."""
+
+import asyncio
+from functools import partial
+
+from cli.process import Service
+from cluster.config_load import LoadedConfig, load_config
+from cluster.defaults import default_config
+from inventory.clock import SystemClock
+from inventory.paths import StatePaths
+from inventory.store import ModelStore
+
+
+def load_or_default(paths: StatePaths) -> LoadedConfig:
+    """The configuration of this state directory: its cluster.yaml, or the embedded one. Raises ConfigError."""
+    return load_config(paths.config_file) if paths.config_file.exists() else default_config()
+
+
+def model_store(paths: StatePaths) -> ModelStore:
+    return ModelStore(paths.models, SystemClock())
+
+
+def node_service(paths: StatePaths) -> Service:
+    """The node daemon with every probe and engine adapter of this build."""
+    from cli.prepare import this_node
+    from inventory.probe_host import HostProbe
+    from nodes.engines.llamacpp import LlamaCppAdapter
+    from nodes.service import NodeSettings, run_node
+    from nodes.snapshot import NodeId
+
+    config = load_or_default(paths).config
+    name = this_node(paths, config)
+    section = config.nodes.get(name)
+    reserve = section.memory.reserve if section else None
+    settings = NodeSettings(
+        paths=paths,
+        node_id=NodeId(name),
+        zone=section.zone if section else "default",
+        probes=(HostProbe(store=paths.models, reserved_bytes=reserve),),
+        store=model_store(paths),
+        adapters=(LlamaCppAdapter(),),
+        clock=SystemClock(),
+    )
+    return partial(run_node, settings)
+
+
+def head_service(paths: StatePaths) -> Service:
+    """The head of a one-machine cluster: one local link."""
+    from cli.prepare import this_node
+    from cluster.local_link import LocalLink
+    from cluster.service import HeadSettings, run_head
+    from nodes.snapshot import NodeId
+
+    name = this_node(paths, load_or_default(paths).config)
+    link = LocalLink(NodeId(name), paths.node_socket)
+    return partial(run_head, HeadSettings(paths), (link,), SystemClock())
+
+
+def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Service:
+    """The gateway. An option beats cluster.yaml."""
+    from router.service import run_gateway
+    from router.settings import GatewaySettings
+
+    section = load_or_default(paths).config.gateway
+    settings = GatewaySettings(
+        paths=paths,
+        host=host or section.host,
+        port=section.port if port is None else port,
+        drain_s=section.timeouts.drain,
+        connect_s=section.timeouts.connect,
+        first_byte_s=section.timeouts.first_token,
+        stall_s=section.timeouts.idle,
+    )
+    return partial(run_gateway, settings)
+
+
+def supervisor_service(paths: StatePaths, host: str | None, port: int | None) -> Service:
+    """Node, head and gateway under one supervisor, ended in the order gateway, head, engines, node."""
+    from cli.supervise import Child, ChildSupervisor, service_argv, supervise
+    from nodes.role_lock import RoleLock, ServiceRole
+
+    clock = SystemClock()
+    place = ("--state-dir", str(paths.root))
+    door = (*(("--host", host) if host else ()), *(("--port", str(port)) if port is not None else ()))
+
+    def child(role: ServiceRole, grace_s: float, *arguments: str) -> Child:
+        return Child(role, service_argv(role, *place, *arguments), paths.logs / f"{role}.log", grace_s)
+
+    async def run(stop: asyncio.Event) -> None:
+        lock = RoleLock(paths.run, "up")
+        lock.acquire()
+        children = (
+            ChildSupervisor(child("gateway", 35.0, *door), clock),
+            ChildSupervisor(child("head", 10.0), clock),
+            ChildSupervisor(child("node", 30.0), clock, farewell=partial(_stop_engines, paths)),
+        )
+        try:
+            await supervise(children, stop)
+        finally:
+            lock.release()
+
+    return run
+
+
+async def _stop_engines(paths: StatePaths) -> None:
+    """Ask the node daemon to end its engines. A daemon that cannot is no reason to stay: `down` reaps by lease."""
+    import structlog
+
+    from nodes.client import NodeClient, NodeError
+
+    try:
+        await NodeClient(paths.node_socket).shutdown(engines="stop")
+    except NodeError as error:
+        structlog.get_logger("potluck.supervise").warning("engines_not_stopped", error=str(error))

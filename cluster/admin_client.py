@@ -1,0 +1,92 @@
+"""The admin API from the other side: typed calls over the head's Unix socket, for the CLI and the gateway."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+import msgspec
+
+from cluster.admin_wire import ConfigApplied, ConfigText, FaultBody, RotatedKey
+from cluster.publication import Publication, decode_line
+from cluster.snapshot import ClusterSnapshot
+from nodes.unix_server import unix_client
+
+Body = TypeVar("Body")
+
+SILENCE_S = 10.0  # five heartbeats
+
+
+class HeadUnreachableError(Exception):
+    """Nobody answers on the head's socket. The CLI prints it and exits 6; the gateway serves on and tries again."""
+
+    def __init__(self, socket: Path, reason: str) -> None:
+        super().__init__(
+            f"the head does not answer at {socket} ({reason}); "
+            "start it with `potluck up`, or see what `potluck doctor` says"
+        )
+        self.socket, self.reason = socket, reason
+
+
+class AdminRefusedError(Exception):
+    """The head answered, and said no. `code` is stable. The CLI prints the message and exits 1."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class AdminClient:
+    """One call is one connection: commands are short, and a head that restarts is never in the way."""
+
+    def __init__(self, socket: Path, timeout_s: float = 10.0) -> None:
+        self._socket = socket
+        self._timeout_s = timeout_s
+
+    async def snapshot(self) -> ClusterSnapshot:
+        """Raises AdminRefusedError with code `starting` before the head's first look at the machines."""
+        return await self._call("GET", "/api/v1/snapshot", ClusterSnapshot)
+
+    async def config(self) -> ConfigText:
+        return await self._call("GET", "/api/v1/config", ConfigText)
+
+    async def apply_config(self, text: str) -> ConfigApplied:
+        """Raises AdminRefusedError with code `invalid_config`; its message lists every problem."""
+        return await self._call("POST", "/api/v1/config", ConfigApplied, {"text": text})
+
+    async def rotate_owner(self) -> RotatedKey:
+        """The key itself is in the file that the answer names."""
+        return await self._call("POST", "/api/v1/keys/owner/rotate", RotatedKey)
+
+    async def watch(self) -> AsyncIterator[Publication]:
+        """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""
+        try:
+            async with unix_client(self._socket, SILENCE_S) as client, client.stream("GET", "/api/v1/watch") as answer:
+                if answer.status_code != httpx2.codes.OK:
+                    raise _refusal(answer.status_code, await answer.aread())
+                async for line in answer.aiter_lines():
+                    yield decode_line(line.encode())
+        except httpx2.TransportError as error:
+            raise HeadUnreachableError(self._socket, _words(error)) from error
+
+    async def _call(self, method: str, path: str, kind: type[Body], body: object = None) -> Body:
+        try:
+            async with unix_client(self._socket, self._timeout_s) as client:
+                answer = await client.request(method, path, json=body)
+        except httpx2.TransportError as error:
+            raise HeadUnreachableError(self._socket, _words(error)) from error
+        if answer.status_code != httpx2.codes.OK:
+            raise _refusal(answer.status_code, answer.content)
+        return msgspec.json.decode(answer.content, type=kind)
+
+
+def _refusal(status: int, content: bytes) -> AdminRefusedError:
+    try:
+        fault = msgspec.json.decode(content, type=FaultBody).error
+    except msgspec.DecodeError:
+        return AdminRefusedError(status, "unknown", f"the head answered {status} without a reason; see its log")
+    return AdminRefusedError(status, fault.code, fault.message)
+
+
+def _words(error: httpx2.TransportError) -> str:
+    return str(error) or type(error).__name__

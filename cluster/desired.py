@@ -1,0 +1,88 @@
+"""What the operator asked for, as plain values: the part of cluster.yaml that placement decides on."""
+
+from dataclasses import dataclass
+
+from cluster.config import ClusterConfig, ModelSection, NodeSection
+from inventory.catalog import ModelName
+from nodes.snapshot import EngineId, EngineKind, NodeId
+
+ENGINE_KINDS: tuple[EngineKind, ...] = ("vllm", "mlx", "llamacpp")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedModel:
+    """One entry under `models`. `sources` holds a source for each engine kind that may serve it."""
+
+    name: ModelName
+    sources: tuple[tuple[EngineKind, str], ...]
+    context_tokens: int
+    slots: int
+    on: tuple[NodeId, ...]  # preferred first; empty: any node
+    replicas: int
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def kinds(self) -> tuple[EngineKind, ...]:
+        return tuple(kind for kind, _ in self.sources)
+
+    def source_for(self, kind: EngineKind) -> str:
+        return dict(self.sources)[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedNode:
+    """One entry under `nodes`."""
+
+    node_id: NodeId
+    engines: tuple[EngineKind, ...]  # preferred first; empty: whatever is installed
+    reserve_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    cluster: str
+    revision: int
+    models: tuple[WantedModel, ...]
+    nodes: tuple[WantedNode, ...]  # empty: every node that has a link
+    aliases: tuple[tuple[str, str], ...]
+    drain_s: float  # an engine that must go is stopped after this, whatever it still has to do
+
+    def node(self, node_id: NodeId) -> WantedNode | None:
+        """None for a node that cluster.yaml leaves out."""
+        if not self.nodes:
+            return WantedNode(node_id, engines=(), reserve_bytes=None)
+        return next((node for node in self.nodes if node.node_id == node_id), None)
+
+
+def desired_state(config: ClusterConfig, revision: int) -> Desired:
+    return Desired(
+        cluster=config.cluster.name,
+        revision=revision,
+        models=tuple(_model(ModelName(name), section) for name, section in sorted(config.models.items())),
+        nodes=tuple(_node(NodeId(name), section) for name, section in sorted(config.nodes.items())),
+        aliases=tuple(sorted(config.aliases.items())),
+        drain_s=config.gateway.timeouts.drain,
+    )
+
+
+def engine_id(model: ModelName, node_id: NodeId, number: int) -> EngineId:
+    """MODEL.NODE.NUMBER: readable from the right in one way only, as node names hold no dot."""
+    return EngineId(f"{model}.{node_id}.{number}")
+
+
+def _model(name: ModelName, section: ModelSection) -> WantedModel:
+    kinds = (section.engine,) if section.engine else ENGINE_KINDS
+    sources = [(kind, source) for kind in kinds if (source := section.source_for(kind)) is not None]
+    return WantedModel(
+        name=name,
+        sources=tuple(sources),
+        context_tokens=section.context,
+        slots=section.slots,
+        on=tuple(NodeId(node) for node in section.on),
+        replicas=section.replicas,
+        options=tuple(sorted(section.options.items())),
+    )
+
+
+def _node(node_id: NodeId, section: NodeSection) -> WantedNode:
+    return WantedNode(node_id, section.engines, section.memory.reserve)

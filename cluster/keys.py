@@ -1,0 +1,93 @@
+"""API keys: how one is made, what is stored of it, and the owner's key of this cluster.
+
+A key is `pl_<id>_<secret>`: 256 bits of randomness, so a keyed hash is enough to store it. The plaintext of the
+owner's key lies in one file, mode 0600, and nowhere else.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+
+from cluster.registry import Registry
+from cluster.snapshot import KeyRecord
+from inventory.clock import Clock
+from inventory.paths import StatePaths
+from inventory.secret_files import ExposedSecretError, read_secret, write_secret
+
+OWNER_TENANT = "owner"
+
+
+def new_key() -> tuple[str, str]:
+    """(id, plaintext). The id holds no underscore, so a reader finds it between the first two."""
+    key_id = secrets.token_hex(5)
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    return key_id, f"pl_{key_id}_{secret}"
+
+
+def key_digest(pepper: bytes, key: str) -> str:
+    """HMAC-SHA256 of the whole key. `pepper` is the text of the pepper file, without white space around it."""
+    return hmac.digest(pepper, key.encode(), hashlib.sha256).hex()
+
+
+def check_private(paths: StatePaths) -> None:
+    """Refuse secrets that others can read. Raises ExposedSecretError, which names the file and what mends it."""
+    database = paths.registry_db
+    beside = [database.with_name(database.name + suffix) for suffix in ("-wal", "-shm")]
+    for path in (paths.pepper, paths.owner_key, database, *beside):
+        if path.exists():
+            _refuse_exposed(path)
+
+
+def ensure_pepper(path: Path) -> bytes:
+    """Read it, or make it once. Losing it makes every key worthless, and so does replacing it."""
+    if not path.exists():
+        write_secret(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    return read_secret(path).encode()
+
+
+class OwnerKey:
+    """The one key that may do everything here."""
+
+    def __init__(self, paths: StatePaths, registry: Registry, pepper: bytes, clock: Clock) -> None:
+        self._paths = paths
+        self._registry = registry
+        self._pepper = pepper
+        self._clock = clock
+
+    def ensure(self) -> bool:
+        """Make the key at the first start. True if one was made.
+
+        Also where file and registry disagree, as after a crash between their writes or a restored backup: whoever
+        can write both files owns the cluster anyway, and a key that opens nothing helps nobody.
+        """
+        if self._paths.owner_key.exists():
+            digest = key_digest(self._pepper, read_secret(self._paths.owner_key))
+            if any(hmac.compare_digest(record.digest_hex, digest) for record in self._registry.key_records()):
+                return False
+        self.rotate()
+        return True
+
+    def rotate(self) -> KeyRecord:
+        """Replace the owner's key. The old one stops working with the next publication."""
+        old = tuple(record.key_id for record in self._registry.key_records() if record.tenant == OWNER_TENANT)
+        key_id, key = new_key()
+        record = KeyRecord(
+            key_id=key_id,
+            digest_hex=key_digest(self._pepper, key),
+            role="admin",
+            tenant=OWNER_TENANT,
+            group=OWNER_TENANT,
+            data_class="private",
+            created_s=int(self._clock.wall_s()),
+        )
+        self._registry.replace_key(record, replaced=old)
+        write_secret(self._paths.owner_key, f"{key}\n")
+        return record
+
+
+def _refuse_exposed(path: Path) -> None:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ExposedSecretError(path, mode)

@@ -1,0 +1,234 @@
+"""Which engines should exist and where, and why: wanted models and node reports in, a Placement out.
+
+Sticky: an engine that runs where it may run stays there. The memory check is coarse (bytes of weights against the
+budget of the pools its engine kind uses); what it needs beyond weights is not counted here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from cluster.desired import WantedModel, WantedNode, engine_id
+from cluster.units import format_bytes
+from inventory.catalog import ArtifactFormat, HeldModel, ModelName
+from inventory.hardware import MemoryPool
+from nodes.orders import EngineSpec
+from nodes.snapshot import EngineId, EngineKind, NodeId, NodeSnapshot
+
+FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safetensors", "mlx": "mlx"}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that placement may look at. `refusal` says why it takes nothing, or None when it does."""
+
+    wanted: WantedNode
+    snapshot: NodeSnapshot
+    refusal: str | None = None
+
+    @property
+    def node_id(self) -> NodeId:
+        return self.snapshot.node_id
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One engine that should exist on one node."""
+
+    node_id: NodeId
+    spec: EngineSpec
+    weight_bytes: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A replica with no node to run on: what stands in the way on each, for the owner to read."""
+
+    model: ModelName
+    reasons: tuple[tuple[NodeId, str], ...]
+
+    @property
+    def reason(self) -> str:
+        if len(self.reasons) == 1:
+            return self.reasons[0][1]
+        return "; ".join(f"{node_id}: {reason}" for node_id, reason in self.reasons) or "no machine has reported yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    assignments: tuple[Assignment, ...]  # by engine id
+    unplaced: tuple[Unplaced, ...]  # by model
+
+    def on(self, node_id: NodeId) -> tuple[Assignment, ...]:
+        return tuple(assignment for assignment in self.assignments if assignment.node_id == node_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """A way to run a model on one node."""
+
+    node_id: NodeId
+    kind: EngineKind
+    held: HeldModel
+
+
+def place(models: Sequence[WantedModel], candidates: Sequence[Candidate]) -> Placement:
+    """Models that run already choose first, so that a newcomer never pushes one out of its memory."""
+    nodes = sorted(candidates, key=lambda candidate: candidate.node_id)
+    placement = Placement((), ())
+    for model in sorted(models, key=lambda model: (not _running(model, nodes), model.name)):
+        placement = _with_model(placement, model, nodes)
+    return Placement(
+        tuple(sorted(placement.assignments, key=lambda assignment: assignment.spec.engine_id)),
+        tuple(sorted(placement.unplaced, key=lambda unplaced: unplaced.model)),
+    )
+
+
+def _with_model(placement: Placement, model: WantedModel, nodes: Sequence[Candidate]) -> Placement:
+    for _ in range(model.replicas):
+        options: list[tuple[Candidate, _Option]] = []
+        reasons: list[tuple[NodeId, str]] = []
+        for node in nodes:
+            option = _option(model, node, placement)
+            if isinstance(option, str):
+                reasons.append((node.node_id, option))
+            else:
+                options.append((node, option))
+        if not options:
+            unplaced = Unplaced(model.name, _worth_telling(model, reasons))
+            return replace(placement, unplaced=(*placement.unplaced, unplaced))
+        node, option = min(options, key=lambda pair: _preference(model, pair[0], placement))
+        placement = replace(placement, assignments=(*placement.assignments, _assign(model, node, option, placement)))
+    return placement
+
+
+def _worth_telling(model: WantedModel, reasons: Sequence[tuple[NodeId, str]]) -> tuple[tuple[NodeId, str], ...]:
+    """With `on`, only what stands in the way on the nodes it lists, also on those that never reported."""
+    if not model.on:
+        return tuple(reasons)
+    known = dict(reasons)
+    return tuple((node_id, known.get(node_id, f"node {node_id} has not joined yet")) for node_id in model.on)
+
+
+def _option(model: WantedModel, node: Candidate, placement: Placement) -> _Option | str:
+    """How this node would run one more replica, or why it cannot."""
+    if model.on and node.node_id not in model.on:
+        return f"models.{model.name}.on does not list this machine"
+    if node.refusal is not None:
+        return node.refusal
+    allowed = [kind for kind in node.wanted.engines or model.kinds if kind in model.kinds]
+    if not allowed:
+        return f"runs only {', '.join(node.wanted.engines)}, and {model.name} needs {', '.join(model.kinds)}"
+    installed = {engine.kind for engine in node.snapshot.installed}
+    kinds = [kind for kind in allowed if kind in installed]
+    if not kinds:
+        return f"no engine for it is installed: run `potluck engines install {_install_first(allowed, node)}`"
+    held = [held for held in node.snapshot.models if held.ref.name == model.name]
+    fitting = [_Option(node.node_id, kind, copy) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
+    if not fitting:
+        return _not_held(model, kinds, held)
+    option = fitting[0]
+    used = sum(assignment.weight_bytes for assignment in placement.on(node.node_id))
+    return _no_room(option, node, used) or option
+
+
+def _install_first(allowed: Sequence[EngineKind], node: Candidate) -> EngineKind:
+    """llama.cpp runs on anything; the other kinds are advised only where the operator named them."""
+    if node.wanted.engines or "llamacpp" not in allowed:
+        return allowed[0]
+    return "llamacpp"
+
+
+def _not_held(model: WantedModel, kinds: Sequence[EngineKind], held: Sequence[HeldModel]) -> str:
+    source = model.source_for(kinds[0])
+    if source.startswith("file:"):
+        advice = f"run `potluck models import {source.removeprefix('file:')} --name {model.name}`"
+    else:
+        advice = f"run `potluck models pull {source} --name {model.name}`"
+    if held:
+        formats = ", ".join(sorted({copy.format for copy in held}))
+        return f"on this machine as {formats} only, and {kinds[0]} reads {FORMAT_OF[kinds[0]]}: {advice}"
+    return f"not on this machine: {advice}"
+
+
+def _no_room(option: _Option, node: Candidate, used_bytes: int) -> str | None:
+    budget = budget_bytes(node, option.kind)
+    if budget is None:  # not readable here: the engine's own start is the test
+        return None
+    free = budget - used_bytes
+    if option.held.size_bytes <= free:
+        return None
+    taken = f", {format_bytes(used_bytes)} of it taken by other models" if used_bytes else ""
+    return f"needs {format_bytes(option.held.size_bytes)} for weights; the budget is {format_bytes(budget)}{taken}"
+
+
+def budget_bytes(node: Candidate, kind: EngineKind) -> int | None:
+    """Bytes that engines of `kind` may use on this node; None where any pool they use cannot be read."""
+    budgets = [_pool_budget(pool, node.wanted.reserve_bytes) for pool in _pools(node.snapshot.hardware.pools, kind)]
+    known = [budget for budget in budgets if budget is not None]
+    return sum(known) if len(known) == len(budgets) else None
+
+
+def _pools(pools: Sequence[MemoryPool], kind: EngineKind) -> list[MemoryPool]:
+    """llama.cpp splits a model between GPU and main memory; vLLM and MLX use a GPU's memory where there is one."""
+    if kind == "llamacpp":
+        return list(pools)
+    accelerated = [pool for pool in pools if pool.kind == ("vram" if kind == "vllm" else "unified")]
+    return accelerated or [pool for pool in pools if pool.kind != "vram"]
+
+
+def _pool_budget(pool: MemoryPool, reserve_bytes: int | None) -> int | None:
+    if reserve_bytes is None or pool.kind == "vram":
+        return pool.budget_bytes
+    return replace(pool, reserved_bytes=max(pool.reserved_bytes, reserve_bytes)).budget_bytes
+
+
+def _preference(model: WantedModel, node: Candidate, placement: Placement) -> tuple[int, int, int, int, NodeId]:
+    """Lowest wins: fewest replicas of this model, where it serves or runs, order of `on`, most memory left, name."""
+    here = placement.on(node.node_id)
+    number = _next_number(model, node, placement)
+    listed = model.on.index(node.node_id) if node.node_id in model.on else 0
+    budget = max((budget_bytes(node, kind) or 0 for kind in model.kinds), default=0)
+    left = budget - sum(assignment.weight_bytes for assignment in here)
+    return number, _standing(engine_id(model.name, node.node_id, number), node), listed, -left, node.node_id
+
+
+def _next_number(model: WantedModel, node: Candidate, placement: Placement) -> int:
+    return 1 + sum(assignment.spec.model.name == model.name for assignment in placement.on(node.node_id))
+
+
+def _standing(identity: EngineId, node: Candidate) -> int:
+    """0 where this engine serves, 1 where it exists, 2 where it would have to be started."""
+    state = next((engine.state for engine in node.snapshot.engines if engine.engine_id == identity), "stopped")
+    return 0 if state == "ready" else 2 if state == "stopped" else 1
+
+
+def _assign(model: WantedModel, node: Candidate, option: _Option, placement: Placement) -> Assignment:
+    identity = engine_id(model.name, node.node_id, _next_number(model, node, placement))
+    running = _standing(identity, node) < 2
+    return Assignment(
+        node_id=node.node_id,
+        spec=EngineSpec(
+            engine_id=identity,
+            kind=option.kind,
+            model=option.held.ref,
+            context_tokens=model.context_tokens,
+            slots=model.slots,
+            options=model.options,
+        ),
+        weight_bytes=option.held.size_bytes,
+        why="runs here already" if running else _why(model, node, option),
+    )
+
+
+def _why(model: WantedModel, node: Candidate, option: _Option) -> str:
+    budget = budget_bytes(node, option.kind)
+    size = format_bytes(option.held.size_bytes)
+    room = "its memory budget cannot be read" if budget is None else f"{size} of weights fit {format_bytes(budget)}"
+    listed = f"models.{model.name}.on lists it, " if model.on else ""
+    return f"{listed}holds the {option.held.format} artifact, has {option.kind}, {room}"
+
+
+def _running(model: WantedModel, nodes: Iterable[Candidate]) -> bool:
+    numbers = range(1, model.replicas + 1)
+    return any(_standing(engine_id(model.name, node.node_id, n), node) < 2 for node in nodes for n in numbers)

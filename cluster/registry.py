@@ -1,0 +1,156 @@
+"""registry.db: what the head must not forget. Keys, configuration revisions, the controller's epoch, nodes.
+
+SQLite in WAL mode with synchronous=FULL: a committed row survives a power cut. The head is the only writer and holds
+one connection; each method is one transaction.
+"""
+
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from cluster.snapshot import KeyRecord, Role
+from inventory.clock import Clock
+from nodes.snapshot import NodeId
+
+# Numbered from 1. A committed migration is never edited; a change is another entry.
+MIGRATIONS = (
+    """
+    CREATE TABLE epoch (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), value INTEGER NOT NULL) STRICT;
+    INSERT INTO epoch VALUES (1, 0);
+    CREATE TABLE config_revisions (
+        revision INTEGER PRIMARY KEY, config_hash TEXT NOT NULL, text TEXT NOT NULL, applied_s INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE keys (
+        key_id TEXT PRIMARY KEY, digest_hex TEXT NOT NULL, role TEXT NOT NULL, tenant TEXT NOT NULL,
+        key_group TEXT NOT NULL, data_class TEXT NOT NULL, created_s INTEGER NOT NULL, expires_s INTEGER
+    ) STRICT;
+    CREATE TABLE nodes (node_id TEXT PRIMARY KEY, link TEXT NOT NULL, first_seen_s INTEGER NOT NULL) STRICT;
+    """,
+)
+
+
+class RegistryVersionError(Exception):
+    """registry.db was written by a later potluck. Handled by the head: it prints this and exits 1."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        super().__init__(
+            f"{path} has schema {version}, and this potluck knows up to {len(MIGRATIONS)}; "
+            "run the version that wrote it, or a later one"
+        )
+        self.path, self.version = path, version
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRevision:
+    revision: int
+    config_hash: str
+    text: str
+    applied_s: int
+
+
+class Registry:
+    """Open with `Registry.open`, use from one thread, close at the end."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock) -> "Registry":
+        """Creates the file with mode 0600 and brings its schema up to date. Raises RegistryVersionError."""
+        # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA busy_timeout = 5000")
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, clock)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def next_epoch(self) -> int:
+        """One more than any epoch before it, across restarts. A node refuses orders of lower ones."""
+        with self._transaction() as connection:
+            row = connection.execute("UPDATE epoch SET value = value + 1 RETURNING value").fetchone()
+        return int(row[0])
+
+    def latest_revision(self) -> ConfigRevision | None:
+        row = self._connection.execute(
+            "SELECT revision, config_hash, text, applied_s FROM config_revisions ORDER BY revision DESC LIMIT 1"
+        ).fetchone()
+        return ConfigRevision(*row) if row else None
+
+    def note_config(self, config_hash: str, text: str) -> int:
+        """The revision of this text: the current one if it has not changed, else the next."""
+        with self._transaction() as connection:
+            latest = self.latest_revision()
+            if latest is not None and latest.config_hash == config_hash:
+                return latest.revision
+            revision = latest.revision + 1 if latest else 1
+            values = (revision, config_hash, text, int(self._clock.wall_s()))
+            connection.execute("INSERT INTO config_revisions VALUES (?, ?, ?, ?)", values)
+        return revision
+
+    def key_records(self) -> tuple[KeyRecord, ...]:
+        rows = self._connection.execute(
+            "SELECT key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s "
+            "FROM keys ORDER BY key_id"
+        ).fetchall()
+        return tuple(KeyRecord(row[0], row[1], cast("Role", row[2]), *row[3:]) for row in rows)
+
+    def replace_key(self, record: KeyRecord, replaced: tuple[str, ...]) -> None:
+        """Insert a key and drop those it replaces, in one step: there is no instant with both, or with none."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM keys WHERE key_id = ?", [(key_id,) for key_id in replaced])
+            connection.execute(
+                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.key_id,
+                    record.digest_hex,
+                    record.role,
+                    record.tenant,
+                    record.group,
+                    record.data_class,
+                    record.created_s,
+                    record.expires_s,
+                ),
+            )
+
+    def note_node(self, node_id: NodeId, link: str) -> None:
+        """Remember that this node has been part of the cluster, and since when."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO nodes VALUES (?, ?, ?) ON CONFLICT (node_id) DO UPDATE SET link = excluded.link",
+                (node_id, link, int(self._clock.wall_s())),
+            )
+
+    def known_nodes(self) -> tuple[NodeId, ...]:
+        return tuple(NodeId(row[0]) for row in self._connection.execute("SELECT node_id FROM nodes ORDER BY node_id"))
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise RegistryVersionError(path, version)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,112 @@
+"""The head as a process: lock, secrets, registry, controller and admin API, from start to stop."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from cluster.admin_api import AdminParts, admin_app
+from cluster.admin_wire import ConfigApplied, ConfigText
+from cluster.config_owner import ConfigOwner
+from cluster.controller import Controller, ControllerTimes
+from cluster.keys import OwnerKey, check_private, ensure_pepper
+from cluster.link import NodeLink
+from cluster.publisher import Publisher
+from cluster.registry import Registry
+from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
+from inventory.clock import Clock
+from inventory.paths import StatePaths
+from nodes.role_lock import RoleLock
+from nodes.unix_server import serve_unix
+
+log = structlog.get_logger("potluck.cluster.service")
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """`config_file` is one the operator named; None means STATE/cluster.yaml, or the embedded default."""
+
+    paths: StatePaths
+    config_file: Path | None = None
+    times: ControllerTimes = field(default_factory=ControllerTimes)
+
+
+async def run_head(settings: HeadSettings, links: Sequence[NodeLink], clock: Clock, stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises AlreadyRunningError, ExposedSecretError, ConfigError, RegistryVersionError."""
+    paths = settings.paths.ensure()
+    lock = RoleLock(paths.run, "head")
+    lock.acquire()
+    try:
+        check_private(paths)
+        registry = Registry.open(paths.registry_db, clock)
+        try:
+            await _serve(settings, _Head(settings, registry, links, clock), stop)
+        finally:
+            registry.close()
+    finally:
+        lock.release()
+
+
+class _Head:
+    """The parts of a running head, and what an operator may do to them (cluster.admin_api.HeadControl)."""
+
+    def __init__(self, settings: HeadSettings, registry: Registry, links: Sequence[NodeLink], clock: Clock) -> None:
+        paths = settings.paths
+        self._paths = paths
+        self._registry = registry
+        self._owner_key = OwnerKey(paths, registry, ensure_pepper(paths.pepper), clock)
+        self._config = ConfigOwner.read(settings.config_file, paths.config_file, registry)
+        self._epoch = registry.next_epoch()
+        self.publisher = Publisher()
+        self.controller = Controller(links, self._config.desired, self._epoch, self.publisher, clock, settings.times)
+        for link in links:
+            registry.note_node(link.node_id, link.kind)
+        if self._owner_key.ensure():
+            log.info("owner_key_made", file=str(paths.owner_key))
+        self._publish_access()
+        log.info("head_starts", epoch=self._epoch, config_revision=self._config.revision, config=str(self._config.file))
+
+    def config(self) -> ConfigText:
+        return ConfigText(self._config.revision, str(self._config.file), self._config.text)
+
+    def apply_config(self, text: str) -> ConfigApplied:
+        changed = self._config.apply(text)
+        if changed:
+            self.controller.set_desired(self._config.desired)
+            log.info("configuration_applied", config_revision=self._config.revision)
+        return ConfigApplied(self._config.revision, changed)
+
+    def rotate_owner(self) -> KeyRecord:
+        record = self._owner_key.rotate()
+        self._publish_access()
+        log.info("owner_key_rotated", key_id=record.key_id)
+        return record
+
+    def _publish_access(self) -> None:
+        self.publisher.publish_access(
+            AccessSnapshot(
+                schema=SCHEMA_VERSION,
+                epoch=self._epoch,
+                sequence=0,  # the publisher counts
+                pepper_file=str(self._paths.pepper),
+                keys=self._registry.key_records(),
+            )
+        )
+
+
+async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> None:
+    app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
+    async with asyncio.TaskGroup() as tasks:
+        controlling = tasks.create_task(head.controller.run())
+        closing = tasks.create_task(_close_feed(head.publisher, stop))
+        await serve_unix(app, settings.paths.head_socket, stop)
+        controlling.cancel()
+        closing.cancel()
+
+
+async def _close_feed(publisher: Publisher, stop: asyncio.Event) -> None:
+    """Open feeds end at once, so that the server need not wait for their readers."""
+    await stop.wait()
+    publisher.close()

@@ -1,0 +1,101 @@
+"""The controller's knowledge as others see it: health, placement and setbacks in, NodeView and ModelView out."""
+
+from collections.abc import Mapping, Sequence
+
+from cluster.backoff import Backoff
+from cluster.desired import Desired, WantedModel
+from cluster.link import LinkKind
+from cluster.node_health import NodeHealth
+from cluster.placement import Assignment, Placement
+from cluster.snapshot import ModelState, ModelView, NodeView
+from inventory.catalog import HeldModel
+from nodes.snapshot import EngineSnapshot, EngineState, NodeId
+
+NOT_CONFIGURED = "cluster.yaml lists nodes, and this one is not among them; add it under `nodes`"
+NO_LINK = "not reached: this head has a link to its own machine only"
+_WORST_FIRST: tuple[EngineState, ...] = ("quarantined", "backoff", "stopped", "stopping", "draining", "starting")
+
+
+def node_view(node_id: NodeId, health: NodeHealth, link: LinkKind, desired: Desired) -> NodeView:
+    if health.state == "ready" and desired.node(node_id) is None:
+        return NodeView(node_id, "cordoned", NOT_CONFIGURED, health.since_s, link, health.snapshot)
+    return NodeView(node_id, health.state, health.reason, health.since_s, link, health.snapshot)
+
+
+def absent_nodes(desired: Desired, linked: Sequence[NodeId], since_s: float) -> tuple[NodeView, ...]:
+    """Configured nodes that no link leads to."""
+    return tuple(
+        NodeView(node.node_id, "joining", NO_LINK, since_s, "https", None)
+        for node in desired.nodes
+        if node.node_id not in linked
+    )
+
+
+def model_view(
+    model: WantedModel, placement: Placement, health: Mapping[NodeId, NodeHealth], backoff: Backoff
+) -> ModelView:
+    assigned = [assignment for assignment in placement.assignments if assignment.spec.model.name == model.name]
+    engines = [engine for assignment in assigned if (engine := _engine_of(assignment, health)) is not None]
+    state, reason = _state(model, assigned, engines, placement, backoff)
+    held = _held(model, assigned, health)
+    return ModelView(
+        name=model.name,
+        ref=held.ref if held else None,
+        state=state,
+        reason=reason,
+        created_s=held.created_s if held else 0,
+        context_tokens=model.context_tokens,
+        capabilities=held.capabilities if held else frozenset(),
+    )
+
+
+def _state(
+    model: WantedModel,
+    assigned: Sequence[Assignment],
+    engines: Sequence[EngineSnapshot],
+    placement: Placement,
+    backoff: Backoff,
+) -> tuple[ModelState, str]:
+    if any(engine.state == "ready" for engine in engines):
+        return "ready", ""
+    if not assigned:
+        unplaced = next((unplaced for unplaced in placement.unplaced if unplaced.model == model.name), None)
+        return "unplaced", unplaced.reason if unplaced else f"models.{model.name}.replicas is 0"
+    for assignment in assigned:
+        setback = backoff.of(assignment.spec.engine_id)
+        if setback is not None:
+            tries = f", tried {setback.failures} times" if setback.failures > 1 else ""
+            return "failed", f"{assignment.node_id}: {setback.reason}{tries}; trying again"
+    if not engines:
+        return "starting", f"start ordered on {', '.join(sorted({item.node_id for item in assigned}))}"
+    return _of_engines(engines)
+
+
+def _of_engines(engines: Sequence[EngineSnapshot]) -> tuple[ModelState, str]:
+    """No engine is ready: one that starts is hope; otherwise the worst one tells the story."""
+    starting = next((engine for engine in engines if engine.state == "starting"), None)
+    if starting is not None:
+        return "starting", starting.reason
+    worst = min(engines, key=lambda engine: _WORST_FIRST.index(engine.state))
+    if worst.state == "quarantined":
+        return "failed", f"{worst.reason}; its log in the state directory, under logs/, says more"
+    return ("failed" if worst.state == "backoff" else "starting"), worst.reason
+
+
+def _engine_of(assignment: Assignment, health: Mapping[NodeId, NodeHealth]) -> EngineSnapshot | None:
+    known = health.get(assignment.node_id)
+    engines = known.snapshot.engines if known and known.snapshot else ()
+    return next((engine for engine in engines if engine.engine_id == assignment.spec.engine_id), None)
+
+
+def _held(model: WantedModel, assigned: Sequence[Assignment], health: Mapping[NodeId, NodeHealth]) -> HeldModel | None:
+    """The artifact that is served, or else the first one of that name that any node holds."""
+    copies = [
+        held
+        for _, known in sorted(health.items())
+        if known.snapshot
+        for held in known.snapshot.models
+        if held.ref.name == model.name
+    ]
+    served = {assignment.spec.model for assignment in assigned}
+    return next((copy for copy in copies if copy.ref in served), copies[0] if copies else None)

@@ -1,0 +1,129 @@
+"""The node daemon: surveys the machine, supervises its engines, and keeps one NodeSnapshot that tells its own age."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from inventory.catalog import HeldModel
+from inventory.clock import Clock
+from inventory.hardware import Hardware
+from inventory.paths import StatePaths
+from inventory.probe import Probe, survey
+from nodes.engine_body import Workshop
+from nodes.engine_envs import installed
+from nodes.engines.base import EngineAdapter
+from nodes.launching import ModelSource, NodeFacts, NodeLauncher
+from nodes.lifecycle_values import LifecyclePolicy
+from nodes.snapshot import InstalledEngine, NodeId, NodeSnapshot
+from nodes.supervisor import Supervisor, supervising
+
+SURVEY_LATE_S = 10.0
+
+log = structlog.get_logger("potluck.node")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What makes this node, composed by whoever starts it."""
+
+    paths: StatePaths
+    node_id: NodeId
+    probes: Sequence[Probe]
+    store: ModelSource
+    adapters: Sequence[EngineAdapter]
+    clock: Clock
+    zone: str = "default"
+    policy: LifecyclePolicy = field(default_factory=LifecyclePolicy)
+    refresh_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What a look at the machine found, and when."""
+
+    hardware: Hardware
+    installed: tuple[InstalledEngine, ...]
+    models: tuple[HeldModel, ...]
+    taken_s: float  # monotonic
+
+
+class NodeDaemon:
+    """`run` owns everything; `snapshot` and the supervisor's orders are for the node API."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._facts = NodeFacts()
+        adapters = {adapter.kind: adapter for adapter in settings.adapters}
+        launcher = NodeLauncher(settings.paths.engines, settings.store, adapters, self._facts)
+        self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher)
+        self._changed = asyncio.Event()
+        self._snapshot: NodeSnapshot | None = None
+        self._supervisor: Supervisor | None = None
+
+    @property
+    def supervisor(self) -> Supervisor:
+        assert self._supervisor is not None, "the node API serves while `run` does"
+        return self._supervisor
+
+    def snapshot(self) -> NodeSnapshot:
+        """The last one: cached facts, no I/O."""
+        assert self._snapshot is not None, "the node API serves once `ready` is set"
+        return self._snapshot
+
+    async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
+        """Adopt, then survey and publish until `stop`. Engines are left running; see Supervisor.stop_all."""
+        found = await asyncio.to_thread(self._look, frozenset[int]())
+        async with supervising(self._workshop, self._settings.policy, self._changed.set) as supervisor:
+            self._supervisor = supervisor
+            self._publish(found)
+            ready.set()
+            looking = asyncio.create_task(self._look_again())
+            while not stop.is_set():
+                await _first_of(stop, self._changed, self._settings.refresh_s)
+                self._changed.clear()
+                if looking.done():
+                    found = looking.result()
+                    looking = asyncio.create_task(self._look_again())
+                self._publish(found)
+            looking.cancel()
+
+    def _publish(self, found: _Survey) -> None:
+        settings = self._settings
+        age_s = settings.clock.monotonic_s() - found.taken_s
+        hardware = found.hardware
+        if age_s > SURVEY_LATE_S:
+            late = f"the probes have not answered for {age_s:.0f} s; these figures are that old"
+            hardware = replace(hardware, warnings=(*hardware.warnings, late))
+        self._snapshot = NodeSnapshot(
+            node_id=settings.node_id,
+            zone=settings.zone,
+            taken_at_s=settings.clock.wall_s(),
+            hardware=hardware,
+            installed=found.installed,
+            engines=self.supervisor.snapshots(),
+            models=found.models,
+        )
+
+    async def _look_again(self) -> _Survey:
+        await asyncio.sleep(self._settings.refresh_s)
+        pids = frozenset(engine.pid for engine in self.supervisor.snapshots() if engine.pid is not None)
+        return await asyncio.to_thread(self._look, pids)
+
+    def _look(self, own_pids: frozenset[int]) -> _Survey:
+        """In a thread: drivers and disks may take their time."""
+        settings = self._settings
+        hardware = survey(settings.probes, own_pids)
+        self._facts.hardware = hardware
+        engines = tuple(InstalledEngine(found.kind, found.version) for found in installed(settings.paths.engines))
+        return _Survey(hardware, engines, tuple(settings.store.held()), settings.clock.monotonic_s())
+
+
+async def _first_of(stop: asyncio.Event, changed: asyncio.Event, timeout_s: float) -> None:
+    waiters = [asyncio.ensure_future(event.wait()) for event in (stop, changed)]
+    try:
+        await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()

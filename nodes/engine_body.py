@@ -1,0 +1,168 @@
+"""What the effects of one engine's life do to the world: ports, secrets, leases, processes."""
+
+import contextlib
+import secrets
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from inventory.clock import Clock
+from inventory.paths import StatePaths
+from inventory.secret_files import write_secret
+from nodes import engine_log
+from nodes.engine_probe import EngineProbe
+from nodes.engines.base import EngineAdapter, EngineLaunch
+from nodes.leases import Lease, remove_lease, write_lease
+from nodes.orders import EngineSpec
+from nodes.process import EngineProcess
+from nodes.snapshot import EngineEndpoint, EngineId, EngineKind
+
+LOOPBACK = "127.0.0.1"
+
+
+class CannotLaunchError(Exception):
+    """This node cannot start such an engine: no environment, no model, no adapter. The node API answers 422."""
+
+    def __init__(self, engine_id: EngineId, reason: str) -> None:
+        super().__init__(f"{engine_id} cannot start here: {reason}")
+        self.engine_id, self.reason = engine_id, reason
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """What a spec becomes on this node."""
+
+    model_files: tuple[str, ...]
+    python: str
+    engine_version: str | None
+    accelerated: bool
+
+
+class Launcher(Protocol):
+    """Knows this node's models and engine environments."""
+
+    def plan(self, spec: EngineSpec) -> LaunchPlan:
+        """Raises CannotLaunchError with a reason for people."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What every engine of this node shares."""
+
+    paths: StatePaths
+    clock: Clock
+    adapters: Mapping[EngineKind, EngineAdapter]
+    launcher: Launcher
+
+    def adapter(self, spec: EngineSpec) -> EngineAdapter:
+        try:
+            return self.adapters[spec.kind]
+        except KeyError:
+            raise CannotLaunchError(spec.engine_id, f"this node has no adapter for {spec.kind}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The order: an engine of this spec should run."""
+
+    spec: EngineSpec
+    config_revision: int
+
+
+class EngineBody:
+    """One generation of one engine: its process and its lease."""
+
+    def __init__(self, workshop: Workshop, lease: Lease, process: EngineProcess) -> None:
+        self._workshop, self.lease, self._process = workshop, lease, process
+        self.endpoint = EngineEndpoint(LOOPBACK, lease.port, lease.secret_file)
+
+    @classmethod
+    def spawn(cls, workshop: Workshop, wanted: Wanted, generation: int) -> "EngineBody":
+        """Secret, process behind its gate, lease, and only then the engine. Raises CannotLaunchError, OSError."""
+        spec, paths = wanted.spec, workshop.paths
+        plan = workshop.launcher.plan(spec)
+        launch = _launch(spec, plan, paths, generation)
+        log = log_file(paths, spec.engine_id)
+        engine_log.trim(log)
+        with contextlib.ExitStack() as undo:
+            secret_file = Path(str(launch.secret_file))
+            undo.callback(secret_file.unlink, missing_ok=True)
+            write_secret(secret_file, secrets.token_urlsafe(32))
+            process = EngineProcess.hold(workshop.adapter(spec).command(launch), log)
+            undo.callback(process.discard)
+            lease = Lease(
+                engine_id=spec.engine_id,
+                pid=process.identity.pid,
+                start_mark=process.identity.start_mark,
+                boot_id=process.identity.boot_id,
+                generation=generation,
+                port=launch.port,
+                secret_file=launch.secret_file,
+                config_revision=wanted.config_revision,
+                engine_version=plan.engine_version,
+                spec=spec,
+                started_s=workshop.clock.wall_s(),
+            )
+            write_lease(paths.leases, lease)
+            undo.pop_all()
+        process.release()
+        return cls(workshop, lease, process)
+
+    @classmethod
+    def adopt(cls, workshop: Workshop, lease: Lease) -> "EngineBody":
+        return cls(workshop, lease, EngineProcess.adopt(lease.identity))
+
+    def probe(self) -> EngineProbe:
+        spec = self.lease.spec
+        return EngineProbe(self._workshop.adapter(spec), self.endpoint, spec.model.name, self.lease.pid)
+
+    async def exit_status(self) -> int | None:
+        """Until the process and its group are gone; None where the status cannot be known."""
+        return await self._process.wait()
+
+    def terminate(self) -> None:
+        self._process.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._process.signal(signal.SIGKILL)
+
+    def reap(self) -> None:
+        """The process is gone: forget secret and lease."""
+        if self.lease.secret_file is not None:
+            Path(self.lease.secret_file).unlink(missing_ok=True)
+        remove_lease(self._workshop.paths.leases, self.lease.engine_id)
+
+    def trim_log(self) -> None:
+        engine_log.trim(log_file(self._workshop.paths, self.lease.engine_id))
+
+
+def log_file(paths: StatePaths, engine_id: EngineId) -> Path:
+    return paths.logs / f"engine-{engine_id}.log"
+
+
+def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: int) -> EngineLaunch:
+    return EngineLaunch(
+        engine_id=spec.engine_id,
+        model_files=plan.model_files,
+        served_name=spec.model.name,
+        port=_free_port(),
+        context_tokens=spec.context_tokens,
+        slots=spec.slots,
+        secret_file=str(paths.secrets / f"engine-{spec.engine_id}-{generation}"),
+        python=plan.python,
+        working_dir=str(paths.root),
+        accelerated=plan.accelerated,
+        options=spec.options,
+    )
+
+
+def _free_port() -> int:
+    """A port that nobody listens on at this moment. Should somebody be quicker, the engine says so and ends."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port

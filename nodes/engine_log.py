@@ -1,0 +1,42 @@
+"""An engine's output file: appended to by the engine, kept small by us. A file, because a pipe dies with its reader."""
+
+import os
+from pathlib import Path
+
+LIMIT_BYTES = 16 << 20
+KEPT_BYTES = 1 << 20
+
+
+def open_log(path: Path) -> int:
+    """A descriptor for the engine's output. O_APPEND: after a trim it goes on at the new end."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def trim(path: Path, limit_bytes: int = LIMIT_BYTES, kept_bytes: int = KEPT_BYTES) -> bool:
+    """Cut a log that has outgrown its limit down to its end. Lines written in that instant are lost."""
+    try:
+        if path.stat().st_size <= limit_bytes:
+            return False
+        with path.open("r+b") as file:
+            file.seek(-kept_bytes, os.SEEK_END)
+            end = file.read()
+            file.truncate(0)
+    except FileNotFoundError:
+        return False
+    descriptor = open_log(path)
+    try:
+        os.write(descriptor, end)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def tail(path: Path, lines: int = 5, within_bytes: int = 8192) -> str:
+    """The last lines, for a message to people; empty when there is no output."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - within_bytes))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])

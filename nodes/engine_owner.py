@@ -1,0 +1,250 @@
+"""The one task that owns an engine: events in, `lifecycle.step`, effects out, and a snapshot for everybody else."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from nodes import engine_log
+from nodes.engine_body import CannotLaunchError, EngineBody, Wanted, Workshop, log_file
+from nodes.engine_probe import EngineProbe
+from nodes.leases import Lease
+from nodes.lifecycle import adopt, next_wake_s, step
+from nodes.lifecycle_values import (
+    Drain,
+    Effect,
+    Ensure,
+    Event,
+    Exited,
+    Kill,
+    Lifecycle,
+    LifecyclePolicy,
+    Observed,
+    Probed,
+    Reap,
+    Spawn,
+    Stop,
+    Terminate,
+    Tick,
+)
+from nodes.orders import EngineSpec
+from nodes.snapshot import EngineLoad, EngineSnapshot
+
+FIRST_PROBE_S, LAST_PROBE_S = 0.05, 1.0
+OBSERVE_S = 1.0
+TRIM_EVERY = 60  # observations
+
+log = structlog.get_logger("potluck.engines")
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Stop, and end this task once nothing is left."""
+
+
+Order = Wanted | Drain | Stop | Forget
+
+
+class EngineOwner:
+    """Only its own task writes its fields; `snapshot` reads them, and orders go through `tell`."""
+
+    def __init__(
+        self, workshop: Workshop, policy: LifecyclePolicy, wanted: Wanted, changed: Callable[[], None]
+    ) -> None:
+        self._workshop, self._policy, self._wanted, self._changed = workshop, policy, wanted, changed
+        self._life = Lifecycle()
+        self._body: EngineBody | None = None
+        self._tried: EngineSpec | None = None  # what was started last
+        self._load = EngineLoad()
+        self._forget = False
+        self._since_wall_s = workshop.clock.wall_s()
+        self._inbox: asyncio.Queue[Order | Event | _Loaded] = asyncio.Queue()
+        self._watchers: list[asyncio.Task[None]] = []
+
+    @classmethod
+    def adopting(
+        cls, workshop: Workshop, policy: LifecyclePolicy, lease: Lease, changed: Callable[[], None]
+    ) -> "EngineOwner":
+        """The owner of an engine that a former daemon started and left running."""
+        owner = cls(workshop, policy, Wanted(lease.spec, lease.config_revision), changed)
+        owner._life = adopt(lease.generation, workshop.clock.monotonic_s(), policy)
+        owner._body = EngineBody.adopt(workshop, lease)
+        return owner
+
+    def tell(self, order: Order) -> None:
+        self._inbox.put_nowait(order)
+
+    async def run(self) -> None:
+        """Until the engine is forgotten. Cancelled, it leaves the engine running: its lease stays."""
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                if self._body is not None:
+                    self._watch(tasks, self._body)
+                while not (self._forget and self._life.phase == "stopped"):
+                    self._advance(tasks, await self._next_event())
+            finally:
+                for watcher in self._watchers:
+                    watcher.cancel()
+
+    def snapshot(self) -> EngineSnapshot:
+        """Cached facts: no I/O, whatever the engine does."""
+        life, lease = self._life, self._body.lease if self._body is not None else None
+        spec = lease.spec if lease is not None else self._wanted.spec
+        return EngineSnapshot(
+            engine_id=spec.engine_id,
+            kind=spec.kind,
+            engine_version=lease.engine_version if lease is not None else None,
+            model=spec.model,
+            state=life.phase,
+            reason=life.reason,
+            since_s=self._since_wall_s,
+            generation=life.generation,
+            config_revision=self._wanted.config_revision,
+            pid=lease.pid if lease is not None else None,
+            adopted=life.adopted,
+            endpoint=self._body.endpoint if self._body is not None else None,
+            context_tokens=spec.context_tokens,
+            load=self._load,
+            progress_age_s=self._progress_age_s(),
+            ready_after_s=life.ready_after_s,
+        )
+
+    async def _next_event(self) -> Event:
+        """The next thing that matters: from the inbox, or the passing of a deadline."""
+        wake_s = next_wake_s(self._life, self._policy)
+        wait_s = None if wake_s is None else max(0.0, wake_s - self._workshop.clock.monotonic_s())
+        try:
+            message = await asyncio.wait_for(self._inbox.get(), wait_s)
+        except TimeoutError:
+            return Tick()
+        return self._understood(message)
+
+    def _understood(self, message: "Order | Event | _Loaded") -> Event:
+        if isinstance(message, Wanted):
+            self._wanted, self._forget = message, False
+            running = self._body.lease.spec if self._body is not None else self._tried
+            return Ensure(changed=running is not None and running != message.spec)
+        if isinstance(message, Forget):
+            self._forget = True
+            return Stop()
+        if isinstance(message, _Loaded):
+            self._load = message.load or self._load
+            return message.event
+        return message
+
+    def _advance(self, tasks: asyncio.TaskGroup, event: Event) -> None:
+        before = self._life
+        self._life, effects = step(before, event, self._workshop.clock.monotonic_s(), self._policy)
+        if (self._life.phase, self._life.generation) != (before.phase, before.generation):
+            self._since_wall_s = self._workshop.clock.wall_s()
+            log.info(
+                "engine_state",
+                engine=self._wanted.spec.engine_id,
+                state=self._life.phase,
+                reason=self._life.reason,
+                generation=self._life.generation,
+            )
+            self._changed()
+        for effect in effects:
+            self._perform(tasks, effect)
+
+    def _perform(self, tasks: asyncio.TaskGroup, effect: Effect) -> None:
+        match effect:
+            case Spawn(generation):
+                self._spawn(tasks, generation)
+            case Terminate():
+                if self._body is not None:
+                    self._body.terminate()
+            case Kill():
+                if self._body is not None:
+                    self._body.kill()
+            case Reap():
+                self._reap()
+
+    def _spawn(self, tasks: asyncio.TaskGroup, generation: int) -> None:
+        self._tried = self._wanted.spec
+        try:
+            self._body = EngineBody.spawn(self._workshop, self._wanted, generation)
+        except (CannotLaunchError, OSError) as error:
+            self._inbox.put_nowait(Exited(generation, str(error)))
+            return
+        self._watch(tasks, self._body)
+
+    def _watch(self, tasks: asyncio.TaskGroup, body: EngineBody) -> None:
+        asking = tasks.create_task(self._ask(body))
+        self._watchers = [asking, tasks.create_task(self._await_exit(body, asking))]
+
+    def _reap(self) -> None:
+        if self._body is not None:
+            self._body.reap()
+        self._body, self._load = None, EngineLoad()
+
+    async def _await_exit(self, body: EngineBody, asking: "asyncio.Task[None]") -> None:
+        status = await body.exit_status()
+        asking.cancel()
+        taken = status is not None and status == self._workshop.adapter(body.lease.spec).port_taken_exit_code
+        self._inbox.put_nowait(Exited(body.lease.generation, self._how_it_ended(status), taken))
+
+    def _how_it_ended(self, status: int | None) -> str:
+        if status is None:
+            return "it ended (its status is unknown: another daemon had started it)"
+        if status < 0:
+            return f"killed by signal {-status}"
+        last = engine_log.tail(log_file(self._workshop.paths, self._wanted.spec.engine_id), lines=1)
+        return f"exited with status {status}" + (f": {last[-300:]}" if last and status else "")
+
+    async def _ask(self, body: EngineBody) -> None:
+        """Readiness first, often; then what it is doing, once a second."""
+        probe, generation = body.probe(), body.lease.generation
+        try:
+            await self._ask_until_ready(probe, generation)
+            for turn in _forever():
+                load = await probe.observe()
+                self._inbox.put_nowait(_Loaded(_observed(generation, load), load))
+                if turn % TRIM_EVERY == 0:
+                    body.trim_log()
+                await asyncio.sleep(OBSERVE_S)
+        finally:
+            await probe.close()
+
+    async def _ask_until_ready(self, probe: EngineProbe, generation: int) -> None:
+        pause_s = FIRST_PROBE_S
+        ready = False
+        while not ready:
+            started = await probe.started()
+            ready = started and await probe.ready()
+            self._inbox.put_nowait(Probed(generation, started, ready))
+            if not ready:
+                await asyncio.sleep(pause_s)
+                pause_s = min(LAST_PROBE_S, pause_s * 1.3)
+
+    def _progress_age_s(self) -> float | None:
+        activity = self._life.activity
+        if activity.busy_since_s is None:
+            return None
+        since_s = activity.busy_since_s if activity.moved_s is None else activity.moved_s
+        return max(0.0, self._workshop.clock.monotonic_s() - since_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """An observation with the figures it was made from."""
+
+    event: Observed
+    load: EngineLoad | None
+
+
+def _forever() -> Iterator[int]:
+    turn = 0
+    while True:
+        turn += 1
+        yield turn
+
+
+def _observed(generation: int, load: EngineLoad | None) -> Observed:
+    if load is None:
+        return Observed(generation, answered=False)
+    counters = [load.steps_total, load.prompt_tokens_total, load.output_tokens_total]
+    known = [counter for counter in counters if counter is not None]
+    return Observed(generation, answered=True, running=load.running, progress=sum(known) if known else None)

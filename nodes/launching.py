@@ -1,0 +1,76 @@
+"""From an engine's spec to what starts it here: this node's models, environments and hardware."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from inventory.catalog import ArtifactId, HeldModel
+from inventory.hardware import Hardware
+from inventory.store_records import DamagedRecordError, ModelNotFoundError
+from nodes.engine_body import CannotLaunchError, LaunchPlan
+from nodes.engine_envs import EngineEnvironment, installed
+from nodes.engines.base import EngineAdapter
+from nodes.orders import EngineSpec
+from nodes.snapshot import EngineKind
+
+
+class ModelSource(Protocol):
+    """What this room needs of the model store."""
+
+    def held(self) -> Sequence[HeldModel]: ...
+
+    def files(self, artifact_id: ArtifactId) -> tuple[Path, ...]: ...
+
+
+@dataclass
+class NodeFacts:
+    """The last survey of this machine. One writer: the daemon."""
+
+    hardware: Hardware | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLauncher:
+    engines_dir: Path
+    store: ModelSource
+    adapters: Mapping[EngineKind, EngineAdapter]
+    facts: NodeFacts
+
+    def plan(self, spec: EngineSpec) -> LaunchPlan:
+        """Raises CannotLaunchError with what to do about it."""
+        hardware = self.facts.hardware
+        model = self._model(spec)
+        if hardware is not None and (why := self.adapters[spec.kind].why_not(model, hardware)):
+            raise CannotLaunchError(spec.engine_id, why)
+        environment = self._environment(spec)
+        return LaunchPlan(
+            model_files=self._files(spec),
+            python=environment.python,
+            engine_version=environment.version,
+            accelerated=bool(hardware and hardware.accelerators),
+        )
+
+    def _model(self, spec: EngineSpec) -> HeldModel:
+        for model in self.store.held():
+            if model.ref.artifact_id == spec.model.artifact_id:
+                return model
+        raise CannotLaunchError(
+            spec.engine_id,
+            f"this node does not hold {spec.model} ({spec.model.artifact_id[:12]}); see: potluck models ls",
+        )
+
+    def _environment(self, spec: EngineSpec) -> EngineEnvironment:
+        for environment in installed(self.engines_dir):
+            if environment.kind == spec.kind:
+                return environment
+        raise CannotLaunchError(
+            spec.engine_id,
+            f"{spec.kind} is not installed in {self.engines_dir}; run: potluck engines install {spec.kind}",
+        )
+
+    def _files(self, spec: EngineSpec) -> tuple[str, ...]:
+        try:
+            return tuple(str(path) for path in self.store.files(spec.model.artifact_id))
+        except (ModelNotFoundError, DamagedRecordError) as error:
+            raise CannotLaunchError(spec.engine_id, str(error)) from error

@@ -1,0 +1,99 @@
+"""Keep-alive connections to engines: last used is first reused, bounded in number and idle time."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from nodes.relay.contract import Address, Limits
+from nodes.relay.upstream import UpstreamConnection
+
+
+class Taker(Protocol):
+    """Who waits for a connection."""
+
+    def on_connection(self, connection: UpstreamConnection) -> None: ...
+
+    def on_no_connection(self, detail: str) -> None: ...
+
+
+class EndpointPool:
+    """Connections to one address. An engine that serves each connection with a thread bounds how many may be kept."""
+
+    def __init__(self, address: Address, limits: Limits, on_dial: Callable[[asyncio.Task[None]], None]) -> None:
+        self.address, self.limits = address, limits
+        self._on_dial = on_dial
+        self._idle: list[UpstreamConnection] = []
+        self._open: set[UpstreamConnection] = set()
+        self._loop = asyncio.get_running_loop()
+        self._retired = False
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
+    @property
+    def idle_connections(self) -> int:
+        return len(self._idle)
+
+    def take(self, taker: Taker, fresh: bool = False) -> asyncio.Task[None] | None:
+        """Hand the taker an idle connection now, or dial in a task and return it, so that it can be cancelled."""
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if connection.usable:
+                taker.on_connection(connection)
+                return None
+        task = self._loop.create_task(self._dial(taker))
+        self._on_dial(task)
+        return task
+
+    async def _dial(self, taker: Taker) -> None:
+        limit_s = self.limits.connect_s
+        try:
+            async with asyncio.timeout(limit_s):
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self._free, self._gone), self.address.host, self.address.port
+                )
+        except TimeoutError:
+            taker.on_no_connection(f"no answer from {self.address.host}:{self.address.port} within {limit_s:g} s")
+            return
+        except OSError as error:
+            taker.on_no_connection(error.strerror or str(error))
+            return
+        if not connection.usable:
+            taker.on_no_connection("closed as soon as it was open")
+            return
+        self._open.add(connection)
+        taker.on_connection(connection)
+
+    def _free(self, connection: UpstreamConnection) -> None:
+        if self._retired or len(self._open) > self.limits.keep_connections:
+            connection.close()
+            return
+        connection.idle_since_s = self._loop.time()
+        self._idle.append(connection)
+
+    def _gone(self, connection: UpstreamConnection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def sweep(self, now_s: float) -> None:
+        """Close what has been idle too long. The list is in order of use, so the oldest come first."""
+        keep = 0
+        while keep < len(self._idle) and now_s - self._idle[keep].idle_since_s > self.limits.idle_s:
+            keep += 1
+        for connection in self._idle[:keep]:
+            connection.close()
+        del self._idle[:keep]
+
+    def retire(self) -> None:
+        """Its engine is gone or has moved: close what is idle now, and the rest as their answers end."""
+        self._retired = True
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    def close(self) -> None:
+        self.retire()
+        for connection in tuple(self._open):
+            connection.close()

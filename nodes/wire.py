@@ -1,0 +1,144 @@
+"""What each engine kind can do on the wire, as data: the router passes, emulates, routes elsewhere or refuses by it.
+
+True of vLLM 0.32, mlx_lm.server 0.32 and the llama.cpp server of xllamacpp 2026.10.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from nodes.snapshot import EngineKind
+
+Endpoint = Literal[
+    "models", "chat", "completions", "embeddings", "rerank", "responses", "messages", "count_tokens", "tokenize"
+]
+Support = Literal["yes", "if_model", "no"]
+"""if_model: the engine can, when the model's template or the launch's flags allow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireProfile:
+    """One engine kind's protocol. Every field is a fact about the engine; what to do about it is the router's."""
+
+    kind: EngineKind
+    endpoints: frozenset[Endpoint]
+    request_model: Literal["served_name", "default_model"]  # what `model` must say in a request to the engine
+    auth: Literal["bearer", "none"]
+    open_paths: frozenset[str]  # answered without the key although the engine has one
+    tools: Support
+    tool_choice: Support
+    json_schema: Support
+    vision: Support
+    several_choices: bool  # n > 1
+    seed: bool
+    stop: bool
+    logprobs: Literal["openai", "own_shape"]
+    logit_bias: bool
+    reasoning_field: Literal["reasoning", "reasoning_content"]
+    stream_usage: bool  # honours stream_options.include_usage
+    sse_comments: bool  # sends comment lines while a prompt is evaluated
+    error_shape: Literal["openai", "openai_integer_code", "string"]
+    metrics: Literal["prometheus", "none"]
+    health: Literal["tells_loading", "static", "hides_hangs"]
+    timings: bool  # reports its own prompt and generation times in each answer
+    queue: Literal["unbounded", "none"]
+    cancel_on_disconnect: Literal["at_once", "next_token"]
+    cancel_in_prompt: Literal["at_once", "next_batch", "first_token"]  # a stream whose client left before a token
+    prompt_cancel_field: str | None  # set true in a streamed request, it makes cancel_in_prompt "next_batch"
+    progress_key: str | None  # chunks that carry this key are the price of that field, and not for clients
+
+
+_COMMON: frozenset[Endpoint] = frozenset(("models", "chat", "completions"))
+_FULL: frozenset[Endpoint] = _COMMON | {"embeddings", "rerank", "responses", "messages", "count_tokens", "tokenize"}
+
+_VLLM = WireProfile(
+    kind="vllm",
+    endpoints=_FULL,
+    request_model="served_name",
+    auth="bearer",
+    open_paths=frozenset(("/health", "/metrics", "/load", "/ping", "/version", "/tokenize")),
+    tools="if_model",  # needs --enable-auto-tool-choice and the model's parser
+    tool_choice="yes",
+    json_schema="yes",
+    vision="if_model",
+    several_choices=True,
+    seed=True,
+    stop=True,
+    logprobs="openai",
+    logit_bias=True,
+    reasoning_field="reasoning",
+    stream_usage=True,
+    sse_comments=False,
+    error_shape="openai_integer_code",
+    metrics="prometheus",
+    health="hides_hangs",
+    timings=False,
+    queue="unbounded",
+    cancel_on_disconnect="at_once",
+    cancel_in_prompt="at_once",
+    prompt_cancel_field=None,
+    progress_key=None,
+)
+
+_MLX = WireProfile(
+    kind="mlx",
+    endpoints=_COMMON,
+    request_model="default_model",  # another name is looked up on the hub
+    auth="none",
+    open_paths=frozenset(),
+    tools="if_model",
+    tool_choice="no",
+    json_schema="no",
+    vision="no",
+    several_choices=False,
+    seed=True,
+    stop=True,
+    logprobs="own_shape",
+    logit_bias=True,
+    reasoning_field="reasoning",
+    stream_usage=True,
+    sse_comments=True,
+    error_shape="string",
+    metrics="none",
+    health="static",
+    timings=False,
+    queue="unbounded",
+    cancel_on_disconnect="next_token",
+    cancel_in_prompt="first_token",
+    prompt_cancel_field=None,
+    progress_key=None,
+)
+
+_LLAMACPP = WireProfile(
+    kind="llamacpp",
+    endpoints=_FULL,
+    request_model="served_name",
+    auth="bearer",
+    open_paths=frozenset(("/health",)),
+    tools="if_model",  # silently ignored where the template has no tools
+    tool_choice="if_model",
+    json_schema="yes",
+    vision="if_model",
+    several_choices=True,
+    seed=True,
+    stop=True,
+    logprobs="openai",
+    logit_bias=True,
+    reasoning_field="reasoning_content",
+    stream_usage=True,
+    sse_comments=True,  # a bare ":" every 30 s
+    error_shape="openai_integer_code",
+    metrics="prometheus",
+    health="tells_loading",
+    timings=True,
+    queue="unbounded",
+    cancel_on_disconnect="next_token",
+    # Measured: without this field a stream whose client left in a 1,300-token prompt held its slot for 8 to 18 s,
+    # until the first token; with it, for one batch. Not streamed: at most a second, either way.
+    cancel_in_prompt="first_token",
+    prompt_cancel_field="return_progress",
+    progress_key="prompt_progress",
+)
+
+WIRE: Mapping[EngineKind, WireProfile] = MappingProxyType({"vllm": _VLLM, "mlx": _MLX, "llamacpp": _LLAMACPP})

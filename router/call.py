@@ -1,0 +1,264 @@
+"""One inference call: decide, reserve, relay, retry before the first byte, end properly, account once."""
+
+import msgspec
+
+from nodes.relay.contract import Failure, Headers, Writer
+from nodes.relay.exchange import Exchange
+from nodes.snapshot import EngineId
+from router.accounting import Outcome, Reservation
+from router.call_context import CallContext, request_id_lines
+from router.call_report import CallReport, outcome_of
+from router.decision import Candidate, Decision, ModelRoutes
+from router.engine_errors import translate, translate_event, worth_another
+from router.errors import ApiError, not_ready, saturated
+from router.request import InferenceRequest
+from router.scoring import decide
+from router.usage import StreamTap, usage_of_answer
+
+MAX_TRIES = 2
+
+
+class Call:
+    """Owned by its writer's host, which tells it when the client leaves or can read again. Ends exactly once."""
+
+    __slots__ = (
+        "_candidate", "_context", "_decision", "_exchange", "_finished", "_reservation", "_routes", "_streaming",
+        "_stuck_bytes", "_stuck_since_s", "_tap", "_tried", "_writer", "report", "request",
+    )  # fmt: skip
+
+    def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
+        self._context, self.request, self._routes, self._writer = context, request, routes, writer
+        parsed = request.parsed
+        self.report = CallReport(request.arrival, routes.view.name, parsed.model, parsed.stream)
+        self._candidate: Candidate | None = None
+        self._decision: Decision | None = None
+        self._exchange: Exchange | None = None
+        self._reservation: Reservation | None = None
+        self._tap: StreamTap | None = None  # from the first events on
+        self._tried: tuple[EngineId, ...] = ()
+        self._streaming = self._finished = False
+        self._stuck_since_s: float | None = None
+        self._stuck_bytes = 0
+
+    def start(self) -> None:
+        self._context.opened(self)
+        self._attempt(None)
+
+    # Calls by the host of the client
+
+    def client_gone(self) -> None:
+        """Close the connection to the engine at once: that is what frees its slot."""
+        if not self._finished:
+            self._cancel_exchange()
+            self._finish("cancelled", 499, "client_closed")
+
+    def writer_paused(self) -> None:
+        if self._exchange is not None and not self._finished:
+            self._exchange.pause()
+
+    def writer_resumed(self) -> None:
+        self._stuck_since_s = None
+        if self._exchange is not None:
+            self._exchange.resume()
+
+    def abandon(self, error: ApiError) -> None:
+        """End it now with an error: the gateway is going away."""
+        if not self._finished:
+            self._cancel_exchange()
+            self._end_with(error)
+
+    def sweep(self, now_s: float) -> None:
+        """Called now and then: cut a client that does not read, and an engine that does not speak."""
+        if self._writer.paused:
+            self._sweep_reader(now_s)
+        elif self._exchange is not None:
+            self._exchange.sweep(now_s)
+
+    # Calls by the exchange
+
+    def on_events(self, events: bytes) -> None:
+        tap = self._tap
+        if tap is None:
+            assert self._candidate is not None
+            tap = self._tap = StreamTap(self.request.parsed.usage_wanted, self._candidate.progress_key)
+        passed = tap.pass_on(events)
+        if passed:
+            if not self._streaming:
+                self._begin_stream()
+            self._writer.write(passed)
+            if self._writer.paused and self._exchange is not None:
+                self._exchange.pause()
+        if tap.error is not None and not self._finished:
+            assert self._candidate is not None
+            self._cancel_exchange()
+            self._end_with(translate_event(tap.error, self._candidate.engine_id), "node_lost")
+
+    def on_stream_end(self, held: bytes) -> None:
+        if self._finished:
+            return
+        if self._streaming and self._tap is not None and self._tap.done:
+            self._writer.end()
+            self._finish("ok", 200, None)
+            return
+        self.on_failure(Failure("died", "the stream ended without its end marker", self._streaming))
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        if status == 200:
+            self._deliver(body)
+            return
+        assert self._candidate is not None
+        candidate = self._candidate
+        if status in (401, 403):
+            self._context.upstreams.of(candidate).forget_secret()
+        if status >= 500:
+            self._context.health.eject(candidate, f"answered {status}")
+        error = translate(status, body, candidate.engine_id)
+        if worth_another(status) and error.code != "context_length_exceeded":
+            self._retry(f"status_{status}", error)
+        else:
+            self._end_with(error)
+
+    def on_failure(self, failure: Failure) -> None:
+        assert self._candidate is not None
+        candidate = self._candidate
+        self._context.health.eject(candidate, f"{failure.kind}: {failure.detail}")
+        self._context.log.emit(
+            "exchange_failed",
+            request_id=self.request.request_id,
+            engine=candidate.engine_id,
+            node=candidate.node_id,
+            kind=failure.kind,
+            detail=failure.detail,
+        )
+        error = _upstream_error(failure, candidate)
+        if self._streaming:
+            self._context.metrics.stream_aborted(failure.kind, candidate.node_id)
+            self._end_with(error)
+        else:
+            self._retry(failure.kind, error)
+
+    # Inside
+
+    def _attempt(self, last_error: ApiError | None) -> None:
+        context, clock = self._context, self._context.clock
+        started_s = clock.monotonic_s()
+        decision = decide(
+            self._routes, self.request.parsed, context.ledger.in_flight, context.health.ejected, self._tried
+        )
+        self.report.decision_s += clock.monotonic_s() - started_s
+        if not decision.ranked:
+            self._end_with(last_error or nobody(self._routes, decision))
+            return
+        self._decision = decision
+        self._candidate = candidate = decision.ranked[0].candidate
+        self._reservation = context.ledger.reserve(candidate.engine_id)
+        self.report.attempts += 1
+        upstream = context.upstreams.of(candidate)
+        try:
+            arrival = self.request.arrival
+            body = self.request.parsed.prompt.encode(candidate.served_name)
+            if candidate.stream_extra and self.request.parsed.stream:
+                body = body[:-1] + candidate.stream_extra  # we wrote the body: its last byte closes the object
+            message = upstream.request(arrival.api, arrival.request_id, body)
+        except Exception as error:  # noqa: BLE001 - an unreadable secret is this engine's failure, whatever its kind
+            self.on_failure(Failure("connect", f"its secret cannot be read: {type(error).__name__}", False))
+            return
+        self._exchange = Exchange(upstream.pool, message, self)
+        self._exchange.start()
+
+    def _retry(self, cause: str, error: ApiError) -> None:
+        """Another engine, once, while the client has not had a byte; else the error."""
+        assert self._candidate is not None
+        self._tried = (*self._tried, self._candidate.engine_id)
+        self._tap = None
+        if self._reservation is not None:
+            self._reservation.release()
+        if len(self._tried) >= MAX_TRIES:
+            self._end_with(error)
+            return
+        self._context.metrics.retried(cause, self._candidate.node_id)
+        self._attempt(error)
+
+    def _deliver(self, body: bytes) -> None:
+        try:
+            usage = usage_of_answer(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.on_failure(Failure("protocol", "its answer is not JSON", False))
+            return
+        self.report.usage = usage
+        self._writer.respond(200, b"%bcontent-type: application/json\r\n" % self._header_lines(), body)
+        self._finish("ok", 200, None)
+
+    def _begin_stream(self) -> None:
+        self._streaming = True
+        self.report.first_byte_s = self._context.clock.monotonic_s()
+        kind = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        self._writer.begin_stream(200, self._header_lines() + kind)
+
+    def _end_with(self, error: ApiError, outcome: Outcome | None = None) -> None:
+        """The proper end of a call that failed: an error event in a stream, or an error answer."""
+        if self._streaming:
+            self._writer.write(error.event())
+            self._writer.end()
+        else:
+            self._writer.respond(error.status, self._header_lines() + error.header_lines(), error.body())
+        self._finish(outcome or outcome_of(error.status), error.status, error.code)
+
+    def _finish(self, outcome: Outcome, status: int, code: str | None) -> None:
+        self._finished = True
+        self._exchange = None  # no reference cycle is left: the call, its prompt with it, is freed at once
+        if self._reservation is not None:
+            self._reservation.release()
+        report, tap = self.report, self._tap
+        if tap is not None:
+            report.usage, report.events = tap.usage, tap.events
+        report.decision = self._decision
+        report.end(outcome, status, code, self._context.clock.monotonic_s())
+        self._context.closed(self, report)
+
+    def _cancel_exchange(self) -> None:
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.cancel()
+
+    def _header_lines(self) -> bytes:
+        """What makes the answer traceable: our id, and who served it why."""
+        arrival = self.request.arrival
+        lines = request_id_lines(arrival.request_id, arrival.client_request_id)
+        if self._candidate is None or self._decision is None:
+            return lines
+        where = self._context.upstreams.of(self._candidate).header_lines
+        return b"%b%bx-potluck-route-reason: %b\r\n" % (lines, where, self._decision.reason.encode())
+
+    def _sweep_reader(self, now_s: float) -> None:
+        unsent = self._writer.unsent_bytes()
+        if self._stuck_since_s is None or unsent < self._stuck_bytes:
+            self._stuck_since_s, self._stuck_bytes = now_s, unsent
+        elif now_s - self._stuck_since_s > self._context.settings.slow_reader_s:
+            self._context.log.emit("slow_reader_cut", request_id=self.request.request_id)
+            self._cancel_exchange()
+            self._writer.abort()
+            self._finish("cancelled", 499, "slow_reader")
+
+
+def nobody(routes: ModelRoutes, decision: Decision) -> ApiError:
+    """Why no engine can take a request for a model that exists."""
+    reasons = [why for _, why in decision.rejected]
+    name = routes.view.name
+    if any(why.startswith("saturated") for why in reasons):
+        return saturated(f"every engine of `{name}` is full")
+    if reasons and all(why.startswith("context") for why in reasons):
+        return ApiError(
+            400, "context_length_exceeded", f"the prompt is too long for `{name}`: {reasons[0]}", "messages"
+        )
+    why = "; ".join(reasons[:4]) or routes.view.reason or routes.view.state
+    return not_ready(f"`{name}` has no engine ready: {why}")
+
+
+def _upstream_error(failure: Failure, candidate: Candidate) -> ApiError:
+    where = f"engine {candidate.engine_id} on {candidate.node_id}"
+    if failure.kind in ("first_byte_timeout", "stall"):
+        return ApiError(504, "upstream_timeout", f"{where} stopped answering ({failure.detail}); try again")
+    if failure.kind == "connect":
+        return not_ready(f"{where} cannot be reached; try again", retry_s=1)
+    return ApiError(502, "upstream_failure", f"{where} failed in mid-answer ({failure.detail}); try again")

@@ -1,0 +1,120 @@
+"""What may serve a model: a published ClusterSnapshot turned into candidates and rejections, once per snapshot."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from cluster.snapshot import ClusterSnapshot, ModelView, NodeView
+from inventory.catalog import ModelName
+from nodes.snapshot import EngineEndpoint, EngineId, EngineSnapshot, NodeId
+from nodes.wire import WIRE
+
+REPORT_AGE_LIMIT_S = 15.0
+SUSPECT_PENALTY_S = 5.0
+DEFAULT_SLOTS = 8  # for an engine that does not say how many requests it serves at once
+
+Terms = tuple[tuple[str, float], ...]  # (name, seconds)
+Rejection = tuple[EngineId, str]
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """An engine that can serve a model, as far as the snapshot knows."""
+
+    engine_id: EngineId
+    node_id: NodeId
+    generation: int
+    endpoint: EngineEndpoint
+    served_name: str  # the model's name on the engine's own wire
+    revision: str
+    context_tokens: int
+    slots: int
+    stream_extra: bytes  # ends the body of a streamed request to this kind of engine; empty for most
+    progress_key: bytes | None  # events with this key are the engine's progress in a prompt, not for clients
+    standing_terms: Terms  # costs that hold for every request until the next snapshot
+
+
+class ScoreBreakdown(msgspec.Struct, frozen=True, order=True):
+    """Sorts by total, then by engine id, so that a replay agrees with the log."""
+
+    total_s: float
+    engine_id: EngineId
+    candidate: Candidate
+    terms: Terms
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Best first; empty means nobody can serve. `reason` is from a closed set, as metrics need it."""
+
+    ranked: Sequence[ScoreBreakdown]
+    rejected: Sequence[Rejection]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoutes:
+    view: ModelView
+    candidates: tuple[Candidate, ...]  # by engine id
+    rejected: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """`names` has every name a client may ask for: models and their aliases."""
+
+    models: dict[ModelName, ModelRoutes]
+    names: dict[str, ModelRoutes]
+
+
+def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
+    """Every configured model with the engines that can serve it, and why the others cannot."""
+    found: dict[ModelName, list[Candidate | Rejection]] = {view.name: [] for view in snapshot.models}
+    for node in snapshot.nodes:
+        for engine in node.snapshot.engines if node.snapshot else ():
+            found.setdefault(engine.model.name, []).append(_judge(snapshot, node, engine))
+    models = {view.name: _routes(view, found[view.name]) for view in snapshot.models}
+    aliases = {alias: models[ModelName(name)] for alias, name in snapshot.aliases if name in models}
+    return RoutingTable(models, aliases | {str(name): routes for name, routes in models.items()})
+
+
+def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> ModelRoutes:
+    verdicts = tuple(verdicts)
+    fit = [verdict for verdict in verdicts if isinstance(verdict, Candidate)]
+    return ModelRoutes(
+        view=view,
+        candidates=tuple(sorted(fit, key=lambda candidate: candidate.engine_id)),
+        rejected=tuple(sorted(verdict for verdict in verdicts if not isinstance(verdict, Candidate))),
+    )
+
+
+def _judge(snapshot: ClusterSnapshot, node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
+    why = _unfit(snapshot, node, engine)
+    if why is not None or engine.endpoint is None:
+        return engine.engine_id, why or "no endpoint"
+    suspect = node.state == "suspect"
+    wire = WIRE[engine.kind]
+    return Candidate(
+        engine_id=engine.engine_id,
+        node_id=node.node_id,
+        generation=engine.generation,
+        endpoint=engine.endpoint,
+        served_name=engine.model.name if wire.request_model == "served_name" else wire.request_model,
+        revision=str(engine.model),
+        context_tokens=engine.context_tokens,
+        slots=engine.load.slots or DEFAULT_SLOTS,
+        stream_extra=f',"{wire.prompt_cancel_field}":true}}'.encode() if wire.prompt_cancel_field else b"",
+        progress_key=f'"{wire.progress_key}"'.encode() if wire.progress_key else None,
+        standing_terms=(("suspect_node", SUSPECT_PENALTY_S),) if suspect else (),
+    )
+
+
+def _unfit(snapshot: ClusterSnapshot, node: NodeView, engine: EngineSnapshot) -> str | None:
+    if node.state not in ("ready", "suspect"):
+        return f"node {node.state}: {node.reason}"
+    # Both times come from the head, so a gateway that outlives it goes on with what it knew.
+    age_s = snapshot.taken_at_s - node.snapshot.taken_at_s if node.snapshot else 0.0
+    if age_s > REPORT_AGE_LIMIT_S:
+        return f"stale: node report is {age_s:.0f} s old"
+    if engine.state != "ready":
+        return f"{engine.state}: {engine.reason}"
+    return None

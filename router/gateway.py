@@ -1,0 +1,105 @@
+"""The gateway as a FastAPI app: its routes, its errors, its guard."""
+
+import prometheus_client
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from router.asgi_host import AsgiRelay
+from router.dispatcher import HOT_PATHS, Dispatcher
+from router.errors import ApiError, unknown_model
+from router.guard import Guard
+from router.model_list import ModelList, ModelObject, model_objects
+from router.readiness import readiness
+from router.request import Api
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class RelayResponse(Response):
+    """A route's answer that the relay writes itself."""
+
+    def __init__(self, relay: AsgiRelay) -> None:
+        self.background = None
+        self._relay = relay
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._relay(scope, receive, send)
+
+
+def create_app(dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> FastAPI:
+    """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here."""
+    app = FastAPI(title="potluck gateway", docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, dispatcher=dispatcher)
+    app.add_exception_handler(ApiError, _on_api_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    for path, api in HOT_PATHS.items():
+        _add_hot_route(app, path.decode(), api, dispatcher)
+    _add_models(app, dispatcher)
+    _add_operations(app, dispatcher, registry)
+    return app
+
+
+def _add_hot_route(app: FastAPI, path: str, api: Api, dispatcher: Dispatcher) -> None:
+    relay = AsgiRelay(dispatcher, api, dispatcher.context.settings.body_limit_bytes)
+
+    async def answer(request: Request) -> Response:
+        return RelayResponse(relay)
+
+    app.add_api_route(path, answer, methods=["POST"], name=api, response_model=None)
+
+
+def _add_models(app: FastAPI, dispatcher: Dispatcher) -> None:
+    @app.get("/v1/models")
+    async def list_models() -> ModelList:
+        return ModelList(data=model_objects(dispatcher.view))
+
+    @app.get("/v1/models/{model_id:path}")
+    async def get_model(model_id: str) -> ModelObject:
+        for found in model_objects(dispatcher.view):
+            if found.id == model_id:
+                return found
+        raise unknown_model(model_id, dispatcher.view.table.names)
+
+
+def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> None:
+    @app.get("/healthz")
+    async def alive() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def ready() -> JSONResponse:
+        verdict = readiness(dispatcher.view, dispatcher.draining)
+        return JSONResponse(verdict.model_dump(), status_code=200 if verdict.ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        text = prometheus_client.generate_latest(registry)
+        return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+async def _on_api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return _render(error)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}; the API is under /v1"
+    response = _render(ApiError(error.status_code, _CODES.get(error.status_code, "http_error"), message))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return _render(ApiError(400, "invalid_value", f"{field}: {first['msg']}", field or None))
+
+
+def _render(error: ApiError) -> Response:
+    return Response(error.body(), status_code=error.status, headers=dict(error.headers()))

@@ -1,0 +1,136 @@
+"""One request of a hot route on a client connection: collect its body, start its call, wire back-pressure."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from nodes.relay.http1_writer import CONTINUE, Http1Writer
+from router.call import Call
+from router.dispatcher import HeaderMap
+from router.errors import ApiError, internal, too_large
+from router.request import Api, Arrival
+
+if TYPE_CHECKING:
+    from router.hot_protocol import HotProtocol
+
+BODY_STALL_S = 30.0
+_NOBODY_WAITS = asyncio.Event()
+
+
+class HotCycle(RequestResponseCycle):
+    """Stands where uvicorn keeps its request cycle, and shares of it only what uvicorn's protocol reads."""
+
+    def __init__(  # the parent's is not called: its parts serve an ASGI task, and there is none
+        self, protocol: "HotProtocol", api: Api, headers: HeaderMap, keep_alive: bool, chunked: bool
+    ) -> None:
+        self.message_event = _NOBODY_WAITS
+        self.response_complete = self.disconnected = False
+        self.keep_alive = keep_alive
+        self.receiving = True
+        self._protocol, self._api, self._headers = protocol, api, headers
+        self._arrival: Arrival | None = None
+        self._call: Call | None = None
+        self._pieces: list[bytes] = []
+        self._received = 0
+        self._progress_s: float | None = None
+        self._has_turn = False
+        date = protocol.server_state.default_headers
+        prelude = b"%b: %b\r\n" % date[0] if date else b""
+        self.writer = Http1Writer(protocol.transport, keep_alive, chunked, prelude, self._complete)
+
+    def begin(self) -> None:
+        """Its turn on the connection has come. Who asks is settled before a body is read."""
+        self._has_turn = True
+        dispatcher = self._protocol.dispatcher
+        try:
+            self._arrival = dispatcher.arrive(self._api, self._headers)
+        except ApiError as error:
+            dispatcher.turn_away(error, self.writer)
+            return
+        if not self.receiving:
+            self._dispatch()
+        elif self._announced() > self._protocol.settings.body_limit_bytes:
+            self._refuse_body()
+        elif self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self._protocol.transport.write(CONTINUE)
+
+    def feed(self, body: bytes) -> None:
+        self._received += len(body)
+        self._progress_s = None
+        limit = self._protocol.settings.body_limit_bytes
+        if self.response_complete:
+            if self._received > 2 * limit:  # it was told to stop
+                self._protocol.transport.abort()
+        elif self._received > limit:
+            self._pieces.clear()
+            if self._has_turn:
+                self._refuse_body()
+        else:
+            self._pieces.append(body)
+
+    def body_complete(self) -> None:
+        self.receiving = False
+        if self.response_complete:
+            if not self.writer.keep_alive:
+                self._protocol.transport.close()
+        elif self._has_turn:
+            self._dispatch()
+
+    def pause(self) -> None:
+        self.writer.paused = True
+        if self._call is not None:
+            self._call.writer_paused()
+
+    def resume(self) -> None:
+        self.writer.paused = False
+        if self._call is not None:
+            self._call.writer_resumed()
+
+    def gone(self) -> None:
+        if self._call is not None:
+            self._call.client_gone()
+
+    def sweep(self, now_s: float) -> None:
+        """A client that stops in the middle of its body is not waited for."""
+        if self._progress_s is None:
+            self._progress_s = now_s
+        elif now_s - self._progress_s > BODY_STALL_S:
+            self._protocol.transport.abort()
+
+    def _dispatch(self) -> None:
+        assert self._arrival is not None
+        if self._received > self._protocol.settings.body_limit_bytes:
+            self._refuse_body()
+            return
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        dispatcher = self._protocol.dispatcher
+        try:
+            call = dispatcher.begin(self._arrival, body, self.writer)
+            if not self.response_complete:
+                self._call = call
+        except Exception as error:  # noqa: BLE001 - inside the parser's callback it would pass for a parse error
+            dispatcher.context.log.emit(
+                "request_failed", request_id=self._arrival.request_id, error=f"{type(error).__name__}: {error}"
+            )
+            if not self.response_complete:
+                dispatcher.refuse(self._arrival, "", internal(self._arrival.request_id), self.writer)
+
+    def _refuse_body(self) -> None:
+        assert self._arrival is not None
+        self.writer.keep_alive = False
+        error = too_large(self._protocol.settings.body_limit_bytes)
+        self._protocol.dispatcher.refuse(self._arrival, "", error, self.writer)
+
+    def _announced(self) -> int:
+        length = self._headers.get(b"content-length", b"0")
+        return int(length) if length.isdigit() else 0
+
+    def _complete(self) -> None:
+        """The answer is written. A client that still sends is heard out, or it would lose the answer."""
+        self.response_complete = True
+        self._call = None
+        if not self.writer.keep_alive and not self.receiving:
+            self._protocol.transport.close()
+        self._protocol.on_response_complete()

@@ -1,0 +1,214 @@
+"""uvicorn's HTTP protocol with a bypass: hot routes go to the dispatcher without a task, all others to the ASGI app.
+
+Also the guards that uvicorn leaves to others: size of head and body, time for both, a Host header, idle connections.
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from nodes.relay.sweeper import Sweeper
+from nodes.relay.upstream import set_no_delay
+from router.dispatcher import HOT_PATHS, Dispatcher, HeaderMap
+from router.errors import ApiError, invalid
+from router.hot_cycle import HotCycle
+from router.settings import GatewaySettings
+
+HEAD_LIMIT_BYTES = 64 * 1024
+WRITE_BUFFER_BYTES = 64 * 1024
+PIPELINE_LIMIT = 16
+
+
+def hot_protocol(dispatcher: Dispatcher, sweeper: Sweeper, settings: GatewaySettings) -> type[HttpToolsProtocol]:
+    """The class to give to `uvicorn.Config(http=...)`. uvicorn makes one of it per connection."""
+
+    class BoundProtocol(HotProtocol):
+        def __init__(
+            self,
+            config: Config,
+            server_state: ServerState,
+            app_state: dict[str, Any],  # uvicorn's own signature
+            _loop: asyncio.AbstractEventLoop | None = None,
+        ) -> None:
+            super().__init__(config, server_state, app_state, _loop)
+            self.dispatcher, self.sweeper, self.settings = dispatcher, sweeper, settings
+
+    return BoundProtocol
+
+
+class HotProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    dispatcher: Dispatcher
+    sweeper: Sweeper
+    settings: GatewaySettings
+
+    head_open = False  # a request head is under way
+    head_since_s = idle_since_s = 0.0
+    head_bytes = read_bytes = 0
+
+    # Calls by the event loop
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        set_no_delay(transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self.idle_since_s = self.loop.time()
+        self.sweeper.watch(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.sweeper.forget(self)
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.gone()
+
+    def data_received(self, data: bytes) -> None:
+        self.read_bytes = len(data)
+        if self.head_open:
+            self.head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.turn_away(invalid(f"not a valid HTTP request: {error}", code="invalid_http"))
+            return
+        except httptools.HttpParserUpgrade:
+            pass  # not spoken here; the request is answered as the plain one it also is
+        if self.head_open and self.head_bytes > HEAD_LIMIT_BYTES:
+            self.turn_away(head_too_large())
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.resume()
+
+    # Calls by the parser
+
+    def on_message_begin(self) -> None:
+        # The ASGI scope is built only for requests that go to the ASGI app.
+        self.url = b""
+        self.headers = []
+        self.head_open = True
+        self.head_bytes = 0
+        self.head_since_s = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.head_open = False
+        headers: HeaderMap = dict(self.headers)
+        if b"host" not in headers or self.head_bytes + self.read_bytes > HEAD_LIMIT_BYTES:
+            error = self._bad_head(headers)
+            if error is not None:
+                self.turn_away(error)
+                return
+        api = HOT_PATHS.get(self.url)
+        if api is None or self.parser.get_method() != b"POST":
+            self._build_scope(headers)
+            super().on_headers_complete()
+            return
+        chunked = self.parser.get_http_version() != "1.0"
+        before = self.cycle
+        cycle = HotCycle(self, api, headers, chunked and self.parser.should_keep_alive(), chunked)
+        self.cycle = cycle
+        if before is None or before.response_complete:
+            cycle.begin()
+        elif len(self.pipeline) < PIPELINE_LIMIT:
+            # Reading goes on: a client that leaves is noticed only by reading.
+            self.pipeline.appendleft((cycle, self.app))
+        else:
+            self.transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.feed(body)
+        elif self.cycle is not None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.body_complete()
+        elif self.cycle is not None:
+            super().on_message_complete()
+
+    # Calls by cycles, the sweeper and the server
+
+    def on_response_complete(self) -> None:
+        # Not uvicorn's: it arms a timer after every answer. Here the sweeper ages idle connections.
+        self.server_state.total_requests += 1
+        self.idle_since_s = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def sweep(self, now_s: float) -> None:
+        if self.transport.is_closing():
+            return
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if self.head_open:
+            if now_s - self.head_since_s > self.settings.header_s:
+                self.turn_away(ApiError(408, "request_timeout", "the request head did not arrive in time"))
+        elif isinstance(self.cycle, HotCycle) and self.cycle.receiving:
+            self.cycle.sweep(now_s)
+        elif not busy and now_s - self.idle_since_s > self.settings.keep_alive_s:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.writer.keep_alive = False
+
+    def turn_away(self, error: ApiError) -> None:
+        """Refuse what cannot be a request and close. In the middle of an answer there is only closing."""
+        if self.transport.is_closing():
+            return
+        self.head_open = False
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        cycle = HotCycle(self, "chat", {}, keep_alive=False, chunked=True)
+        self.cycle = cycle
+        self.dispatcher.turn_away(error, cycle.writer)
+        self.transport.close()
+
+    # Inside
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if isinstance(cycle, HotCycle):
+            cycle.begin()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _bad_head(self, headers: HeaderMap) -> ApiError | None:
+        if self.head_bytes + self.read_bytes > HEAD_LIMIT_BYTES:  # may be: the read can hold a body too
+            exact = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if exact > HEAD_LIMIT_BYTES:
+                return head_too_large()
+        if b"host" not in headers and self.parser.get_http_version() != "1.0":
+            return invalid("a request needs a Host header", code="invalid_http")
+        return None
+
+    def _build_scope(self, headers: HeaderMap) -> None:
+        url, pairs = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.expect_100_continue = headers.get(b"expect", b"").lower() == b"100-continue"
+        self.headers.extend(pairs)  # the list that the scope holds
+
+
+def head_too_large() -> ApiError:
+    return ApiError(431, "headers_too_large", f"the request head is larger than {HEAD_LIMIT_BYTES} bytes")

@@ -1,0 +1,87 @@
+"""Which engine should serve a request, and why: candidates and live counts in, a Decision out."""
+
+from collections.abc import Collection, Mapping
+
+from nodes.snapshot import EngineId
+from router.decision import Candidate, Decision, ModelRoutes, Rejection, ScoreBreakdown
+from router.request import Parsed
+
+CHARACTERS_PER_TOKEN = 4  # typical; used to prefer
+MOST_CHARACTERS_PER_TOKEN = 16  # generous; used to refuse, and the engine has the last word
+QUEUE_PER_SLOT = 8
+SMALLEST_CEILING = 256
+
+
+def decide(
+    routes: ModelRoutes,
+    parsed: Parsed,
+    in_flight: Mapping[EngineId, int],
+    ejected: Mapping[EngineId, str],
+    tried: Collection[EngineId] = (),
+) -> Decision:
+    """Filter, score, rank. Ties go to the lower id, so a replay agrees with the log.
+
+    Engines that this gateway found broken come last instead of never: when all are, trying one is how a request
+    learns first that it is back.
+    """
+    fit: list[ScoreBreakdown] = []
+    broken: list[ScoreBreakdown] = []
+    rejected: list[Rejection] = list(routes.rejected)
+    for candidate in routes.candidates:
+        engine_id = candidate.engine_id
+        running = in_flight.get(engine_id, 0)
+        why = _unfit(candidate, parsed, running, tried)
+        if why is not None:
+            rejected.append((engine_id, why))
+        elif engine_id in ejected:
+            broken.append(_score(candidate, running))
+        else:
+            fit.append(_score(candidate, running))
+    if fit:
+        rejected.extend((score.engine_id, ejected[score.engine_id]) for score in broken)
+    ranked = fit or broken
+    if len(ranked) > 1:
+        ranked = _roomy(ranked, parsed, rejected)
+        ranked.sort()
+    return Decision(ranked, rejected, _reason(ranked, tried))
+
+
+def _unfit(candidate: Candidate, parsed: Parsed, running: int, tried: Collection[EngineId]) -> str | None:
+    if tried and candidate.engine_id in tried:
+        return "tried"
+    if parsed.prompt_characters > candidate.context_tokens * MOST_CHARACTERS_PER_TOKEN:
+        return f"context: {parsed.prompt_characters} characters cannot fit {candidate.context_tokens} tokens"
+    if running >= SMALLEST_CEILING and running >= QUEUE_PER_SLOT * candidate.slots:
+        return f"saturated: {running} requests in flight"
+    return None
+
+
+def _score(candidate: Candidate, running: int) -> ScoreBreakdown:
+    """Requests per slot stand for the expected wait in seconds until engines have a measured rate."""
+    wait_s = (running + 1) / candidate.slots
+    standing = candidate.standing_terms
+    if not standing:
+        return ScoreBreakdown(wait_s, candidate.engine_id, candidate, (("wait", wait_s),))
+    total_s = wait_s + sum(seconds for _, seconds in standing)
+    return ScoreBreakdown(total_s, candidate.engine_id, candidate, (("wait", wait_s), *standing))
+
+
+def _roomy(scores: list[ScoreBreakdown], parsed: Parsed, rejected: list[Rejection]) -> list[ScoreBreakdown]:
+    """Leave out engines whose context is probably too small, if others have room."""
+    expected = parsed.prompt_characters // CHARACTERS_PER_TOKEN + (parsed.output_tokens_limit or 0)
+    roomy = [score for score in scores if score.candidate.context_tokens >= expected]
+    if not roomy or len(roomy) == len(scores):
+        return scores
+    for score in scores:
+        context = score.candidate.context_tokens
+        if context < expected:
+            rejected.append((score.engine_id, f"context: about {expected} tokens, has {context}"))
+    return roomy
+
+
+def _reason(ranked: list[ScoreBreakdown], tried: Collection[EngineId]) -> str:
+    if not ranked:
+        return "nobody"
+    if tried:
+        return "fallback"
+    return "only_fit" if len(ranked) == 1 else "least_loaded"

@@ -1,0 +1,171 @@
+"""The gateway process: lock, listen, follow the head, serve, drain."""
+
+import asyncio
+import contextlib
+import gc
+import random
+import socket
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+import prometheus_client
+import uvicorn
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from inventory.clock import Clock, SystemClock
+from nodes.relay.pools import Pools
+from nodes.relay.sweeper import Sweeper
+from nodes.role_lock import RoleLock
+from router.accounting import RecordSink
+from router.call_context import CallContext, CallParts
+from router.dispatcher import Dispatcher
+from router.errors import stopping
+from router.feed import SnapshotFeed
+from router.gateway import create_app
+from router.health import EngineHealth
+from router.hot_protocol import hot_protocol
+from router.ids import RequestIds
+from router.log import StructuredLog
+from router.metrics import GatewayMetrics, cluster_gauges
+from router.settings import GatewaySettings
+from router.telemetry import TelemetryWriter
+from router.upstreams import Upstreams
+from router.view import GatewayView
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the process that embeds it decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts of a running gateway that its owner needs."""
+
+    settings: GatewaySettings
+    dispatcher: Dispatcher
+    sweeper: Sweeper
+    pools: Pools
+    registry: prometheus_client.CollectorRegistry
+
+    def server(self) -> QuietServer:
+        """uvicorn with the hot protocol in front of the FastAPI app."""
+        config = uvicorn.Config(
+            create_app(self.dispatcher, self.registry),
+            http=hot_protocol(self.dispatcher, self.sweeper, self.settings),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # a forwarded header grants nothing
+            timeout_graceful_shutdown=2,
+        )
+        return QuietServer(config)
+
+    def close(self) -> None:
+        self.dispatcher.context.flush()
+        self.dispatcher.context.health.close()
+        self.pools.close()
+        self.sweeper.close()
+
+
+def build_gateway(
+    settings: GatewaySettings, view: GatewayView, sinks: tuple[RecordSink, ...] = (), clock: Clock | None = None
+) -> Gateway:
+    """Join the parts. Needs a running loop; opens nothing yet."""
+    clock, log = clock or SystemClock(), StructuredLog()
+    sweeper = Sweeper(settings.sweep_s)
+    pools = Pools(sweeper)
+    upstreams = Upstreams(pools, settings)
+    health = EngineHealth(lambda candidate: upstreams.of(candidate).pool, log)
+    metrics = GatewayMetrics(lambda: _gauges(view, context, sinks))
+    context = CallContext(CallParts(settings, clock, log, sweeper, upstreams, health, metrics), (metrics, *sinks))
+    view.on_change(context.follow)
+    registry = prometheus_client.CollectorRegistry(auto_describe=False)
+    registry.register(metrics)
+    return Gateway(settings, Dispatcher(context, view, RequestIds(clock, random.getrandbits)), sweeper, pools, registry)
+
+
+def tune_collector() -> None:
+    """A call makes some 20 objects that die by reference count; looking for cycles every 700 of them is for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain. Raises AlreadyRunningError, OSError where it cannot listen."""
+    lock = RoleLock(settings.paths.run, "gateway")
+    lock.acquire()
+    clock, log = SystemClock(), StructuredLog()
+    view = GatewayView(clock)
+    telemetry = TelemetryWriter(settings.paths.telemetry_db, clock)
+    gateway = build_gateway(settings, view, (telemetry,), clock)
+    feed = SnapshotFeed(settings.paths, view, log)
+    try:
+        feed.load()
+        tune_collector()
+        listener = listen(settings.host, settings.port)
+        endpoint = "http://{}:{}/v1".format(*listener.getsockname()[:2])
+        lock.publish(endpoint)
+        log.emit("gateway_listens", endpoint=endpoint)
+        await _serve(gateway, listener, feed, stop)
+    finally:
+        gateway.close()
+        telemetry.close()
+        lock.release()
+
+
+async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, stop: asyncio.Event) -> None:
+    server = gateway.server()
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(feed.run())
+        tasks.create_task(_stop_on(stop, server, gateway))
+        await server.serve(sockets=[listener])
+        follower.cancel()
+
+
+async def _stop_on(stop: asyncio.Event, server: uvicorn.Server, gateway: Gateway) -> None:
+    """New requests are refused at once, running ones get their time, what is left ends with a proper error."""
+    await stop.wait()
+    gateway.dispatcher.draining = True
+    context = gateway.dispatcher.context
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(gateway.settings.drain_s):
+            await context.wait_until_idle()
+    for call in context.live:
+        call.abandon(stopping())
+    server.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A TCP socket whose accepted connections inherit what asyncio needs to turn Nagle's algorithm off."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.setblocking(False)
+    return listener
+
+
+def _gauges(view: GatewayView, context: CallContext, sinks: tuple[RecordSink, ...]) -> Iterable[Metric]:
+    context.flush()
+    in_flight = GaugeMetricFamily("potluck_requests_in_flight", "Requests on engines.", labels=("engine",))
+    for engine_id, count in context.ledger.in_flight.items():
+        in_flight.add_metric([engine_id], count)
+    yield in_flight
+    if view.age_s is not None:
+        age = GaugeMetricFamily("potluck_snapshot_age_seconds", "Since the head was last heard.")
+        age.add_metric([], view.age_s)
+        yield age
+    for sink in sinks:
+        if isinstance(sink, TelemetryWriter):
+            dropped = GaugeMetricFamily("potluck_telemetry_dropped_records", "Records not written to telemetry.db.")
+            dropped.add_metric([], sink.dropped)
+            yield dropped
+    if view.cluster is not None:
+        yield from cluster_gauges(view.cluster)

@@ -1,0 +1,90 @@
+"""How to reach an engine: its connection pool, its secret, the bytes of a request to it, and the lines that name it."""
+
+from pathlib import Path
+
+from inventory.secret_files import read_secret
+from nodes.relay.contract import Address, Limits
+from nodes.relay.pool import EndpointPool
+from nodes.relay.pools import Pools
+from nodes.snapshot import EngineId
+from router.decision import Candidate
+from router.request import Api
+from router.settings import GatewaySettings
+
+PATHS: dict[Api, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
+
+
+class Upstream:
+    """One generation of one engine. Its secret is read when the first request needs it."""
+
+    __slots__ = ("_candidate", "_heads", "generation", "header_lines", "pool")
+
+    def __init__(self, candidate: Candidate, pool: EndpointPool) -> None:
+        self._candidate = candidate
+        self._heads: dict[Api, bytes] = {}
+        self.generation = candidate.generation
+        self.pool = pool
+        self.header_lines = _header_lines(candidate)
+
+    def request(self, api: Api, request_id: str, body: bytes) -> bytes:
+        """Raises OSError or ExposedSecretError where the engine's secret cannot be read."""
+        head = self._heads.get(api)
+        if head is None:
+            head = self._heads[api] = _build_head(self._candidate, api)
+        return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
+
+    def forget_secret(self) -> None:
+        """The engine refused it: read the file again next time."""
+        self._heads.clear()
+
+
+class Upstreams:
+    """Every engine of the last snapshot."""
+
+    def __init__(self, pools: Pools, settings: GatewaySettings) -> None:
+        self._pools, self._settings = pools, settings
+        self._known: dict[EngineId, Upstream] = {}
+
+    def of(self, candidate: Candidate) -> Upstream:
+        upstream = self._known.get(candidate.engine_id)
+        if upstream is None or upstream.generation != candidate.generation:
+            upstream = self._known[candidate.engine_id] = Upstream(candidate, self._pool(candidate))
+        return upstream
+
+    def follow(self, candidates: tuple[Candidate, ...]) -> None:
+        """Retire connections to engines that are gone, and forget their secrets."""
+        self._pools.keep_only(frozenset(_address(candidate) for candidate in candidates))
+        self._known.clear()
+
+    def _pool(self, candidate: Candidate) -> EndpointPool:
+        settings = self._settings
+        limits = Limits(
+            connect_s=settings.connect_s,
+            first_byte_s=settings.first_byte_s,
+            stall_s=settings.stall_s,
+            # llama.cpp's server holds a thread for each open connection, idle ones too, and has slots + 2 of them.
+            keep_connections=max(candidate.slots, 2),
+        )
+        return self._pools.at(_address(candidate), limits)
+
+
+def _build_head(candidate: Candidate, api: Api) -> bytes:
+    endpoint = candidate.endpoint
+    lines = [f"POST {PATHS[api]} HTTP/1.1", f"host: {endpoint.host}:{endpoint.port}", "content-type: application/json"]
+    if endpoint.secret_file is not None:
+        lines.append(f"authorization: Bearer {read_secret(Path(endpoint.secret_file))}")
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def _header_lines(candidate: Candidate) -> bytes:
+    """Lines that make an answer traceable. Ids from snapshots cannot break out of a header."""
+    facts = (("node", candidate.node_id), ("engine", candidate.engine_id), ("model-revision", candidate.revision))
+    return b"".join(f"x-potluck-{name}: {_header_value(value)}\r\n".encode() for name, value in facts)
+
+
+def _header_value(text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
+
+
+def _address(candidate: Candidate) -> Address:
+    return Address(candidate.endpoint.host, candidate.endpoint.port)

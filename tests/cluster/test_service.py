@@ -1,0 +1,216 @@
+"""The head from start to stop, driven over its real Unix socket."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
+from cluster.config_problems import ConfigError
+from cluster.controller import ControllerTimes
+from cluster.defaults import DEFAULT_TEXT
+from cluster.keys import ensure_pepper, key_digest
+from cluster.link import NodeLink
+from cluster.publication import Publication
+from cluster.service import HeadSettings, run_head
+from cluster.snapshot import ClusterSnapshot
+from inventory.clock import SystemClock
+from inventory.paths import StatePaths
+from inventory.secret_files import ExposedSecretError, read_secret
+from nodes.role_lock import AlreadyRunningError, running
+from nodes.unix_server import unix_client
+from support.cluster_facts import held, node
+from support.fake_node import FakeNode
+
+OTHER_TEXT = "version: 1\ncluster: {name: office}\nmodels: {other: {source: packaged:other}}\n"
+TIMES = ControllerTimes(tick_s=0.02)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StatePaths:
+    return StatePaths.at(tmp_path / "state")
+
+
+@pytest.fixture
+def machine() -> FakeNode:
+    return FakeNode(node("box", [held("smollm2")]))
+
+
+@asynccontextmanager
+async def head(paths: StatePaths, *links: NodeLink, config_file: Path | None = None) -> AsyncIterator[AdminClient]:
+    """A head that has published once, and is stopped at the end."""
+    stop = asyncio.Event()
+    async with asyncio.timeout(20):
+        serving = asyncio.create_task(run_head(HeadSettings(paths, config_file, TIMES), links, SystemClock(), stop))
+        client = AdminClient(paths.head_socket)
+        try:
+            await _answering(client, serving)
+            yield client
+        finally:
+            stop.set()
+            await serving
+
+
+async def _answering(client: AdminClient, serving: asyncio.Task[None]) -> None:
+    while not serving.done():
+        try:
+            await client.snapshot()
+        except (HeadUnreachableError, AdminRefusedError):
+            await asyncio.sleep(0.01)
+        else:
+            return
+    await serving
+
+
+async def test_the_first_start_serves_the_embedded_configuration_and_makes_the_owners_key(
+    paths: StatePaths, machine: FakeNode
+) -> None:
+    async with head(paths, machine) as client:
+        snapshot, config = await client.snapshot(), await client.config()
+
+    assert (snapshot.cluster, snapshot.epoch, snapshot.config_revision) == ("home", 1, 1)
+    assert [(model.name, model.state) for model in snapshot.models] == [("smollm2", "starting")]
+    assert (config.revision, config.text, config.file) == (1, DEFAULT_TEXT, str(paths.config_file))
+    assert re.fullmatch(r"pl_[0-9a-f]+_[\w-]{43}", read_secret(paths.owner_key))
+
+
+async def test_the_epoch_grows_and_key_and_revision_stay_across_restarts(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine):
+        key = read_secret(paths.owner_key)
+    async with head(paths, machine) as client:
+        snapshot = await client.snapshot()
+
+    assert (snapshot.epoch, snapshot.config_revision) == (2, 1)
+    assert read_secret(paths.owner_key) == key
+    assert not paths.head_socket.exists()
+    assert running(paths.run, "head") is None
+
+
+async def test_the_feed_tells_access_and_cluster_and_ends_with_the_head(paths: StatePaths, machine: FakeNode) -> None:
+    seen: list[Publication] = []
+    async with head(paths, machine) as client:
+        feed = client.watch()
+        seen += [await anext(feed), await anext(feed), await anext(feed)]
+        reader = asyncio.create_task(_drained(feed))
+    started_s = asyncio.get_running_loop().time()
+    async with asyncio.timeout(5):
+        await reader
+
+    access, first, second = seen
+    assert access.access is not None
+    (record,) = access.access.keys
+    assert record.digest_hex == key_digest(ensure_pepper(paths.pepper), read_secret(paths.owner_key))
+    assert access.access.pepper_file == str(paths.pepper)
+    assert first.cluster is not None and second.cluster is not None
+    assert second.cluster.sequence > first.cluster.sequence
+    assert asyncio.get_running_loop().time() - started_s < 1
+
+
+async def test_rotation_publishes_another_record_and_writes_another_key(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine) as client:
+        before = read_secret(paths.owner_key)
+        feed = client.watch()
+        await anext(feed)
+        rotated = await client.rotate_owner()
+        access = await _next_access(feed)
+
+    after = read_secret(paths.owner_key)
+    assert after != before and after.split("_")[1] == rotated.key_id
+    assert rotated.owner_key_file == str(paths.owner_key)
+    assert access.access is not None
+    assert [record.key_id for record in access.access.keys] == [rotated.key_id]
+    assert access.access.sequence == 2
+
+
+async def test_a_configuration_is_applied_written_and_numbered(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine) as client:
+        applied = await client.apply_config(OTHER_TEXT)
+        again = await client.apply_config(OTHER_TEXT)
+        snapshot = await _next_cluster(client.watch(), revision=2)
+    async with head(paths, machine) as client:
+        later = await client.config()
+
+    assert (applied.revision, applied.changed, again.revision, again.changed) == (2, True, 2, False)
+    assert (snapshot.cluster, [model.name for model in snapshot.models]) == ("office", ["other"])
+    assert paths.config_file.read_text() == OTHER_TEXT
+    assert (later.revision, later.text) == (2, OTHER_TEXT)
+
+
+async def test_a_wrong_configuration_changes_nothing_and_is_explained(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine) as client:
+        with pytest.raises(AdminRefusedError, match=r'modls \(line 2\): unknown key; did you mean "models"') as caught:
+            await client.apply_config("version: 1\nmodls: {}\n")
+        config = await client.config()
+
+    assert (caught.value.status, caught.value.code) == (400, "invalid_config")
+    assert (config.revision, config.text) == (1, DEFAULT_TEXT)
+    assert not paths.config_file.exists()
+
+
+async def test_a_file_the_operator_chose_is_read_and_replaced_in_its_place(
+    paths: StatePaths, machine: FakeNode, tmp_path: Path
+) -> None:
+    chosen = tmp_path / "my.yaml"
+    chosen.write_text(DEFAULT_TEXT)
+    chosen.chmod(0o644)
+    async with head(paths, machine, config_file=chosen) as client:
+        await client.apply_config(OTHER_TEXT)
+
+    assert (chosen.read_text(), chosen.stat().st_mode & 0o777) == (OTHER_TEXT, 0o644)
+    assert not paths.config_file.exists()
+
+
+async def test_a_bad_body_and_an_unknown_route_have_typed_errors(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine), unix_client(paths.head_socket) as raw:
+        bad = await raw.post("/api/v1/config", json={"txt": "version: 1"})
+        unknown = await raw.get("/api/v1/nothing")
+
+    assert (bad.status_code, bad.json()["error"]["code"]) == (400, "invalid_request")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_a_head_that_is_not_there_is_unreachable_with_what_to_do(paths: StatePaths) -> None:
+    client = AdminClient(paths.ensure().head_socket)
+
+    with pytest.raises(HeadUnreachableError, match="start it with `potluck up`"):
+        await client.snapshot()
+    with pytest.raises(HeadUnreachableError):
+        await anext(client.watch())
+
+
+async def test_a_second_head_is_refused(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine):
+        with pytest.raises(AlreadyRunningError):
+            await run_head(HeadSettings(paths), [machine], SystemClock(), asyncio.Event())
+
+
+async def test_a_head_does_not_start_with_an_exposed_secret_or_a_wrong_file(paths: StatePaths, tmp_path: Path) -> None:
+    async with head(paths):
+        pass
+    paths.pepper.chmod(0o644)
+    with pytest.raises(ExposedSecretError, match="chmod 600"):
+        await run_head(HeadSettings(paths), [], SystemClock(), asyncio.Event())
+    paths.pepper.chmod(0o600)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        await run_head(HeadSettings(paths, tmp_path / "none.yaml"), [], SystemClock(), asyncio.Event())
+
+    assert running(paths.run, "head") is None
+
+
+async def _drained(feed: AsyncIterator[Publication]) -> None:
+    async for _ in feed:
+        pass
+
+
+async def _next_access(feed: AsyncIterator[Publication]) -> Publication:
+    return await anext(publication async for publication in feed if publication.access is not None)
+
+
+async def _next_cluster(feed: AsyncIterator[Publication], revision: int) -> ClusterSnapshot:
+    async for publication in feed:
+        if publication.cluster is not None and publication.cluster.config_revision == revision:
+            return publication.cluster
+    raise AssertionError("the feed ended")

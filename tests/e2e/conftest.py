@@ -1,0 +1,36 @@
+"""One running potluck for the tests that only use it; a fresh machine for those that break it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+from support.machine import Machine, Running
+
+
+@pytest.fixture(scope="session")
+def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    machine = Machine(tmp_path_factory.mktemp("shared") / "state")
+    yield machine
+    machine.down()
+
+
+@pytest.fixture(scope="session")
+def running(shared_machine: Machine) -> Running:
+    return shared_machine.up()
+
+
+@pytest.fixture
+def client(running: Running) -> Iterator[OpenAI]:
+    with OpenAI(
+        base_url=running.endpoint, api_key=running.api_key, max_retries=0, _strict_response_validation=True
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "state")
+    yield machine
+    machine.potluck("down", expect=None)

@@ -1,0 +1,65 @@
+"""What a newcomer does: one command, an answer; the command again; everything away."""
+
+import json
+
+import pytest
+
+from support.machine import Machine, eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def test_up_answers_and_up_again_keeps_the_engine_and_down_leaves_nothing(machine: Machine) -> None:
+    first = machine.up("--hello")
+    pid = machine.engine_pid()
+
+    second = machine.up()
+    assert second == first
+    assert machine.engine_pid() == pid
+
+    assert machine.potluck("chat", "--prompt", "Say hello.", "--max-tokens", "8").stdout.strip()
+    assert "smollm2" in machine.potluck("status").stdout
+
+    machine.down()
+    eventually(lambda: not machine.processes(), 10, "no process of ours")
+    assert machine.lease_pids() == {}
+
+
+def test_up_json_is_one_line_with_endpoint_and_key(shared_machine: Machine, running: object) -> None:
+    (line,) = shared_machine.potluck("up", "--detach", "--json").stdout.splitlines()
+
+    assert {"endpoint", "api_key"} <= set(json.loads(line))
+
+
+def test_down_where_nothing_runs_is_fine(machine: Machine) -> None:
+    assert machine.potluck("down").returncode == 0
+
+
+def test_commands_that_need_a_running_potluck_say_so_and_exit_6(machine: Machine) -> None:
+    assert "potluck up" in machine.potluck("status", expect=6).stderr
+    assert "potluck up" in machine.potluck("chat", "--prompt", "hi", expect=6).stderr
+
+
+def test_status_json_is_versioned(shared_machine: Machine, running: object) -> None:
+    document = shared_machine.status()
+
+    assert document["apiVersion"] == "potluck/v1"
+    assert document["kind"] == "Status"
+
+
+def test_doctor_is_content_with_a_running_machine(shared_machine: Machine, running: object) -> None:
+    assert shared_machine.potluck("doctor").returncode == 0
+
+
+def test_a_rotated_owner_key_works_at_once_and_the_old_one_does_not(machine: Machine) -> None:
+    import httpx2
+
+    running = machine.up()
+    machine.potluck("keys", "rotate-owner", "--yes")
+    new = machine.potluck("keys", "show-owner").stdout.strip()
+
+    def status_with(key: str) -> int:
+        return httpx2.get(f"{running.endpoint}/models", headers={"authorization": f"Bearer {key}"}).status_code
+
+    eventually(lambda: status_with(new) == 200, 5, "the new key is accepted")
+    assert status_with(running.api_key) == 401

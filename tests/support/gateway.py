@@ -1,0 +1,151 @@
+"""The real gateway in this loop, on a real socket, with snapshots made for a test."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx2
+import openai
+
+from cluster.snapshot import AccessSnapshot, ClusterSnapshot, KeyRecord, ModelView, NodeView
+from inventory.catalog import ArtifactId, ModelName, ModelRef
+from inventory.clock import SystemClock
+from inventory.hardware import Hardware, Host
+from inventory.paths import StatePaths
+from inventory.secret_files import write_secret
+from nodes.relay.contract import Address
+from nodes.snapshot import EngineEndpoint, EngineId, EngineLoad, EngineSnapshot, EngineState, NodeId, NodeSnapshot
+from router.accounting import RequestRecord
+from router.service import Gateway, build_gateway, listen
+from router.settings import GatewaySettings
+from router.view import GatewayView
+
+PEPPER = "a pepper for tests"
+KEY = "pl_owner1_" + "s" * 43
+MODEL = "toy"
+
+
+def model_ref(name: str = MODEL) -> ModelRef:
+    return ModelRef(ModelName(name), "0" * 12, ArtifactId("0" * 64), None, None)
+
+
+def engine_at(
+    address: Address | None,
+    engine_id: str = "toy-1",
+    model: str = MODEL,
+    state: EngineState = "ready",
+    secret_file: Path | None = None,
+    context_tokens: int = 2048,
+) -> EngineSnapshot:
+    endpoint = (
+        EngineEndpoint(address.host, address.port, str(secret_file) if secret_file else None) if address else None
+    )
+    return EngineSnapshot(
+        engine_id=EngineId(engine_id), kind="llamacpp", engine_version="1", model=model_ref(model), state=state,
+        reason="for a test", since_s=0, generation=1, config_revision=1, pid=1, adopted=False, endpoint=endpoint,
+        context_tokens=context_tokens, load=EngineLoad(slots=4), progress_age_s=None, ready_after_s=None,
+    )  # fmt: skip
+
+
+def node_with(engines: Sequence[EngineSnapshot], taken_at_s: float = 100.0) -> NodeView:
+    hardware = Hardware(
+        Host("linux", "", "", None, None, None, None), pools=(), accelerators=(), disk=None, cpu_load=None
+    )
+    snapshot = NodeSnapshot(NodeId("here"), "default", taken_at_s, hardware, (), tuple(engines), ())
+    return NodeView(NodeId("here"), "ready", "", 0.0, "local", snapshot)
+
+
+def cluster_of(
+    engines: Sequence[EngineSnapshot], models: Iterable[str] = (MODEL,), sequence: int = 1
+) -> ClusterSnapshot:
+    return ClusterSnapshot(
+        schema=1, cluster="test", epoch=1, sequence=sequence, config_revision=1, taken_at_s=100.0,
+        nodes=(node_with(engines),),
+        models=tuple(
+            ModelView(ModelName(name), model_ref(name), "ready", "", 7, 2048, frozenset({"chat", "completion"}))
+            for name in models
+        ),
+    )  # fmt: skip
+
+
+def key_record(key: str = KEY, expires_s: int | None = None) -> KeyRecord:
+    digest = hmac.new(PEPPER.encode(), key.encode(), hashlib.sha256).hexdigest()
+    return KeyRecord(key.split("_")[1], digest, "admin", "home", "family", "private", 0, expires_s)
+
+
+def access_with(paths: StatePaths, keys: Sequence[KeyRecord], sequence: int = 1) -> AccessSnapshot:
+    write_secret(paths.pepper, PEPPER)
+    return AccessSnapshot(1, 1, sequence, str(paths.pepper), tuple(keys))
+
+
+@dataclass
+class Records:
+    """A sink that keeps what it is given."""
+
+    kept: list[RequestRecord] = field(default_factory=list)
+
+    def record(self, records: Sequence[RequestRecord]) -> None:
+        self.kept.extend(records)
+
+
+@dataclass
+class Running:
+    gateway: Gateway
+    view: GatewayView
+    address: Address
+    records: Records
+    paths: StatePaths
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.address.host}:{self.address.port}"
+
+    def finished(self) -> list[RequestRecord]:
+        self.gateway.dispatcher.context.flush()
+        return self.records.kept
+
+    @property
+    def in_flight(self) -> int:
+        return self.gateway.dispatcher.context.ledger.total
+
+    async def until_idle(self, deadline_s: float = 5.0) -> None:
+        async with asyncio.timeout(deadline_s):
+            await self.gateway.dispatcher.context.wait_until_idle()
+
+    def openai(self, key: str = KEY) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url=f"{self.base_url}/v1", api_key=key, max_retries=0, _strict_response_validation=True
+        )
+
+    def http(self, key: str | None = KEY) -> httpx2.AsyncClient:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx2.AsyncClient(base_url=self.base_url, headers=headers, trust_env=False, timeout=10)
+
+
+@asynccontextmanager
+async def running_gateway(
+    root: Path, engines: Sequence[EngineSnapshot], models: Iterable[str] = (MODEL,), **changes: float
+) -> AsyncIterator[Running]:
+    """Serves until the block ends, and leaves nothing behind. `changes` are settings."""
+    paths = StatePaths.at(root / "state").ensure()
+    settings = replace(GatewaySettings(paths, sweep_s=0.02), **changes)  # type: ignore[arg-type]  # all are numbers
+    view, records = GatewayView(SystemClock()), Records()
+    gateway = build_gateway(settings, view, (records,))
+    view.install_access(access_with(paths, (key_record(),)))
+    view.install_cluster(cluster_of(engines, models))
+    listener = listen("127.0.0.1", 0)
+    host, port = listener.getsockname()[:2]
+    server = gateway.server()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield Running(gateway, view, Address(host, port), records, paths)
+    finally:
+        server.should_exit = True
+        for connection in tuple(server.server_state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]  # every protocol of uvicorn's has one
+        await serving
+        gateway.close()
