@@ -69,6 +69,10 @@ soak: dev
 
 bench: bench-relay
 
+# BENCH=--quick for a smoke run.
+bench-relay: setup
+	@$(BIN)/python -m bench.relay $(BENCH)
+
 fmt: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

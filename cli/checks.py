@@ -89,10 +89,10 @@ def check_open_files(_: StatePaths) -> Finding:
 
 
 def check_memory(paths: StatePaths) -> Finding:
+    from cli.wire import all_probes
     from inventory.probe import survey
-    from inventory.probe_host import HostProbe
 
-    hardware = survey((HostProbe(paths.models),), own_pids=frozenset())
+    hardware = survey(all_probes(paths.models), own_pids=frozenset())
     pools = "; ".join(
         f"{pool.pool_id}: {_gib(pool.budget_bytes)} of {_gib(pool.total_bytes)} for models" for pool in hardware.pools
     )

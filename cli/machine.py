@@ -58,8 +58,17 @@ def ensure_running(
         return None
     _wait_for_orphans(paths)
     prepare(paths, install)
+    _check_door(paths, host, port)
     arguments = (["--host", host] if host else []) + (["--port", str(port)] if port is not None else [])
     return _start(paths, arguments, detach)
+
+
+def _check_door(paths: StatePaths, host: str | None, port: int | None) -> None:
+    """Raises CannotListenError now, where a person can read it, rather than in the log of a service."""
+    from cli.wire import gateway_door
+    from router.service import listen
+
+    listen(*gateway_door(paths, host, port)).close()
 
 
 def _start(paths: StatePaths, arguments: list[str], detach: bool) -> Supervisor:

@@ -2,6 +2,8 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.process import Service
 from cluster.config_load import LoadedConfig, load_config
@@ -9,6 +11,9 @@ from cluster.defaults import default_config
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.store import ModelStore
+
+if TYPE_CHECKING:
+    from inventory.probe import Probe
 
 
 def load_or_default(paths: StatePaths) -> LoadedConfig:
@@ -20,10 +25,18 @@ def model_store(paths: StatePaths) -> ModelStore:
     return ModelStore(paths.models, SystemClock())
 
 
+def all_probes(models: Path, reserved_bytes: int | None = None) -> "tuple[Probe, ...]":
+    """Every source of facts about a machine; each stays silent where its vendor is absent."""
+    from inventory.probe_apple import AppleProbe
+    from inventory.probe_host import HostProbe
+    from inventory.probe_nvidia import NvidiaProbe
+
+    return HostProbe(models, reserved_bytes), NvidiaProbe(reserved_bytes), AppleProbe(reserved_bytes)
+
+
 def node_service(paths: StatePaths) -> Service:
     """The node daemon with every probe and engine adapter of this build."""
     from cli.prepare import this_node
-    from inventory.probe_host import HostProbe
     from nodes.engines.llamacpp import LlamaCppAdapter
     from nodes.service import NodeSettings, run_node
     from nodes.snapshot import NodeId
@@ -36,7 +49,7 @@ def node_service(paths: StatePaths) -> Service:
         paths=paths,
         node_id=NodeId(name),
         zone=section.zone if section else "default",
-        probes=(HostProbe(store=paths.models, reserved_bytes=reserve),),
+        probes=all_probes(paths.models, reserve),
         store=model_store(paths),
         adapters=(LlamaCppAdapter(),),
         clock=SystemClock(),
@@ -56,16 +69,23 @@ def head_service(paths: StatePaths) -> Service:
     return partial(run_head, HeadSettings(paths), (link,), SystemClock())
 
 
+def gateway_door(paths: StatePaths, host: str | None, port: int | None) -> tuple[str, int]:
+    """Where the gateway listens: an option beats cluster.yaml."""
+    section = load_or_default(paths).config.gateway
+    return host or section.host, section.port if port is None else port
+
+
 def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Service:
-    """The gateway. An option beats cluster.yaml."""
+    """The gateway, with the timeouts of cluster.yaml."""
     from router.service import run_gateway
     from router.settings import GatewaySettings
 
     section = load_or_default(paths).config.gateway
+    chosen_host, chosen_port = gateway_door(paths, host, port)
     settings = GatewaySettings(
         paths=paths,
-        host=host or section.host,
-        port=section.port if port is None else port,
+        host=chosen_host,
+        port=chosen_port,
         drain_s=section.timeouts.drain,
         connect_s=section.timeouts.connect,
         first_byte_s=section.timeouts.first_token,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -105,7 +105,7 @@ class EngineOwner:
             adopted=life.adopted,
             endpoint=self._body.endpoint if self._body is not None else None,
             context_tokens=spec.context_tokens,
-            load=self._load,
+            load=replace(self._load, slots=self._load.slots or spec.slots),  # no engine kind reports its slots
             progress_age_s=self._progress_age_s(),
             ready_after_s=life.ready_after_s,
         )

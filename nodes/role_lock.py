@@ -71,6 +71,11 @@ def running(run_dir: Path, role: ServiceRole) -> RoleRecord | None:
         os.close(descriptor)
 
 
+def last_holder(run_dir: Path, role: ServiceRole) -> RoleRecord | None:
+    """What the role's latest holder published, whether it lives or not. None before the first one."""
+    return _parse(run_dir / f"{role}.lock")
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

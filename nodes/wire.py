@@ -43,9 +43,10 @@ class WireProfile:
     health: Literal["tells_loading", "static", "hides_hangs"]
     timings: bool  # reports its own prompt and generation times in each answer
     queue: Literal["unbounded", "none"]
-    cancel_on_disconnect: Literal["at_once", "next_token"]
-    cancel_in_prompt: Literal["at_once", "next_batch", "first_token"]  # a stream whose client left before a token
-    prompt_cancel_field: str | None  # set true in a streamed request, it makes cancel_in_prompt "next_batch"
+    cancel_stream: Literal["at_once", "next_token"]  # the client of a stream left
+    cancel_in_prompt: Literal["at_once", "first_token"]  # it left before the first token
+    cancel_whole: Literal["at_once", "never"]  # the client of an answer that is not streamed left
+    prompt_cancel_field: str | None  # true in a streamed request: it is also cancelled between two prompt batches
     progress_key: str | None  # chunks that carry this key are the price of that field, and not for clients
 
 
@@ -75,8 +76,9 @@ _VLLM = WireProfile(
     health="hides_hangs",
     timings=False,
     queue="unbounded",
-    cancel_on_disconnect="at_once",
+    cancel_stream="at_once",
     cancel_in_prompt="at_once",
+    cancel_whole="at_once",
     prompt_cancel_field=None,
     progress_key=None,
 )
@@ -104,8 +106,9 @@ _MLX = WireProfile(
     health="static",
     timings=False,
     queue="unbounded",
-    cancel_on_disconnect="next_token",
+    cancel_stream="next_token",
     cancel_in_prompt="first_token",
+    cancel_whole="never",
     prompt_cancel_field=None,
     progress_key=None,
 )
@@ -133,10 +136,12 @@ _LLAMACPP = WireProfile(
     health="tells_loading",
     timings=True,
     queue="unbounded",
-    cancel_on_disconnect="next_token",
-    # Measured: without this field a stream whose client left in a 1,300-token prompt held its slot for 8 to 18 s,
-    # until the first token; with it, for one batch. Not streamed: at most a second, either way.
+    cancel_stream="next_token",
+    # Measured with a prompt of 1,300 tokens: a stream whose client left kept its slot until the first token, 8 to 18 s;
+    # with the field below, for a batch or two. An answer that is not streamed was generated to its end, for nobody:
+    # whoever wants its slot back streams from this engine and puts the answer together.
     cancel_in_prompt="first_token",
+    cancel_whole="never",
     prompt_cancel_field="return_progress",
     progress_key="prompt_progress",
 )

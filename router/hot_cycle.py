@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from router.hot_protocol import HotProtocol
 
 BODY_STALL_S = 30.0
+LINGER_S = 1.0
 _NOBODY_WAITS = asyncio.Event()
 
 
@@ -57,7 +58,8 @@ class HotCycle(RequestResponseCycle):
 
     def feed(self, body: bytes) -> None:
         self._received += len(body)
-        self._progress_s = None
+        if not self.response_complete:
+            self._progress_s = None
         limit = self._protocol.settings.body_limit_bytes
         if self.response_complete:
             if self._received > 2 * limit:  # it was told to stop
@@ -92,11 +94,11 @@ class HotCycle(RequestResponseCycle):
             self._call.client_gone()
 
     def sweep(self, now_s: float) -> None:
-        """A client that stops in the middle of its body is not waited for."""
+        """A client that stops in the middle of its body is not waited for; one that has its refusal, not for long."""
         if self._progress_s is None:
             self._progress_s = now_s
-        elif now_s - self._progress_s > BODY_STALL_S:
-            self._protocol.transport.abort()
+        elif now_s - self._progress_s > (LINGER_S if self.response_complete else BODY_STALL_S):
+            self._protocol.transport.close()
 
     def _dispatch(self) -> None:
         assert self._arrival is not None

@@ -51,6 +51,7 @@ class HotProtocol(HttpToolsProtocol):
     head_open = False  # a request head is under way
     head_since_s = idle_since_s = 0.0
     head_bytes = read_bytes = 0
+    read_ended_one = False
 
     # Calls by the event loop
 
@@ -70,8 +71,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.read_bytes = len(data)
-        if self.head_open:
-            self.head_bytes += len(data)
+        self.read_ended_one = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -79,8 +79,10 @@ class HotProtocol(HttpToolsProtocol):
             return
         except httptools.HttpParserUpgrade:
             pass  # not spoken here; the request is answered as the plain one it also is
-        if self.head_open and self.head_bytes > HEAD_LIMIT_BYTES:
-            self.turn_away(head_too_large())
+        if self.head_open and not self.read_ended_one:  # the read is a piece of one head, and nothing else
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_LIMIT_BYTES:
+                self.turn_away(head_too_large())
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -137,6 +139,7 @@ class HotProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self.read_ended_one = True
         if isinstance(self.cycle, HotCycle):
             self.cycle.body_complete()
         elif self.cycle is not None:

@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import prometheus_client
 import uvicorn
@@ -15,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from inventory.clock import Clock, SystemClock
 from nodes.relay.pools import Pools
 from nodes.relay.sweeper import Sweeper
-from nodes.role_lock import RoleLock
+from nodes.role_lock import RoleLock, RoleRecord, last_holder
 from router.accounting import RecordSink
 from router.call_context import CallContext, CallParts
 from router.dispatcher import Dispatcher
@@ -39,6 +40,20 @@ class QuietServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+
+BACKLOG = 2048
+
+
+class CannotListenError(Exception):
+    """The address cannot be had. Handled by the command that starts the gateway: it prints this and exits 1."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port, or in cluster.yaml "
+            "under gateway.port"
+        )
+        self.host, self.port = host, port
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,8 @@ def tune_collector() -> None:
 
 
 async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then drain. Raises AlreadyRunningError, OSError where it cannot listen."""
+    """Serve until `stop` is set, then drain. Raises AlreadyRunningError, CannotListenError."""
+    earlier = last_holder(settings.paths.run, "gateway")
     lock = RoleLock(settings.paths.run, "gateway")
     lock.acquire()
     clock, log = SystemClock(), StructuredLog()
@@ -109,8 +125,8 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
     try:
         feed.load()
         tune_collector()
-        listener = listen(settings.host, settings.port)
-        endpoint = "http://{}:{}/v1".format(*listener.getsockname()[:2])
+        listener = listen_again(settings.host, settings.port, earlier)
+        endpoint = base_url(*listener.getsockname()[:2])
         lock.publish(endpoint)
         log.emit("gateway_listens", endpoint=endpoint)
         await _serve(gateway, listener, feed, stop)
@@ -142,12 +158,31 @@ async def _stop_on(stop: asyncio.Event, server: uvicorn.Server, gateway: Gateway
     server.should_exit = True
 
 
+def base_url(host: str, port: int) -> str:
+    """What OpenAI clients call base_url."""
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+
+def listen_again(host: str, port: int, earlier: RoleRecord | None) -> socket.socket:
+    """Like `listen`, but where any port will do, the one that clients know from before this process is tried first."""
+    known = urlsplit(earlier.endpoint) if earlier is not None and earlier.endpoint is not None else None
+    if port == 0 and known is not None and known.port and known.hostname == host:
+        with contextlib.suppress(CannotListenError):
+            return listen(host, known.port)
+    return listen(host, port)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A TCP socket whose accepted connections inherit what asyncio needs to turn Nagle's algorithm off."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)  # from here on the endpoint may be told to others
+    except OSError as error:
+        listener.close()
+        raise CannotListenError(host, port, error) from error
     listener.setblocking(False)
     return listener
 

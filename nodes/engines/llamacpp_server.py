@@ -67,9 +67,6 @@ def parameters(arguments: argparse.Namespace) -> "xllamacpp.CommonParams":
     chosen.endpoint_metrics = chosen.endpoint_slots = True
     chosen.endpoint_props = False  # would let a client change the engine's settings
     chosen.cors_origins = ""
-    # Also how often llama.cpp looks whether the client of an answer in the making is still there. Streams get a
-    # comment line each second without a token for it.
-    chosen.sse_ping_interval = 1
     return chosen
 
 

@@ -7,6 +7,8 @@ from typing import Protocol
 from nodes.relay.contract import Address, Limits
 from nodes.relay.upstream import UpstreamConnection
 
+DIALS_AT_ONCE = 4
+
 
 class Taker(Protocol):
     """Who waits for a connection."""
@@ -26,6 +28,7 @@ class EndpointPool:
         self._open: set[UpstreamConnection] = set()
         self._loop = asyncio.get_running_loop()
         self._retired = False
+        self._dials = asyncio.Semaphore(DIALS_AT_ONCE)
 
     @property
     def open_connections(self) -> int:
@@ -47,13 +50,10 @@ class EndpointPool:
         return task
 
     async def _dial(self, taker: Taker) -> None:
-        limit_s = self.limits.connect_s
         try:
-            async with asyncio.timeout(limit_s):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self._free, self._gone), self.address.host, self.address.port
-                )
+            connection = await self._connect()
         except TimeoutError:
+            limit_s = self.limits.connect_s
             taker.on_no_connection(f"no answer from {self.address.host}:{self.address.port} within {limit_s:g} s")
             return
         except OSError as error:
@@ -62,8 +62,26 @@ class EndpointPool:
         if not connection.usable:
             taker.on_no_connection("closed as soon as it was open")
             return
-        self._open.add(connection)
         taker.on_connection(connection)
+
+    async def _connect(self) -> UpstreamConnection:
+        """A few dials at once: a crowd overflows the listen queue of an engine (cpp-httplib's holds 5), and what is
+        dropped there is tried again by the kernel after a second. So a timeout is final only for an engine that holds
+        no other connection of ours."""
+        for last in (False, False, True):
+            try:
+                async with self._dials, asyncio.timeout(self.limits.connect_s):
+                    _, connection = await self._loop.create_connection(
+                        lambda: UpstreamConnection(self._free, self._gone), self.address.host, self.address.port
+                    )
+            except TimeoutError:
+                if last or not self._open:
+                    raise
+            else:
+                if connection.usable:
+                    self._open.add(connection)
+                return connection
+        raise AssertionError("the last attempt returns or raises")
 
     def _free(self, connection: UpstreamConnection) -> None:
         if self._retired or len(self._open) > self.limits.keep_connections:

@@ -17,6 +17,10 @@ class Sweeper:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def watched(self) -> tuple[Paced, ...]:
+        return tuple(self._watched)
+
     def watch(self, paced: Paced) -> None:
         self._watched[paced] = None
         if self._timer is None and not self._closed:

@@ -4,12 +4,13 @@ import httpx2
 import openai
 import pytest
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from support.machine import Running
 
 pytestmark = pytest.mark.e2e
 
-QUESTION = [{"role": "user", "content": "Say hello."}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 
 
 def test_models_are_listed_with_their_context(client: OpenAI) -> None:
@@ -56,12 +57,18 @@ def test_a_stream_without_include_usage_has_no_usage_chunk(client: OpenAI) -> No
     assert all(chunk.usage is None for chunk in chunks)
 
 
-def test_a_plain_completion_streamed_and_not(client: OpenAI) -> None:
+def test_a_plain_completion(client: OpenAI) -> None:
     whole = client.completions.create(model="smollm2", prompt="Once upon a time", max_tokens=8, temperature=0)
-    pieces = list(client.completions.create(model="smollm2", prompt="Once upon", max_tokens=8, stream=True))
 
     assert whole.choices[0].text
-    assert "".join(piece.choices[0].text for piece in pieces)
+
+
+def test_a_streamed_completion(running: Running) -> None:
+    # Not with strict validation: the client's own type refuses the null finish_reason that the API prescribes here.
+    with OpenAI(base_url=running.endpoint, api_key=running.api_key) as client:
+        pieces = list(client.completions.create(model="smollm2", prompt="Once upon", max_tokens=8, stream=True))
+
+    assert "".join(choice.text for piece in pieces for choice in piece.choices)
 
 
 def test_an_unknown_model_is_a_404_that_suggests_one(client: OpenAI) -> None:
