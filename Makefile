@@ -82,6 +82,7 @@ lock: $(UV)
 	$(LOCK) --no-deps requirements/packaged.in -o requirements/packaged.txt
 	printf 'hatchling>=1.27\n' | $(LOCK) pyproject.toml - --extra one-machine -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev -o requirements/dev.txt
+	for lock in nodes/engines/locks/*.in; do $(LOCK) $$lock -o $${lock%.in}.txt; done
 
 clean:
 	rm -rf $(VENV) $(TOOLS) .potluck dist build

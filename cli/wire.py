@@ -27,11 +27,9 @@ def model_store(paths: StatePaths) -> ModelStore:
 
 def all_probes(models: Path, reserved_bytes: int | None = None) -> "tuple[Probe, ...]":
     """Every source of facts about a machine; each stays silent where its vendor is absent."""
-    from inventory.probe_apple import AppleProbe
     from inventory.probe_host import HostProbe
-    from inventory.probe_nvidia import NvidiaProbe
 
-    return HostProbe(models, reserved_bytes), NvidiaProbe(reserved_bytes), AppleProbe(reserved_bytes)
+    return (HostProbe(models, reserved_bytes),)
 
 
 def node_service(paths: StatePaths) -> Service:

@@ -6,6 +6,7 @@ from nodes.relay.contract import Failure, Headers, Writer
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome, Reservation
+from router.assembly import Assembly
 from router.call_context import CallContext, request_id_lines
 from router.call_report import CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
@@ -22,14 +23,15 @@ class Call:
     """Owned by its writer's host, which tells it when the client leaves or can read again. Ends exactly once."""
 
     __slots__ = (
-        "_candidate", "_context", "_decision", "_exchange", "_finished", "_reservation", "_routes", "_streaming",
-        "_stuck_bytes", "_stuck_since_s", "_tap", "_tried", "_writer", "report", "request",
+        "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_reservation", "_routes",
+        "_streaming", "_stuck_bytes", "_stuck_since_s", "_tap", "_tried", "_writer", "report", "request",
     )  # fmt: skip
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
         self._context, self.request, self._routes, self._writer = context, request, routes, writer
         parsed = request.parsed
         self.report = CallReport(request.arrival, routes.view.name, parsed.model, parsed.stream)
+        self._assembly: Assembly | None = None  # where the client gets whole what the engine streams
         self._candidate: Candidate | None = None
         self._decision: Decision | None = None
         self._exchange: Exchange | None = None
@@ -79,15 +81,13 @@ class Call:
     def on_events(self, events: bytes) -> None:
         tap = self._tap
         if tap is None:
-            assert self._candidate is not None
-            tap = self._tap = StreamTap(self.request.parsed.usage_wanted, self._candidate.progress_key)
+            tap = self._begin_tap()
         passed = tap.pass_on(events)
         if passed:
-            if not self._streaming:
-                self._begin_stream()
-            self._writer.write(passed)
-            if self._writer.paused and self._exchange is not None:
-                self._exchange.pause()
+            if self._assembly is not None:
+                self._collect(self._assembly, passed)
+            else:
+                self._pass_on(passed)
         if tap.error is not None and not self._finished:
             assert self._candidate is not None
             self._cancel_exchange()
@@ -96,9 +96,12 @@ class Call:
     def on_stream_end(self, held: bytes) -> None:
         if self._finished:
             return
-        if self._streaming and self._tap is not None and self._tap.done:
-            self._writer.end()
-            self._finish("ok", 200, None)
+        if self._tap is not None and self._tap.done:
+            if self._assembly is not None:
+                self._deliver(self._assembly.body())
+            else:
+                self._writer.end()
+                self._finish("ok", 200, None)
             return
         self.on_failure(Failure("died", "the stream ended without its end marker", self._streaming))
 
@@ -156,8 +159,9 @@ class Call:
         upstream = context.upstreams.of(candidate)
         try:
             arrival = self.request.arrival
-            body = self.request.parsed.prompt.encode(candidate.served_name)
-            if candidate.stream_extra and self.request.parsed.stream:
+            stream = self.request.parsed.stream or candidate.always_stream
+            body = self.request.parsed.prompt.encode(candidate.served_name, stream)
+            if candidate.stream_extra and stream:
                 body = body[:-1] + candidate.stream_extra  # we wrote the body: its last byte closes the object
             message = upstream.request(arrival.api, arrival.request_id, body)
         except Exception as error:  # noqa: BLE001 - an unreadable secret is this engine's failure, whatever its kind
@@ -170,7 +174,7 @@ class Call:
         """Another engine, once, while the client has not had a byte; else the error."""
         assert self._candidate is not None
         self._tried = (*self._tried, self._candidate.engine_id)
-        self._tap = None
+        self._tap = self._assembly = None
         if self._reservation is not None:
             self._reservation.release()
         if len(self._tried) >= MAX_TRIES:
@@ -188,6 +192,34 @@ class Call:
         self.report.usage = usage
         self._writer.respond(200, b"%bcontent-type: application/json\r\n" % self._header_lines(), body)
         self._finish("ok", 200, None)
+
+    def _begin_tap(self) -> StreamTap:
+        """What watches the stream of this attempt, and what puts it together for a client who wants it whole."""
+        assert self._candidate is not None
+        whole = not self.request.parsed.stream
+        if whole:
+            self._assembly = Assembly(self.request.arrival.api)
+        self._tap = StreamTap(whole or self.request.parsed.usage_wanted, self._candidate.progress_key)
+        return self._tap
+
+    def _pass_on(self, events: bytes) -> None:
+        if not self._streaming:
+            self._begin_stream()
+        self._writer.write(events)
+        if self._writer.paused and self._exchange is not None:
+            self._exchange.pause()
+
+    def _collect(self, assembly: Assembly, events: bytes) -> None:
+        limit_bytes = self._context.settings.answer_limit_bytes
+        try:
+            assembly.push(events)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._cancel_exchange()
+            self.on_failure(Failure("protocol", "an event of its stream is not OpenAI's", False))
+            return
+        if assembly.taken_bytes > limit_bytes:
+            self._cancel_exchange()
+            self.on_failure(Failure("too_large", f"an answer of more than {limit_bytes} bytes", False))
 
     def _begin_stream(self) -> None:
         self._streaming = True

@@ -29,6 +29,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     revision: str
     context_tokens: int
     slots: int
+    always_stream: bool  # this kind of engine notices only the end of a stream: whole answers are assembled
     stream_extra: bytes  # ends the body of a streamed request to this kind of engine; empty for most
     progress_key: bytes | None  # events with this key are the engine's progress in a prompt, not for clients
     standing_terms: Terms  # costs that hold for every request until the next snapshot
@@ -102,6 +103,7 @@ def _judge(snapshot: ClusterSnapshot, node: NodeView, engine: EngineSnapshot) ->
         revision=str(engine.model),
         context_tokens=engine.context_tokens,
         slots=engine.load.slots or DEFAULT_SLOTS,
+        always_stream=wire.cancel_whole == "never",
         stream_extra=f',"{wire.prompt_cancel_field}":true}}'.encode() if wire.prompt_cancel_field else b"",
         progress_key=f'"{wire.progress_key}"'.encode() if wire.progress_key else None,
         standing_terms=(("suspect_node", SUSPECT_PENALTY_S),) if suspect else (),

@@ -23,7 +23,7 @@ class Identity(msgspec.Struct, frozen=True):
 class Prompt(Protocol):
     """A validated body of some dialect, ready to be written for an engine."""
 
-    def encode(self, served_name: str) -> bytes: ...
+    def encode(self, served_name: str, stream: bool) -> bytes: ...
 
 
 class Parsed(msgspec.Struct, frozen=True):

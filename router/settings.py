@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from inventory.paths import StatePaths
 
 BODY_LIMIT_BYTES = 10_000_000
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +23,5 @@ class GatewaySettings:
     header_s: float = 10.0
     keep_alive_s: float = 75.0
     body_limit_bytes: int = BODY_LIMIT_BYTES
+    answer_limit_bytes: int = ANSWER_LIMIT_BYTES  # of one that is not streamed
     sweep_s: float = 0.25

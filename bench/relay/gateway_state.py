@@ -63,7 +63,7 @@ def cluster_snapshot(engine_ports: Sequence[int], secret_file: Path) -> ClusterS
 def _engine(index: int, port: int, secret_file: Path, now_s: float) -> EngineSnapshot:
     return EngineSnapshot(
         engine_id=EngineId(f"bench-{index}"),
-        kind="llamacpp",
+        kind="vllm",
         engine_version=None,
         model=MODEL,
         state="ready",

@@ -131,9 +131,10 @@ _encoder = msgspec.json.Encoder()
 class ChatPrompt(msgspec.Struct, frozen=True):
     body: ChatBody
 
-    def encode(self, served_name: str) -> bytes:
-        self.body.model = served_name
-        return _encoder.encode(self.body)
+    def encode(self, served_name: str, stream: bool) -> bytes:
+        body = self.body
+        body.model, body.stream, body.stream_options = served_name, stream, ALWAYS_USAGE if stream else None
+        return _encoder.encode(body)
 
 
 def parse(raw: bytes) -> Parsed:
@@ -150,13 +151,12 @@ def parse(raw: bytes) -> Parsed:
     usage_wanted = body.stream_options is not None and body.stream_options.include_usage
     limit = body.max_completion_tokens or body.max_tokens
     asked = body.model
-    _prepare(body, stream, limit)
+    _prepare(body, limit)
     return Parsed(asked, stream, usage_wanted, characters, limit, ChatPrompt(body))
 
 
-def _prepare(body: ChatBody, stream: bool, limit: int | None) -> None:
+def _prepare(body: ChatBody, limit: int | None) -> None:
     """Turn what the client said into what every engine understands."""
-    body.stream_options = ALWAYS_USAGE if stream else None
     body.max_tokens, body.max_completion_tokens = limit, None
     body.user = body.service_tier = body.prompt_cache_key = body.safety_identifier = None
     body.metadata = body.store = body.verbosity = body.modalities = None

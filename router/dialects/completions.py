@@ -64,9 +64,10 @@ _encoder = msgspec.json.Encoder()
 class CompletionPrompt(msgspec.Struct, frozen=True):
     body: CompletionBody
 
-    def encode(self, served_name: str) -> bytes:
-        self.body.model = served_name
-        return _encoder.encode(self.body)
+    def encode(self, served_name: str, stream: bool) -> bytes:
+        body = self.body
+        body.model, body.stream, body.stream_options = served_name, stream, ALWAYS_USAGE if stream else None
+        return _encoder.encode(body)
 
 
 def parse(raw: bytes) -> Parsed:
@@ -78,7 +79,6 @@ def parse(raw: bytes) -> Parsed:
         raise invalid("`stream_options` is only allowed when `stream` is true", "stream_options")
     usage_wanted = body.stream_options is not None and body.stream_options.include_usage
     asked = body.model
-    body.stream_options = ALWAYS_USAGE if stream else None
     body.user = body.best_of = None
     return Parsed(asked, stream, usage_wanted, characters, body.max_tokens, CompletionPrompt(body))
 

@@ -7,31 +7,31 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from support.machine import Machine, Running, eventually
+from support.machine import Machine, Running, engine_lease, eventually
 
 pytestmark = pytest.mark.e2e
 
 CLIENTS, AT_ONCE = 200, 20
 
 
-async def leave_after_first_bytes(running: Running, gate: asyncio.Semaphore) -> bool:
-    """Open a raw connection, read the first event of a long answer, and cut the line."""
+async def ask_for_a_long_answer(running: Running, stream: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send a request over a connection of its own."""
     host, port = running.root.removeprefix("http://").split(":")
-    body = json.dumps(
-        {
-            "model": "smollm2",
-            "messages": [{"role": "user", "content": "Tell a story."}],
-            "max_tokens": 1000,
-            "stream": True,
-        }
-    ).encode()
+    messages = [{"role": "user", "content": "Tell a story."}]
+    body = json.dumps({"model": "smollm2", "messages": messages, "max_tokens": 1500, "stream": stream}).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {running.api_key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode()
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head + body)
+    return reader, writer
+
+
+async def leave_after_first_bytes(running: Running, gate: asyncio.Semaphore) -> bool:
+    """Read the first event of a long answer, and cut the line."""
     async with gate:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(head + body)
+        reader, writer = await ask_for_a_long_answer(running, stream=True)
         seen = b""
         while b"data: {" not in seen and (piece := await asyncio.wait_for(reader.read(4096), 60)):
             seen += piece
@@ -44,17 +44,31 @@ async def test_200_clients_that_leave_mid_stream_leave_no_busy_slot(shared_machi
     started = await asyncio.gather(*(leave_after_first_bytes(running, gate) for _ in range(CLIENTS)))
     assert all(started)
 
-    def idle() -> bool:
-        slots = engine_slots(shared_machine)
-        return bool(slots) and not any(slot["is_processing"] for slot in slots)
+    eventually(lambda: not busy_slots(shared_machine), 10, "every slot of the engine is idle")
 
-    eventually(idle, 10, "every slot of the engine is idle")
+
+async def test_a_client_that_leaves_a_whole_answer_frees_its_slot_too(
+    shared_machine: Machine, running: Running
+) -> None:
+    """The engine itself goes on with such an answer to its end, 1,500 tokens here: tens of seconds."""
+    connections = [await ask_for_a_long_answer(running, stream=False) for _ in range(2)]
+    eventually(lambda: len(busy_slots(shared_machine)) == 2, 10, "the engine generates both answers")
+    for _, writer in connections:
+        writer.transport.abort()
+    await asyncio.sleep(0)  # abort closes on the loop's next turn
+
+    eventually(lambda: not busy_slots(shared_machine), 5, "every slot of the engine is idle")
+
+
+def busy_slots(machine: Machine) -> list[object]:
+    slots = engine_slots(machine)
+    assert slots
+    return [slot["id"] for slot in slots if slot["is_processing"]]
 
 
 def engine_slots(machine: Machine) -> list[dict[str, object]]:
     """The engine's own word, asked with its own secret."""
-    (lease_file,) = (machine.state_dir / "leases").glob("*.json")
-    lease = json.loads(lease_file.read_text())
+    lease = engine_lease(machine)
     secret = Path(lease["secret_file"]).read_text().strip()
     response = httpx2.get(f"http://127.0.0.1:{lease['port']}/slots", headers={"authorization": f"Bearer {secret}"})
     slots: list[dict[str, object]] = response.json()

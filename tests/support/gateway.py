@@ -5,7 +5,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -128,11 +128,11 @@ class Running:
 
 @asynccontextmanager
 async def running_gateway(
-    root: Path, engines: Sequence[EngineSnapshot], models: Iterable[str] = (MODEL,), **changes: float
+    root: Path, engines: Sequence[EngineSnapshot], models: Iterable[str] = (MODEL,), slow_reader_s: float = 30.0
 ) -> AsyncIterator[Running]:
-    """Serves until the block ends, and leaves nothing behind. `changes` are settings."""
+    """Serves until the block ends, and leaves nothing behind."""
     paths = StatePaths.at(root / "state").ensure()
-    settings = replace(GatewaySettings(paths, sweep_s=0.02), **changes)  # type: ignore[arg-type]  # all are numbers
+    settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s)
     view, records = GatewayView(SystemClock()), Records()
     gateway = build_gateway(settings, view, (records,))
     view.install_access(access_with(paths, (key_record(),)))
@@ -146,6 +146,6 @@ async def running_gateway(
     finally:
         server.should_exit = True
         for connection in tuple(server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]  # every protocol of uvicorn's has one
+            connection.transport.abort()
         await serving
         gateway.close()

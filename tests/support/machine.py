@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -86,6 +86,13 @@ class Machine:
         """The end of each log, for a failing test's message."""
         files = sorted((self.state_dir / "logs").glob("*.log"))
         return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
+
+
+def engine_lease(machine: Machine) -> dict[str, Any]:
+    """The lease of a machine's only engine: its port and where its secret lies, among others."""
+    (lease_file,) = (machine.state_dir / "leases").glob("*.json")
+    lease: dict[str, Any] = json.loads(lease_file.read_text())
+    return lease
 
 
 @dataclass(frozen=True)

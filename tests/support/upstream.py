@@ -58,6 +58,7 @@ async def scripted_upstream(script: Script) -> AsyncIterator[Upstream]:
                 while True:
                     asked = await _read(reader)
                     upstream.asked.append(asked)
+                    await note(0)
                     current = asyncio.create_task(_run(script, asked, writer))
                     tasks.add(current)
                     current.add_done_callback(tasks.discard)
