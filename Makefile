@@ -55,7 +55,7 @@ check: dev
 	$(BIN)/lint-imports --no-logo
 
 unit: dev
-	$(BIN)/pytest -q -m "not e2e and not soak"
+	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
 e2e: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
