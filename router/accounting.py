@@ -14,7 +14,7 @@ RECORD_VERSION = 1
 Outcome = Literal["ok", "client_error", "rate_limited", "no_capacity", "node_lost", "timeout", "cancelled"]
 
 
-class RequestRecord(msgspec.Struct, frozen=True):
+class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How one request ended. Identity and counts, never a word of the prompt or the answer. Unknown is None."""
 
     version: int

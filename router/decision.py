@@ -57,6 +57,7 @@ class ModelRoutes:
     view: ModelView
     candidates: tuple[Candidate, ...]  # by engine id
     rejected: tuple[Rejection, ...]
+    smallest_context: int  # tokens, among the candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> Model
         view=view,
         candidates=tuple(sorted(fit, key=lambda candidate: candidate.engine_id)),
         rejected=tuple(sorted(verdict for verdict in verdicts if not isinstance(verdict, Candidate))),
+        smallest_context=min((candidate.context_tokens for candidate in fit), default=0),
     )
 
 

@@ -37,11 +37,13 @@ def decide(
             broken.append(_score(candidate, running))
         else:
             fit.append(_score(candidate, running))
-    if fit:
-        rejected.extend((score.engine_id, ejected[score.engine_id]) for score in broken)
     ranked = fit or broken
+    if fit and broken:
+        rejected.extend((score.engine_id, ejected[score.engine_id]) for score in broken)
     if len(ranked) > 1:
-        ranked = _roomy(ranked, parsed, rejected)
+        expected = parsed.prompt_characters // CHARACTERS_PER_TOKEN + (parsed.output_tokens_limit or 0)
+        if expected > routes.smallest_context:
+            ranked = _roomy(ranked, expected, rejected)
         ranked.sort()
     return Decision(ranked, rejected, _reason(ranked, tried))
 
@@ -66,9 +68,8 @@ def _score(candidate: Candidate, running: int) -> ScoreBreakdown:
     return ScoreBreakdown(total_s, candidate.engine_id, candidate, (("wait", wait_s), *standing))
 
 
-def _roomy(scores: list[ScoreBreakdown], parsed: Parsed, rejected: list[Rejection]) -> list[ScoreBreakdown]:
-    """Leave out engines whose context is probably too small, if others have room."""
-    expected = parsed.prompt_characters // CHARACTERS_PER_TOKEN + (parsed.output_tokens_limit or 0)
+def _roomy(scores: list[ScoreBreakdown], expected: int, rejected: list[Rejection]) -> list[ScoreBreakdown]:
+    """Leave out engines whose context is probably too small for the tokens expected, if others have room."""
     roomy = [score for score in scores if score.candidate.context_tokens >= expected]
     if not roomy or len(roomy) == len(scores):
         return scores

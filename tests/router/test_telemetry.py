@@ -23,6 +23,9 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     writer.close()
 
     assert read_records(tmp_path / "telemetry.db") == [a_record(1), a_record(2)]
+    with closing(sqlite3.connect(tmp_path / "telemetry.db")) as connection:
+        summed = connection.execute("SELECT tenant, sum(output_tokens) FROM requests GROUP BY tenant").fetchall()
+    assert summed == [("home", 6)]
     assert (tmp_path / "telemetry.db").stat().st_mode & 0o777 == 0o600
 
 
