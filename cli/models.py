@@ -22,15 +22,20 @@ def pull(
     name: Annotated[str | None, typer.Option(help="The name clients ask for.")] = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Fetch a model. This is the command that asks for the network."""
-    from cli.wire import model_store
+    """Fetch a model. This is the command that asks for the network.
+
+    For a private or gated repository, put a token of the hub into secrets/hub-token below the state directory, mode
+    600.
+    """
+    from cli.wire import hub_options, model_store
     from inventory.acquire import acquire
     from inventory.sources import parse_source
 
     parsed = parse_source(source)
     chosen = name or _suggested_name(parsed)
+    paths = paths_of(state_dir).ensure()
     with byte_progress(f"pulling {chosen}") as progress:
-        stored = acquire(model_store(paths_of(state_dir).ensure()), parsed, chosen, True, progress)
+        stored = acquire(model_store(paths), parsed, chosen, True, progress, hub_options(paths))
     talk(f"{stored.name}: {stored.artifact.artifact_id[:12]}, {stored.artifact.size_bytes / 2**20:.1f} MiB")
 
 

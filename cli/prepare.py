@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from cli.output import byte_progress, talk, waiting
-from cli.wire import load_or_default, model_store
+from cli.wire import hub_options, load_or_default, model_store
 from cluster.config import ClusterConfig
 from cluster.config_load import load_config
 from inventory.catalog import ModelName
@@ -104,6 +104,7 @@ def _acquire(paths: StatePaths, missing: Missing, install: bool) -> None:
 
     try:
         with byte_progress(f"importing {missing.name}") as progress:
-            acquire(model_store(paths), parse_source(missing.source), missing.name, install, progress)
+            source = parse_source(missing.source)
+            acquire(model_store(paths), source, missing.name, install, progress, hub_options(paths))
     except NetworkNotAllowedError as error:
         talk(f"! {missing.name} is not here yet: {error}")

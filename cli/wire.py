@@ -13,6 +13,7 @@ from inventory.paths import StatePaths
 from inventory.store import ModelStore
 
 if TYPE_CHECKING:
+    from inventory.hub import HubOptions
     from inventory.probe import Probe
 
 
@@ -23,6 +24,14 @@ def load_or_default(paths: StatePaths) -> LoadedConfig:
 
 def model_store(paths: StatePaths) -> ModelStore:
     return ModelStore(paths.models, SystemClock())
+
+
+def hub_options(paths: StatePaths) -> "HubOptions":
+    """Access to the hub: with the token in secrets/hub-token, where there is one."""
+    from inventory.hub import HubOptions
+
+    token = paths.secrets / "hub-token"
+    return HubOptions(token_file=token if token.exists() else None)
 
 
 def all_probes(models: Path, reserved_bytes: int | None = None) -> "tuple[Probe, ...]":
@@ -88,6 +97,7 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
         connect_s=section.timeouts.connect,
         first_byte_s=section.timeouts.first_token,
         stall_s=section.timeouts.idle,
+        total_s=section.timeouts.total,
     )
     return partial(run_gateway, settings)
 

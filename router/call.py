@@ -71,7 +71,10 @@ class Call:
 
     def sweep(self, now_s: float) -> None:
         """Called now and then: cut a client that does not read, and an engine that does not speak."""
-        if self._writer.paused:
+        if now_s - self.request.arrival.arrived_s > self._context.settings.total_s:
+            total_s = self._context.settings.total_s
+            self.abandon(ApiError(504, "request_timeout", f"the answer took longer than {total_s:g} s"))
+        elif self._writer.paused:
             self._sweep_reader(now_s)
         elif self._exchange is not None:
             self._exchange.sweep(now_s)

@@ -20,6 +20,7 @@ class GatewaySettings:
     first_byte_s: float = 600.0
     stall_s: float = 60.0
     slow_reader_s: float = 30.0
+    total_s: float = 1800.0  # a request from arrival to the last byte
     header_s: float = 10.0
     keep_alive_s: float = 75.0
     body_limit_bytes: int = BODY_LIMIT_BYTES

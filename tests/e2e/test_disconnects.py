@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-from pathlib import Path
 
-import httpx2
 import pytest
 
-from support.machine import Machine, Running, engine_lease, eventually
+from support.machine import Machine, Running, busy_slots, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -58,18 +56,3 @@ async def test_a_client_that_leaves_a_whole_answer_frees_its_slot_too(
     await asyncio.sleep(0)  # abort closes on the loop's next turn
 
     eventually(lambda: not busy_slots(shared_machine), 5, "every slot of the engine is idle")
-
-
-def busy_slots(machine: Machine) -> list[object]:
-    slots = engine_slots(machine)
-    assert slots
-    return [slot["id"] for slot in slots if slot["is_processing"]]
-
-
-def engine_slots(machine: Machine) -> list[dict[str, object]]:
-    """The engine's own word, asked with its own secret."""
-    lease = engine_lease(machine)
-    secret = Path(lease["secret_file"]).read_text().strip()
-    response = httpx2.get(f"http://127.0.0.1:{lease['port']}/slots", headers={"authorization": f"Bearer {secret}"})
-    slots: list[dict[str, object]] = response.json()
-    return slots

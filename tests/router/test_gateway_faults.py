@@ -262,6 +262,22 @@ async def test_a_client_that_does_not_read_is_cut_and_holds_little_meanwhile(tmp
         writer.transport.abort()
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_takes_too_long_altogether_is_ended(tmp_path: Path, stream: bool) -> None:
+    async with (
+        scripted_upstream(endless) as upstream,
+        running_gateway(tmp_path, [engine_at(upstream.address)], total_s=0.2) as running,
+        running.http() as client,
+    ):
+        body = BODY if stream else BODY.replace(b"true", b"false")
+        answer = await client.post("/v1/chat/completions", content=body)
+
+        assert b'"code":"request_timeout"' in answer.content
+        assert answer.status_code == (200 if stream else 504)
+        await upstream.until(lambda engine: engine.open_now == 0)
+        assert running.finished()[0].outcome == "timeout"
+
+
 async def test_a_stopping_gateway_refuses_at_once_and_ends_what_runs(tmp_path: Path) -> None:
     async with (
         scripted_upstream(endless) as upstream,

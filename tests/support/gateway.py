@@ -128,11 +128,15 @@ class Running:
 
 @asynccontextmanager
 async def running_gateway(
-    root: Path, engines: Sequence[EngineSnapshot], models: Iterable[str] = (MODEL,), slow_reader_s: float = 30.0
+    root: Path,
+    engines: Sequence[EngineSnapshot],
+    models: Iterable[str] = (MODEL,),
+    slow_reader_s: float = 30.0,
+    total_s: float = 60.0,
 ) -> AsyncIterator[Running]:
     """Serves until the block ends, and leaves nothing behind."""
     paths = StatePaths.at(root / "state").ensure()
-    settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s)
+    settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s)
     view, records = GatewayView(SystemClock()), Records()
     gateway = build_gateway(settings, view, (records,))
     view.install_access(access_with(paths, (key_record(),)))

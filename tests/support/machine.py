@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
+import httpx2
 import psutil
 
 Found = TypeVar("Found")
@@ -93,6 +94,16 @@ def engine_lease(machine: Machine) -> dict[str, Any]:
     (lease_file,) = (machine.state_dir / "leases").glob("*.json")
     lease: dict[str, Any] = json.loads(lease_file.read_text())
     return lease
+
+
+def busy_slots(machine: Machine) -> list[object]:
+    """Ids of the slots in use: the engine's own word, asked with its own secret."""
+    lease = engine_lease(machine)
+    secret = Path(lease["secret_file"]).read_text().strip()
+    response = httpx2.get(f"http://127.0.0.1:{lease['port']}/slots", headers={"authorization": f"Bearer {secret}"})
+    slots: list[dict[str, object]] = response.json()
+    assert slots
+    return [slot["id"] for slot in slots if slot["is_processing"]]
 
 
 @dataclass(frozen=True)
