@@ -8,7 +8,7 @@ import typer
 from cli.options import AsJson, StateDir, paths_of
 from cli.output import data, talk
 
-HELLO = "Say hello to the owner of this machine in one short sentence."
+HELLO = "What is the capital of France?"
 
 
 def up(
