@@ -1,6 +1,5 @@
 """The configuration in force: read at the start, replaced as a whole when told, numbered by the registry."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from cluster.config_load import LoadedConfig, load_config, parse_config
 from cluster.defaults import default_config
 from cluster.desired import Desired, desired_state
 from cluster.registry import Registry
+from inventory.secret_files import write_secret
 
 
 class ConfigOwner:
@@ -56,13 +56,4 @@ class ConfigOwner:
 
 def _replace_file(path: Path, text: str) -> None:
     """Atomically, and with the permissions the file had."""
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.chmod(mode)
-    temporary.replace(path)
+    write_secret(path, text, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600)

@@ -13,8 +13,8 @@ class ExposedSecretError(Exception):
         self.path, self.mode = path, mode
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Replace `path` atomically with a file of mode 0600."""
+def write_secret(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace `path` atomically. It never is more open than `mode`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -22,6 +22,7 @@ def write_secret(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    temporary.chmod(mode)
     temporary.replace(path)
 
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from router.dialects.chat_messages import Message, check_messages
 from router.dialects.common import (
-    ALWAYS_USAGE,
+    BodyPrompt,
     Choices,
     Count,
     JsonObject,
@@ -28,8 +28,8 @@ from router.dialects.common import (
     check_schema,
     check_size,
     decode,
+    usage_asked,
 )
-from router.errors import invalid
 from router.request import Parsed
 
 TOOLS_BYTES = 64 * 1024
@@ -125,16 +125,6 @@ class ChatBody(_Closed):
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
-_encoder = msgspec.json.Encoder()
-
-
-class ChatPrompt(msgspec.Struct, frozen=True):
-    body: ChatBody
-
-    def encode(self, served_name: str, stream: bool) -> bytes:
-        body = self.body
-        body.model, body.stream, body.stream_options = served_name, stream, ALWAYS_USAGE if stream else None
-        return _encoder.encode(body)
 
 
 def parse(raw: bytes) -> Parsed:
@@ -146,13 +136,11 @@ def parse(raw: bytes) -> Parsed:
     if isinstance(body.response_format, SchemaFormat):
         check_schema(body.response_format.json_schema.schema, "response_format.json_schema.schema")
     stream = body.stream is True
-    if body.stream_options is not None and not stream:
-        raise invalid("`stream_options` is only allowed when `stream` is true", "stream_options")
-    usage_wanted = body.stream_options is not None and body.stream_options.include_usage
+    usage_wanted = usage_asked(body.stream_options, stream)
     limit = body.max_completion_tokens or body.max_tokens
     asked = body.model
     _prepare(body, limit)
-    return Parsed(asked, stream, usage_wanted, characters, limit, ChatPrompt(body))
+    return Parsed(asked, stream, usage_wanted, characters, limit, BodyPrompt(body))
 
 
 def _prepare(body: ChatBody, limit: int | None) -> None:

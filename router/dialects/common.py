@@ -1,7 +1,7 @@
 """What the OpenAI dialects share: bounded types, one decoder whose errors name the field, and size checks."""
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -42,6 +42,36 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 ALWAYS_USAGE = StreamOptions(include_usage=True)
+
+_encoder = msgspec.json.Encoder()
+
+
+class EngineBody(Protocol):
+    """What every validated body has, and what is set anew for each engine it is written for."""
+
+    model: str
+    stream: bool | None
+    stream_options: StreamOptions | None
+
+
+class BodyPrompt(msgspec.Struct, frozen=True):
+    """Implements router.request.Prompt. Tokens are always counted, whether the client asked or not."""
+
+    body: EngineBody
+
+    def encode(self, served_name: str, stream: bool) -> bytes:
+        body = self.body
+        body.model, body.stream, body.stream_options = served_name, stream, ALWAYS_USAGE if stream else None
+        return _encoder.encode(body)
+
+
+def usage_asked(options: StreamOptions | None, stream: bool) -> bool:
+    """Whether the client wants the usage chunk. Raises ApiError 400 for options without a stream."""
+    if options is None:
+        return False
+    if not stream:
+        raise invalid("`stream_options` is only allowed when `stream` is true", "stream_options")
+    return options.include_usage
 
 
 def decode(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from router.dialects.common import (
-    ALWAYS_USAGE,
+    BodyPrompt,
     Choices,
     Count,
     Label,
@@ -23,6 +23,7 @@ from router.dialects.common import (
     TopK,
     TopLogprobs,
     decode,
+    usage_asked,
 )
 from router.errors import invalid
 from router.request import Parsed
@@ -58,16 +59,6 @@ class CompletionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
 
 
 _decoder = msgspec.json.Decoder(CompletionBody)
-_encoder = msgspec.json.Encoder()
-
-
-class CompletionPrompt(msgspec.Struct, frozen=True):
-    body: CompletionBody
-
-    def encode(self, served_name: str, stream: bool) -> bytes:
-        body = self.body
-        body.model, body.stream, body.stream_options = served_name, stream, ALWAYS_USAGE if stream else None
-        return _encoder.encode(body)
 
 
 def parse(raw: bytes) -> Parsed:
@@ -75,12 +66,10 @@ def parse(raw: bytes) -> Parsed:
     body = decode(_decoder, raw)
     characters = _check_prompt(body.prompt)
     stream = body.stream is True
-    if body.stream_options is not None and not stream:
-        raise invalid("`stream_options` is only allowed when `stream` is true", "stream_options")
-    usage_wanted = body.stream_options is not None and body.stream_options.include_usage
+    usage_wanted = usage_asked(body.stream_options, stream)
     asked = body.model
     body.user = body.best_of = None
-    return Parsed(asked, stream, usage_wanted, characters, body.max_tokens, CompletionPrompt(body))
+    return Parsed(asked, stream, usage_wanted, characters, body.max_tokens, BodyPrompt(body))
 
 
 def _check_prompt(prompt: str | list[str | int | list[int]]) -> int:
