@@ -79,9 +79,14 @@ class Registry:
         self._connection.close()
 
     def next_epoch(self) -> int:
-        """One more than any epoch before it, across restarts. A node refuses orders of lower ones."""
+        """More than any epoch before it, across restarts. A node refuses orders of lower ones.
+
+        At least the wall clock's seconds, so that a registry restored from a backup is not older than its nodes' memory.
+        """
         with self._transaction() as connection:
-            row = connection.execute("UPDATE epoch SET value = value + 1 RETURNING value").fetchone()
+            row = connection.execute(
+                "UPDATE epoch SET value = max(value + 1, ?) RETURNING value", (int(self._clock.wall_s()),)
+            ).fetchone()
         return int(row[0])
 
     def latest_revision(self) -> ConfigRevision | None:

@@ -40,12 +40,26 @@ def test_the_file_and_its_companions_are_private_and_durable(registry: Registry,
 
 def test_the_epoch_grows_across_restarts(path: Path) -> None:
     epochs = []
-    for _ in range(3):
-        registry = Registry.open(path, ManualClock())
+    for wall_s in (1000.0, 1000.0, 5.0):  # a clock that stands, and one that was set back
+        registry = Registry.open(path, ManualClock(wall_s))
         epochs.append(registry.next_epoch())
         registry.close()
 
-    assert epochs == [1, 2, 3]
+    assert epochs == [1000, 1001, 1002]
+
+
+def test_a_registry_restored_from_a_backup_still_outranks_what_nodes_have_seen(path: Path, tmp_path: Path) -> None:
+    registry = Registry.open(path, ManualClock(1000.0))
+    registry.close()
+    backup = tmp_path / "backup.db"
+    backup.write_bytes(path.read_bytes())
+    lost = Registry.open(path, ManualClock(1010.0))
+    seen = [lost.next_epoch() for _ in range(3)]
+    lost.close()
+
+    restored = Registry.open(backup, ManualClock(2000.0))
+    assert restored.next_epoch() > max(seen)
+    restored.close()
 
 
 def test_a_revision_grows_only_when_the_configuration_changes(registry: Registry) -> None:
