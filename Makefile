@@ -16,8 +16,10 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export PYTHONDONTWRITEBYTECODE =
 # The tests share one place for engine environments; `make up` uses the state directory's own.
 TEST_ENGINES := $(CURDIR)/.potluck/engines
-LOCK := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+TEST_KINDS ?= llamacpp mlx $(if $(filter Linux,$(shell uname -s)),vllm)
+ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
+LOCK := $(ENGINE_LOCK) --universal
 
 .PHONY: help up down test check unit e2e soak bench bench-relay fmt lock setup dev clean
 
@@ -62,7 +64,7 @@ unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
 e2e: dev
-	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
+	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
 
 test: check unit e2e
@@ -86,7 +88,9 @@ lock: $(UV)
 	$(LOCK) --no-deps requirements/packaged.in -o requirements/packaged.txt
 	printf 'hatchling>=1.27\n' | $(LOCK) pyproject.toml - --extra one-machine -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev -o requirements/dev.txt
-	for lock in nodes/engines/locks/*.in; do $(LOCK) $$lock -o $${lock%.in}.txt; done
+	for lock in nodes/engines/locks/*.in; do \
+		env $$(sed -n 's/^# environment: //p' $$lock) $(ENGINE_LOCK) $$(sed -n 's/^# options: //p' $$lock) \
+			$$lock -o $${lock%.in}.txt; done
 
 clean:
 	rm -rf $(VENV) $(TOOLS) .potluck dist build

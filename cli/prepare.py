@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from cli.output import byte_progress, talk, waiting
-from cli.wire import hub_options, load_or_default, model_store
+from cli.wire import engine_build, hub_options, load_or_default, model_store
 from cluster.config import ClusterConfig
 from cluster.config_load import load_config
 from inventory.catalog import ModelName
@@ -95,7 +95,7 @@ def _ensure_engine(paths: StatePaths, install: bool) -> None:
             "llama.cpp is not installed; run: potluck engines install llamacpp (or: potluck up --install)"
         )
     with waiting("installing llama.cpp"):
-        install_engine("llamacpp", paths.engines)
+        install_engine(engine_build(paths, "llamacpp"), paths.engines)
 
 
 def _acquire(paths: StatePaths, missing: Missing, install: bool) -> None:

@@ -1,12 +1,16 @@
 """Snapshots and facts as text: values in, a string out."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cli.table import duration, gib, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
 from inventory.catalog import HeldModel, StoredModel
 from inventory.hardware import MemoryPool
-from nodes.snapshot import EngineSnapshot, InstalledEngine
+from nodes.snapshot import EngineSnapshot
+
+if TYPE_CHECKING:
+    from nodes.engine_envs import EngineEnvironment  # brings uv and msgspec, which no other table needs
 
 
 def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -> str:
@@ -89,8 +93,12 @@ def model_sheet(stored: StoredModel) -> str:
     return table(("", ""), rows).lstrip("\n")
 
 
-def engines_table(found: Sequence[InstalledEngine]) -> str:
-    return table(("KIND", "VERSION"), [(engine.kind, engine.version) for engine in found])
+def engines_table(found: "Sequence[EngineEnvironment]") -> str:
+    rows = [
+        (engine.kind, engine.version, mib_or_gib(engine.size_bytes) if engine.size_bytes else "?", engine.suits)
+        for engine in found
+    ]
+    return table(("KIND", "VERSION", "SIZE", "FOR"), rows)
 
 
 def _engines(node: NodeView) -> tuple[EngineSnapshot, ...]:

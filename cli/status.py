@@ -1,30 +1,66 @@
 """`potluck status`: what the cluster is doing, from the same snapshot that the router decides on."""
 
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from cli.options import AsJson, StateDir, paths_of
 from cli.output import data, data_json
 
+if TYPE_CHECKING:
+    from inventory.paths import StatePaths
 
-def status(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show each change.")] = False,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
     """Show nodes, memory, models and engines. Exit 6 when nothing runs."""
     import asyncio
 
-    from cli.endpoint import NotRunningError, local_endpoint
+    from cli.endpoint import NotRunningError
     from cli.render import status_text
     from cluster.admin_client import AdminClient, HeadUnreachableError
     from inventory.clock import SystemClock
 
     paths = paths_of(state_dir)
     try:
+        if watch:
+            asyncio.run(_watch(paths, as_json))
+            return
         snapshot = asyncio.run(AdminClient(paths.head_socket).snapshot())
     except HeadUnreachableError:
         raise NotRunningError(paths) from None
-    try:
-        endpoint = local_endpoint(paths).base_url
-    except NotRunningError:
-        endpoint = None
+    endpoint = _endpoint(paths)
     if as_json:
         import msgspec
 
         data_json("Status", {"endpoint": endpoint, "cluster": msgspec.to_builtins(snapshot)})
     else:
         data(status_text(snapshot, endpoint, SystemClock().wall_s()))
+
+
+async def _watch(paths: "StatePaths", as_json: bool) -> None:
+    from cli.render import status_text
+    from cli.watching import watch_json, watch_lines, watch_screen
+    from cluster.admin_client import AdminClient
+    from inventory.clock import SystemClock
+
+    admin, clock = AdminClient(paths.head_socket), SystemClock()
+    if as_json:
+        await watch_json(admin)
+    elif sys.stdout.isatty():
+        await watch_screen(admin, lambda snapshot: status_text(snapshot, _endpoint(paths), clock.wall_s()))
+    else:
+        await watch_lines(admin)
+
+
+def _endpoint(paths: "StatePaths") -> str | None:
+    from cli.endpoint import NotRunningError, local_endpoint
+
+    try:
+        return local_endpoint(paths).base_url
+    except NotRunningError:
+        return None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.process import Service
+from cluster.config import GatewaySection
 from cluster.config_load import LoadedConfig, load_config
 from cluster.defaults import default_config
 from inventory.clock import SystemClock
@@ -15,6 +16,8 @@ from inventory.store import ModelStore
 if TYPE_CHECKING:
     from inventory.hub import HubOptions
     from inventory.probe import Probe
+    from nodes.engine_builds import EngineBuild
+    from router.settings import LanDoor
 
 
 def load_or_default(paths: StatePaths) -> LoadedConfig:
@@ -36,29 +39,44 @@ def hub_options(paths: StatePaths) -> "HubOptions":
 
 def all_probes(models: Path, reserved_bytes: int | None = None) -> "tuple[Probe, ...]":
     """Every source of facts about a machine; each stays silent where its vendor is absent."""
+    from inventory.probe_apple import AppleProbe
     from inventory.probe_host import HostProbe
+    from inventory.probe_nvidia import NvidiaProbe
 
-    return (HostProbe(models, reserved_bytes),)
+    return (HostProbe(models, reserved_bytes), NvidiaProbe(reserved_bytes), AppleProbe(reserved_bytes))
+
+
+def engine_build(paths: StatePaths, kind: str) -> "EngineBuild":
+    """The build of an engine that suits this machine. Raises UnknownEngineKindError, NoBuildError."""
+    from inventory.probe import survey
+    from nodes.engine_builds import build_for
+    from nodes.engine_envs import engine_kind
+
+    return build_for(engine_kind(kind), survey(all_probes(paths.models), own_pids=frozenset()))
 
 
 def node_service(paths: StatePaths) -> Service:
     """The node daemon with every probe and engine adapter of this build."""
     from cli.prepare import this_node
     from nodes.engines.llamacpp import LlamaCppAdapter
+    from nodes.engines.mlx import MlxAdapter
+    from nodes.engines.vllm import VllmAdapter
+    from nodes.membership import read_membership
     from nodes.service import NodeSettings, run_node
     from nodes.snapshot import NodeId
 
     config = load_or_default(paths).config
-    name = this_node(paths, config)
+    membership = read_membership(paths.identity)
+    name = membership.node_id if membership is not None else NodeId(this_node(paths, config))
     section = config.nodes.get(name)
     reserve = section.memory.reserve if section else None
     settings = NodeSettings(
         paths=paths,
-        node_id=NodeId(name),
+        node_id=name,
         zone=section.zone if section else "default",
         probes=all_probes(paths.models, reserve),
         store=model_store(paths),
-        adapters=(LlamaCppAdapter(),),
+        adapters=(LlamaCppAdapter(), VllmAdapter(), MlxAdapter()),
         clock=SystemClock(),
     )
     return partial(run_node, settings)
@@ -98,8 +116,19 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
         first_byte_s=section.timeouts.first_token,
         stall_s=section.timeouts.idle,
         total_s=section.timeouts.total,
+        lan=_lan_door(section),
     )
     return partial(run_gateway, settings)
+
+
+def _lan_door(section: GatewaySection) -> "LanDoor | None":
+    from router.settings import LanDoor
+
+    lan = section.lan
+    if lan is None:
+        return None
+    own = (Path(lan.certificate), Path(lan.key)) if lan.certificate and lan.key else (None, None)
+    return LanDoor(lan.listen, lan.port, *own)
 
 
 def supervisor_service(paths: StatePaths, host: str | None, port: int | None) -> Service:

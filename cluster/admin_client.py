@@ -1,15 +1,28 @@
 """The admin API from the other side: typed calls over the head's Unix socket, for the CLI and the gateway."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 import httpx2
 import msgspec
 
-from cluster.admin_wire import ConfigApplied, ConfigText, FaultBody, RotatedKey
+from cluster.admin_wire import (
+    ConfigApplied,
+    ConfigText,
+    DoubtsNoted,
+    FaultBody,
+    MemberRemoved,
+    NodeLog,
+    RotatedKey,
+    TokenMade,
+)
+from cluster.doubts import EngineDoubt
 from cluster.publication import Publication, decode_line
 from cluster.snapshot import ClusterSnapshot
+from cluster.wishes import NodeWish
 from nodes.unix_server import unix_client
 
 Body = TypeVar("Body")
@@ -57,6 +70,32 @@ class AdminClient:
     async def rotate_owner(self) -> RotatedKey:
         """The key itself is in the file that the answer names."""
         return await self._call("POST", "/api/v1/keys/owner/rotate", RotatedKey)
+
+    async def create_token(self, node: str, ttl_s: int, host: str = "") -> TokenMade:
+        """Raises AdminRefusedError with code `lan_off` or `already_member`."""
+        return await self._call("POST", "/api/v1/tokens", TokenMade, {"node": node, "ttl_s": ttl_s, "host": host})
+
+    async def remove_node(self, name: str) -> MemberRemoved:
+        """Revoke a member. Raises AdminRefusedError with code `lan_off` or `not_found`."""
+        return await self._call("DELETE", f"/api/v1/nodes/{name}", MemberRemoved)
+
+    async def set_duty(self, name: str, verb: Literal["cordon", "uncordon", "drain"]) -> NodeWish:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("POST", f"/api/v1/nodes/{quote(name, safe='')}/{verb}", NodeWish)
+
+    async def set_labels(self, name: str, changes: Mapping[str, str | None]) -> NodeWish:
+        """None takes a label away. Raises AdminRefusedError with code `not_found`."""
+        path = f"/api/v1/nodes/{quote(name, safe='')}/labels"
+        return await self._call("PUT", path, NodeWish, {"changes": dict(changes)})
+
+    async def node_log(self, name: str, engine: str | None, lines: int) -> str:
+        """Raises AdminRefusedError with code `not_found` or `node_unreachable`."""
+        query = urlencode({"lines": lines, **({"engine": engine} if engine else {})})
+        return (await self._call("GET", f"/api/v1/nodes/{quote(name, safe='')}/logs?{query}", NodeLog)).text
+
+    async def doubt(self, doubts: Sequence[EngineDoubt]) -> None:
+        """What a gateway found out about engines; it holds for a few seconds."""
+        await self._call("POST", "/api/v1/doubts", DoubtsNoted, {"doubts": [asdict(doubt) for doubt in doubts]})
 
     async def watch(self) -> AsyncIterator[Publication]:
         """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""

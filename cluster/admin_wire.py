@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-ErrorCode = Literal["invalid_config", "invalid_request", "starting", "not_found", "cannot_write"]
+ErrorCode = Literal["invalid_config", "invalid_request", "starting", "not_found", "cannot_write", "node_unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +38,28 @@ class RotatedKey:
 
     key_id: str
     owner_key_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenMade:
+    """`command` is the line to paste on the machine that joins; it holds the token's secret."""
+
+    command: str
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRemoved:
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLog:
+    """The end of a log on a machine; empty where there is none."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtsNoted:
+    count: int

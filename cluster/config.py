@@ -4,6 +4,7 @@ Reading the file and explaining what is wrong with it is config_load.py. The doc
 descriptions of cluster.schema.json, so that an editor shows them.
 """
 
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -22,10 +23,17 @@ def _text(pattern: str, *examples: str) -> WithJsonSchema:
 def _loopback(host: str) -> str:
     if host not in LOOPBACK_HOSTS:
         raise ValueError(
-            f"{host!r} is not a loopback address; listening on a network needs TLS, which potluck cannot do yet. "
-            "Use 127.0.0.1, and reach it from another machine through an SSH tunnel"
+            f"{host!r} is not a loopback address; plain HTTP stays on this machine. "
+            "Use 127.0.0.1; other machines come by HTTPS, see gateway.lan"
         )
     return host
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError(f"{host!r} is not an IP address; 0.0.0.0 is every address of this machine") from None
 
 
 def _source(source: str) -> str:
@@ -72,19 +80,59 @@ class Section(BaseModel):
 class ClusterSection(Section):
     name: NodeName = "home"
     """What this cluster is called in `potluck status` and on the dashboard."""
+    listen: Annotated[str, AfterValidator(_address)] | None = None
+    """Address of the head on the network that its machines share. Absent: no other machine can join.
+    A change takes effect when the head starts again."""
+
+
+class JoinSection(Section):
+    """Where other machines join, and where members renew their certificates: TLS 1.3, at `cluster.listen`."""
+
+    port: int = Field(default=8401, ge=0, le=65535)
+    """0 takes any free port, which is for tests: members must find the same port again."""
+
+
+class RaySection(Section):
+    """The fabric between machines that have joined. Without it every link is https, and nothing else changes."""
+
+    enabled: bool = True
+    port: int = Field(default=8410, ge=1024, le=65485)
+    """First of the ports that Ray uses, the same on every machine: 7 from here, and 40 from 10 further on.
+    `potluck firewall` prints rules that leave them to the members."""
 
 
 class TimeoutsSection(Section):
     connect: Duration = Field(default=1.0, json_schema_extra={"default": "1s"})
     """Until an engine accepts the connection. Then the next engine is tried."""
-    first_token: Duration = Field(default=120.0, json_schema_extra={"default": "2m"})
-    """Until the first byte of an answer, the time to read the prompt included."""
-    idle: Duration = Field(default=60.0, json_schema_extra={"default": "60s"})
-    """Between two pieces of a streamed answer. After it the stream ends with an error event."""
+    first_token: Duration = Field(default=600.0, json_schema_extra={"default": "10m"})
+    """The longest silence of any answer, the time to read its prompt included. An engine that hangs is found sooner."""
+    idle: Duration = Field(default=12.0, json_schema_extra={"default": "12s"})
+    """Silence of an engine in mid-answer, when its counters stand still too. Then the stream ends with an error event,
+    and the engine gets no requests until it has proved that it works."""
     total: Duration = Field(default=1800.0, json_schema_extra={"default": "30m"})
     """A whole request."""
     drain: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
     """How long an engine that must go may finish what it has begun."""
+
+
+class LanSection(Section):
+    """The endpoint for other machines: HTTPS, with the same API keys."""
+
+    listen: Annotated[str, AfterValidator(_address)]
+    """Address of this machine on the network, or 0.0.0.0 for every one."""
+    port: int = Field(default=8443, ge=0, le=65535)
+    names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")], ...] = ()
+    """Other names and addresses that clients use for this machine; they go into the cluster's certificate."""
+    certificate: Annotated[str, Field(pattern="^/.+$")] | None = None
+    """A certificate chain of your own (PEM). Absent: the cluster's, which clients trust by STATE/ca/ca.crt."""
+    key: Annotated[str, Field(pattern="^/.+$")] | None = None
+    """The key of `certificate` (PEM), readable by this user only."""
+
+    @model_validator(mode="after")
+    def _a_pair(self) -> "LanSection":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("needs both `certificate` and `key`, or neither")
+        return self
 
 
 class GatewaySection(Section):
@@ -92,6 +140,8 @@ class GatewaySection(Section):
     """Address of the OpenAI-compatible endpoint. Loopback only: 127.0.0.1, ::1 or localhost."""
     port: int = Field(default=8400, ge=0, le=65535)
     """0 takes any free port; `potluck status` says which."""
+    lan: LanSection | None = None
+    """Absent: only programs on this machine reach the endpoint."""
     timeouts: TimeoutsSection = TimeoutsSection()
 
 
@@ -125,6 +175,8 @@ class HardwareSection(Section):
 class NodeSection(Section):
     zone: NodeName = "default"
     """Privacy zone. A request may be bound to a zone."""
+    transport: Literal["ray", "https"] = "ray"
+    """How the head speaks to this machine. `ray` falls back to https by itself whenever Ray is down."""
     engines: tuple[EngineKind, ...] = ()
     """Engine kinds this machine may run, the preferred one first. Empty: whatever is installed on it."""
     memory: MemorySection = MemorySection()
@@ -170,6 +222,8 @@ class ClusterConfig(Section):
     version: Literal[1]
     """Version of this file's format."""
     cluster: ClusterSection = ClusterSection()
+    join: JoinSection = JoinSection()
+    ray: RaySection = RaySection()
     gateway: GatewaySection = GatewaySection()
     nodes: dict[NodeName, NodeSection] = {}
     """The machines, by name. Empty: the one this runs on."""
@@ -177,3 +231,10 @@ class ClusterConfig(Section):
     """What the cluster serves, by the name clients ask for."""
     aliases: dict[Alias, ConfiguredName] = {}
     """Other names clients may use for a model."""
+
+    @model_validator(mode="after")
+    def _a_certificate_for_the_network(self) -> "ClusterConfig":
+        lan = self.gateway.lan
+        if lan is not None and lan.certificate is None and self.cluster.listen is None:
+            raise ValueError("`gateway.lan` needs `cluster.listen`, or `certificate` and `key` of your own")
+        return self

@@ -3,6 +3,7 @@
 import stat
 from pathlib import Path
 
+from cluster.config import ClusterConfig
 from cluster.config_load import LoadedConfig, load_config, parse_config
 from cluster.defaults import default_config
 from cluster.desired import Desired, desired_state
@@ -37,6 +38,10 @@ class ConfigOwner:
     @property
     def revision(self) -> int:
         return self._revision
+
+    @property
+    def config(self) -> ClusterConfig:
+        return self._loaded.config
 
     @property
     def desired(self) -> Desired:

@@ -1,27 +1,30 @@
-"""The control loop: observe every node, decide what should run, order what is missing, publish what is known.
+"""The control loop: judge every node, decide what should run, order what is missing, publish what is known.
 
-Level-triggered: each tick starts from what is observed, so a lost order or a reboot needs no special case. Between
-ticks the controller keeps what it last saw of each node and its back-off, and nothing else.
+Level-triggered: each tick starts from what was observed, so a lost order or a reboot needs no special case. A tick
+waits for no node: each is observed in a loop of its own (cluster.node_watch) and gets its orders by its own courier.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
-from cluster import node_health, views
-from cluster.backoff import Backoff
+from cluster import views
+from cluster.copies import Shop, plan_copies
+from cluster.couriers import Couriers
 from cluster.desired import Desired, WantedNode
-from cluster.link import LinkError, NodeLink
-from cluster.node_health import Moment
+from cluster.doubts import EngineDoubt
+from cluster.link import NodeLink
+from cluster.node_watch import NodeWatch, WatchTimes
 from cluster.placement import Candidate, Placement, place
 from cluster.publisher import Publisher
-from cluster.reconcile import Action, DrainEngine, EnsureEngine, Goal, reconcile
-from cluster.snapshot import SCHEMA_VERSION, ClusterSnapshot
+from cluster.reconcile import Action, Goal, reconcile
+from cluster.snapshot import SCHEMA_VERSION, ClusterSnapshot, NodeAddress
+from cluster.wishes import NodeWish
 from inventory.clock import Clock
-from nodes.orders import Authority
-from nodes.snapshot import NodeId, NodeSnapshot
+from nodes.orders import ArtifactHolder, Authority
+from nodes.snapshot import EngineId, NodeId, NodeSnapshot
 
 log = structlog.get_logger("potluck.cluster.controller")
 
@@ -29,13 +32,15 @@ log = structlog.get_logger("potluck.cluster.controller")
 @dataclass(frozen=True, slots=True)
 class ControllerTimes:
     tick_s: float = 1.0
-    observe_timeout_s: float = 3.0
+    watch: WatchTimes = field(default_factory=WatchTimes)
     order_timeout_s: float = 10.0
-    lost_after_s: float = node_health.LOST_AFTER_S
+    order_patience_s: float = 0.25  # a tick waits so long for its orders, then publishes
+    doubt_s: float = 6.0  # a gateway's doubt holds so long; it repeats it every 2 s
+    settle_s: float = 3.0  # a head that starts publishes nothing before each node reported, or so long has passed
 
 
 class Controller:
-    """One task runs `run`; others only hand it a `Desired`, which wakes it."""
+    """One task runs `run`; others hand it a `Desired`, wishes and links, each of which wakes it."""
 
     def __init__(
         self,
@@ -46,114 +51,176 @@ class Controller:
         clock: Clock,
         times: ControllerTimes = ControllerTimes(),
     ) -> None:
-        self._links = {link.node_id: link for link in links}
-        self._desired = desired
-        self._epoch = epoch
-        self._publisher = publisher
-        self._clock = clock
-        self._times = times
-        self._health = {node_id: node_health.joining(self._moment()) for node_id in self._links}
-        self._backoff = Backoff()
-        self._repeated: frozenset[Action] = frozenset()  # orders of the tick before: not worth a second log line
+        self._desired, self._epoch, self._publisher = desired, epoch, publisher
+        self._clock, self._times = clock, times
+        self._wishes: dict[NodeId, NodeWish] = {}
+        self._doubts: dict[EngineId, tuple[EngineDoubt, float]] = {}  # with the time until which each holds
+        self._own_door: NodeAddress | None = None
+        self._couriers = Couriers(clock, times.order_timeout_s)
         self._wake = asyncio.Event()
         self._started_s = clock.wall_s()
+        self._tasks: asyncio.TaskGroup | None = None  # while `run` does
+        self._loops: dict[NodeId, asyncio.Task[None]] = {}
+        self._watches: dict[NodeId, NodeWatch] = {}
+        for link in links:
+            self.add_link(link)
 
     def set_desired(self, desired: Desired) -> None:
         """Acted on at once. The next tick forgives failures that happened under the configuration before it."""
         self._desired = desired
-        self._backoff = Backoff()
+        self._couriers.forgive()
         self._wake.set()
+
+    def set_wishes(self, wishes: Iterable[NodeWish]) -> None:
+        """All that the operator wants of machines as such. A node without a wish serves."""
+        self._wishes = {wish.node_id: wish for wish in wishes}
+        self._wake.set()
+
+    def note_doubts(self, doubts: Sequence[EngineDoubt]) -> None:
+        """What a gateway found out about engines. It has to be said again to hold for longer than a few seconds."""
+        until_s = self._clock.monotonic_s() + self._times.doubt_s
+        self._doubts.update({doubt.engine_id: (doubt, until_s) for doubt in doubts})
+        self._wake.set()
+
+    def set_own_door(self, door: NodeAddress) -> None:
+        """Where members copy artifacts of the head's own machine."""
+        self._own_door = door
+        self._wake.set()
+
+    def add_link(self, link: NodeLink) -> None:
+        """A way to a node. One that is known by another way stays known."""
+        known = self._watches.get(link.node_id)
+        if known is not None:
+            known.relink(link)
+            return
+        self._watches[link.node_id] = NodeWatch(link, self._clock, self._times.watch, self._wake.set)
+        self._observe(link.node_id)
+        self._wake.set()
+
+    def remove_link(self, node_id: NodeId) -> None:
+        """Forget a node. What runs on it is nobody's business any more."""
+        self._watches.pop(node_id, None)
+        self._wishes.pop(node_id, None)
+        loop = self._loops.pop(node_id, None)
+        if loop is not None:
+            loop.cancel()
+        self._wake.set()
+
+    def link_to(self, node_id: NodeId) -> NodeLink | None:
+        watch = self._watches.get(node_id)
+        return watch.link if watch is not None else None
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            self._wake.clear()
-            await self.tick()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             try:
-                async with asyncio.timeout(self._times.tick_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                for node_id in self._watches:
+                    self._observe(node_id)
+                await self._settle()
+                while True:
+                    self._wake.clear()
+                    await self.tick()
+                    await self._pause()
+            finally:
+                self._tasks = None
+                self._couriers.close()
+
+    async def look(self) -> None:
+        """Observe every node once, all at the same time."""
+        async with asyncio.TaskGroup() as tasks:
+            for watch in self._watches.values():
+                tasks.create_task(watch.look())
 
     async def tick(self) -> ClusterSnapshot:
-        # One configuration for the whole tick, even if another arrives while it waits for a node.
+        # One configuration for the whole tick, even if another arrives while it waits for its couriers.
         desired = self._desired
-        async with asyncio.TaskGroup() as tasks:
-            for link in self._links.values():
-                tasks.create_task(self._observe(link))
-        placement = place(desired.models, self._candidates(desired))
-        authority = Authority(self._epoch, desired.revision)
-        goal = Goal(placement, authority, desired.drain_s)
-        actions = reconcile(goal, self._reachable(), self._clock.wall_s())
-        await self._apply(actions)
-        talked_about = {item.spec.engine_id for item in placement.assignments} | {item.engine_id for item in actions}
-        self._backoff = self._backoff.only(talked_about)
-        self._repeated = frozenset(actions)
+        for watch in self._watches.values():
+            watch.judge()
+        authority, candidates = Authority(self._epoch, desired.revision), self._candidates(desired)
+        shop = Shop(self._givers(), authority, self._couriers.backoff)
+        copies = plan_copies(desired.models, candidates, place(desired.models, candidates), shop)
+        placement = copies.placement
+        goal = Goal(placement, authority, desired.drain_s, self._current_doubts())
+        actions = (*reconcile(goal, self._reachable(), self._clock.wall_s()), *copies.orders)
+        self._order(actions)
+        await self._couriers.settle(self._times.order_patience_s)
+        self._couriers.talked_about(actions, {item.spec.engine_id for item in placement.assignments})
         return self._publisher.publish_cluster(self._snapshot(desired, placement))
 
-    async def _observe(self, link: NodeLink) -> None:
-        before = self._health[link.node_id]
+    def _observe(self, node_id: NodeId) -> None:
+        if self._tasks is not None:
+            self._loops[node_id] = self._tasks.create_task(self._watches[node_id].run(), name=f"observe {node_id}")
+
+    async def _settle(self) -> None:
+        """Gateways route by what is published: one that says nothing of a node that serves would cut it off."""
+        waiting = [asyncio.create_task(watch.reported()) for watch in self._watches.values()]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=self._times.settle_s)
+            for waiter in late:
+                waiter.cancel()
+
+    async def _pause(self) -> None:
+        """Until something happened, the next tick is due, or silence alone makes a difference."""
+        now_s = self._clock.monotonic_s()
+        changes = [at_s for watch in self._watches.values() if (at_s := watch.next_change_s()) is not None]
+        wait_s = min([self._times.tick_s, *(max(0.0, at_s - now_s) for at_s in changes)])
         try:
-            async with asyncio.timeout(self._times.observe_timeout_s):
-                after = node_health.observed(before, await _own_snapshot(link), self._moment())
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
         except TimeoutError:
-            reason = f"no answer within {self._times.observe_timeout_s:g} s"
-            after = node_health.failed(before, reason, self._moment(), self._times.lost_after_s)
-        except LinkError as error:
-            after = node_health.failed(before, error.reason, self._moment(), self._times.lost_after_s)
-        self._health[link.node_id] = after
-        if after.state != before.state:
-            log.info("node_state", node=link.node_id, before=before.state, after=after.state, reason=after.reason)
+            return
 
     def _candidates(self, desired: Desired) -> list[Candidate]:
         """Every node that has reported, with the reason why it takes nothing where it does not."""
         found: list[Candidate] = []
-        for node_id, health in self._health.items():
-            if health.snapshot is None:
-                continue
-            wanted = desired.node(node_id)
-            refusal = f"the machine is lost: {health.reason}" if health.state == "lost" else None
-            if wanted is None:
-                refusal = views.NOT_CONFIGURED
-            found.append(Candidate(wanted or WantedNode(node_id, (), None), health.snapshot, refusal))
+        for node_id, watch in self._watches.items():
+            if watch.health.snapshot is not None:
+                wanted = desired.node(node_id)
+                admission = views.admission(watch.health, self._wish(node_id), configured=wanted is not None)
+                fallback = WantedNode(node_id, engines=(), reserve_bytes=None)
+                found.append(Candidate(wanted or fallback, watch.health.snapshot, admission))
         return found
 
     def _reachable(self) -> list[NodeSnapshot]:
-        """Nodes that answered in this tick: on the others nothing is known well enough to act on."""
-        return [health.snapshot for health in self._health.values() if health.state == "ready" and health.snapshot]
+        """Nodes that answered last: on the others nothing is known well enough to act on."""
+        healths = [watch.health for watch in self._watches.values()]
+        return [health.snapshot for health in healths if health.state == "ready" and health.snapshot]
 
-    async def _apply(self, actions: Sequence[Action]) -> None:
+    def _givers(self) -> dict[NodeId, ArtifactHolder]:
+        """Nodes that others can copy artifacts from."""
+        givers: dict[NodeId, ArtifactHolder] = {}
+        for node_id, watch in self._watches.items():
+            is_head = watch.link.kind == "local"
+            address = self._own_door if is_head else watch.link.address
+            if address is not None and watch.health.state == "ready":
+                givers[node_id] = ArtifactHolder(node_id, address.host, address.port, is_head)
+        return givers
+
+    def _order(self, actions: Sequence[Action]) -> None:
         """Nodes at the same time, the orders of one node in sequence."""
         by_node: dict[NodeId, list[Action]] = {}
         for action in actions:
-            if self._backoff.due(action.engine_id, self._clock.monotonic_s()):
-                by_node.setdefault(action.node_id, []).append(action)
-        async with asyncio.TaskGroup() as tasks:
-            for node_id, todo in by_node.items():
-                tasks.create_task(self._apply_in_sequence(node_id, todo))
+            by_node.setdefault(action.node_id, []).append(action)
+        for node_id, todo in by_node.items():
+            self._couriers.send(self._watches[node_id].link, todo)
 
-    async def _apply_in_sequence(self, node_id: NodeId, actions: Sequence[Action]) -> None:
-        for action in actions:
-            order = type(action).__name__
-            if action not in self._repeated:
-                log.info("order", node=node_id, engine=action.engine_id, order=order, why=action.why)
-            try:
-                async with asyncio.timeout(self._times.order_timeout_s):
-                    await _send(self._links[node_id], action)
-            except (LinkError, TimeoutError) as error:
-                reason = error.reason if isinstance(error, LinkError) else f"{order} was not answered in time"
-                log.warning("order_failed", node=node_id, engine=action.engine_id, order=order, reason=reason)
-                now_s = self._clock.monotonic_s()
-                self._backoff = self._backoff.after_failure(action.engine_id, reason, now_s)
-            else:
-                self._backoff = self._backoff.after_success(action.engine_id)
+    def _current_doubts(self) -> tuple[EngineDoubt, ...]:
+        now_s = self._clock.monotonic_s()
+        self._doubts = {key: (doubt, until_s) for key, (doubt, until_s) in self._doubts.items() if now_s < until_s}
+        return tuple(doubt for doubt, _ in self._doubts.values())
+
+    def _wish(self, node_id: NodeId) -> NodeWish:
+        return self._wishes.get(node_id) or NodeWish(node_id)
 
     def _snapshot(self, desired: Desired, placement: Placement) -> ClusterSnapshot:
+        health = {node_id: watch.health for node_id, watch in self._watches.items()}
+        backoff = self._couriers.backoff
         linked = [
-            views.node_view(node_id, health, self._links[node_id].kind, desired)
-            for node_id, health in sorted(self._health.items())
+            views.node_view(watch.link, watch.health, self._wish(node_id), desired)
+            for node_id, watch in sorted(self._watches.items())
         ]
-        absent = views.absent_nodes(desired, tuple(self._links), self._started_s)
+        absent = views.absent_nodes(desired, tuple(self._watches), self._started_s)
         return ClusterSnapshot(
             schema=SCHEMA_VERSION,
             cluster=desired.cluster,
@@ -162,25 +229,6 @@ class Controller:
             config_revision=desired.revision,
             taken_at_s=self._clock.wall_s(),
             nodes=(*linked, *absent),
-            models=tuple(views.model_view(model, placement, self._health, self._backoff) for model in desired.models),
+            models=tuple(views.model_view(model, placement, health, backoff) for model in desired.models),
             aliases=desired.aliases,
         )
-
-    def _moment(self) -> Moment:
-        return Moment(self._clock.wall_s(), self._clock.monotonic_s())
-
-
-async def _own_snapshot(link: NodeLink) -> NodeSnapshot:
-    """What the node reports, if it is the node this link is meant to lead to."""
-    snapshot = await link.observe()
-    if snapshot.node_id != link.node_id:
-        raise LinkError(link.node_id, f"the machine at the other end calls itself {snapshot.node_id}")
-    return snapshot
-
-
-def _send(link: NodeLink, action: Action) -> Awaitable[None]:
-    if isinstance(action, EnsureEngine):
-        return link.ensure_engine(action.spec, action.authority)
-    if isinstance(action, DrainEngine):
-        return link.drain_engine(action.engine_id, action.authority)
-    return link.stop_engine(action.engine_id, action.authority)

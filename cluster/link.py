@@ -2,7 +2,8 @@
 
 from typing import Literal, Protocol
 
-from nodes.orders import Authority, EngineSpec
+from cluster.snapshot import NodeAddress
+from nodes.orders import Authority, EngineSpec, PullOrder
 from nodes.snapshot import EngineId, NodeId, NodeSnapshot
 
 LinkKind = Literal["local", "ray", "https"]
@@ -29,6 +30,11 @@ class NodeLink(Protocol):
     @property
     def kind(self) -> LinkKind: ...
 
+    @property
+    def address(self) -> NodeAddress | None:
+        """Where gateways reach the node's TLS port; None for the head's own machine."""
+        ...
+
     async def observe(self) -> NodeSnapshot: ...
 
     async def ensure_engine(self, spec: EngineSpec, authority: Authority) -> None: ...
@@ -36,3 +42,11 @@ class NodeLink(Protocol):
     async def drain_engine(self, engine_id: EngineId, authority: Authority) -> None: ...
 
     async def stop_engine(self, engine_id: EngineId, authority: Authority) -> None: ...
+
+    async def pull(self, order: PullOrder, authority: Authority) -> None:
+        """Have the node copy an artifact from another one; it shows progress in what it reports."""
+        ...
+
+    async def tail(self, engine_id: EngineId | None, lines: int) -> str:
+        """The end of an engine's log, or of the daemon's own."""
+        ...

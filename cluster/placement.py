@@ -1,11 +1,13 @@
 """Which engines should exist and where, and why: wanted models and node reports in, a Placement out.
 
-Sticky: an engine that runs where it may run stays there. The memory check is coarse (bytes of weights against the
-budget of the pools its engine kind uses); what it needs beyond weights is not counted here.
+Each replica gets an engine kind and the artifact that this kind reads; a model may run as vLLM here and as llama.cpp
+there. Sticky: an engine that runs where it may run stays there, as the kind it is. The memory check is coarse (bytes of
+weights against the budget of the pools its engine kind uses); what it needs beyond weights is not counted here.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from cluster.desired import WantedModel, WantedNode, engine_id
 from cluster.units import format_bytes
@@ -18,12 +20,21 @@ FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safe
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """What a node may be given. open: anything. kept: nothing new, what runs there stays. leaving: what serves there
+    stays until another serves instead. shut: nothing, and what runs there is not counted on."""
+
+    kind: Literal["open", "kept", "leaving", "shut"] = "open"
+    why: str = ""  # for the owner to read, where it is not open
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node that placement may look at. `refusal` says why it takes nothing, or None when it does."""
+    """A node that placement may look at."""
 
     wanted: WantedNode
     snapshot: NodeSnapshot
-    refusal: str | None = None
+    admission: Admission = Admission()
 
     @property
     def node_id(self) -> NodeId:
@@ -58,6 +69,7 @@ class Unplaced:
 class Placement:
     assignments: tuple[Assignment, ...]  # by engine id
     unplaced: tuple[Unplaced, ...]  # by model
+    stand_ins: frozenset[EngineId] = frozenset()  # not wanted where they are, but left alone until others serve
 
     def on(self, node_id: NodeId) -> tuple[Assignment, ...]:
         return tuple(assignment for assignment in self.assignments if assignment.node_id == node_id)
@@ -81,6 +93,7 @@ def place(models: Sequence[WantedModel], candidates: Sequence[Candidate]) -> Pla
     return Placement(
         tuple(sorted(placement.assignments, key=lambda assignment: assignment.spec.engine_id)),
         tuple(sorted(placement.unplaced, key=lambda unplaced: unplaced.model)),
+        frozenset(identity for model in models for identity in _stand_ins(placement, model, nodes)),
     )
 
 
@@ -97,9 +110,29 @@ def _with_model(placement: Placement, model: WantedModel, nodes: Sequence[Candid
         if not options:
             unplaced = Unplaced(model.name, _worth_telling(model, reasons))
             return replace(placement, unplaced=(*placement.unplaced, unplaced))
-        node, option = min(options, key=lambda pair: _preference(model, pair[0], placement))
+        node, option = min(options, key=lambda pair: _preference(model, pair[0], pair[1], placement))
         placement = replace(placement, assignments=(*placement.assignments, _assign(model, node, option, placement)))
     return placement
+
+
+def _stand_ins(placement: Placement, model: WantedModel, nodes: Sequence[Candidate]) -> list[EngineId]:
+    """One engine on a node that is emptied for each replica elsewhere that does not serve yet."""
+    by_id = {node.node_id: node for node in nodes}
+    mine = [assignment for assignment in placement.assignments if assignment.spec.model.name == model.name]
+    pending = sum(_standing(item.spec.engine_id, by_id[item.node_id]) != _SERVES for item in mine)
+    serving = [
+        identity
+        for node in nodes
+        if node.admission.kind == "leaving"
+        for identity in sorted(_engine_ids(model, node))
+        if _standing(identity, node) == _SERVES
+    ]
+    return serving[:pending]
+
+
+def _engine_ids(model: WantedModel, node: Candidate) -> frozenset[EngineId]:
+    """Every id that a replica of this model could have on this node."""
+    return frozenset(engine_id(model.name, node.node_id, number) for number in range(1, model.replicas + 1))
 
 
 def _worth_telling(model: WantedModel, reasons: Sequence[tuple[NodeId, str]]) -> tuple[tuple[NodeId, str], ...]:
@@ -114,8 +147,9 @@ def _option(model: WantedModel, node: Candidate, placement: Placement) -> _Optio
     """How this node would run one more replica, or why it cannot."""
     if model.on and node.node_id not in model.on:
         return f"models.{model.name}.on does not list this machine"
-    if node.refusal is not None:
-        return node.refusal
+    identity = engine_id(model.name, node.node_id, _next_number(model, node, placement))
+    if node.admission.kind != "open" and (node.admission.kind != "kept" or _standing(identity, node) == _ABSENT):
+        return node.admission.why
     allowed = [kind for kind in node.wanted.engines or model.kinds if kind in model.kinds]
     if not allowed:
         return f"runs only {', '.join(node.wanted.engines)}, and {model.name} needs {', '.join(model.kinds)}"
@@ -124,12 +158,17 @@ def _option(model: WantedModel, node: Candidate, placement: Placement) -> _Optio
     if not kinds:
         return f"no engine for it is installed: run `potluck engines install {_install_first(allowed, node)}`"
     held = [held for held in node.snapshot.models if held.ref.name == model.name]
-    fitting = [_Option(node.node_id, kind, copy) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
-    if not fitting:
+    ways = [_Option(node.node_id, kind, copy) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
+    if not ways:
         return _not_held(model, kinds, held)
-    option = fitting[0]
     used = sum(assignment.weight_bytes for assignment in placement.on(node.node_id))
-    return _no_room(option, node, used) or option
+    problems = [(way, _no_room(way, node, used)) for way in ways]
+    fitting = [way for way, problem in problems if problem is None]
+    if not fitting:
+        told = [problem if len(ways) == 1 else f"as {way.kind} it {problem}" for way, problem in problems]
+        return "; ".join(text for text in told if text)
+    running = next((engine.kind for engine in node.snapshot.engines if engine.engine_id == identity), None)
+    return next((way for way in fitting if way.kind == running), fitting[0])
 
 
 def _install_first(allowed: Sequence[EngineKind], node: Candidate) -> EngineKind:
@@ -183,13 +222,14 @@ def _pool_budget(pool: MemoryPool, reserve_bytes: int | None) -> int | None:
     return replace(pool, reserved_bytes=max(pool.reserved_bytes, reserve_bytes)).budget_bytes
 
 
-def _preference(model: WantedModel, node: Candidate, placement: Placement) -> tuple[int, int, int, int, NodeId]:
+def _preference(
+    model: WantedModel, node: Candidate, option: _Option, placement: Placement
+) -> tuple[int, int, int, int, NodeId]:
     """Lowest wins: fewest replicas of this model, where it serves or runs, order of `on`, most memory left, name."""
     here = placement.on(node.node_id)
     number = _next_number(model, node, placement)
     listed = model.on.index(node.node_id) if node.node_id in model.on else 0
-    budget = max((budget_bytes(node, kind) or 0 for kind in model.kinds), default=0)
-    left = budget - sum(assignment.weight_bytes for assignment in here)
+    left = (budget_bytes(node, option.kind) or 0) - sum(assignment.weight_bytes for assignment in here)
     return number, _standing(engine_id(model.name, node.node_id, number), node), listed, -left, node.node_id
 
 
@@ -197,15 +237,18 @@ def _next_number(model: WantedModel, node: Candidate, placement: Placement) -> i
     return 1 + sum(assignment.spec.model.name == model.name for assignment in placement.on(node.node_id))
 
 
+_SERVES, _EXISTS, _ABSENT = 0, 1, 2
+
+
 def _standing(identity: EngineId, node: Candidate) -> int:
-    """0 where this engine serves, 1 where it exists, 2 where it would have to be started."""
+    """Lower is better: it serves here, it exists here, it would have to be started here."""
     state = next((engine.state for engine in node.snapshot.engines if engine.engine_id == identity), "stopped")
-    return 0 if state == "ready" else 2 if state == "stopped" else 1
+    return _SERVES if state == "ready" else _ABSENT if state == "stopped" else _EXISTS
 
 
 def _assign(model: WantedModel, node: Candidate, option: _Option, placement: Placement) -> Assignment:
     identity = engine_id(model.name, node.node_id, _next_number(model, node, placement))
-    running = _standing(identity, node) < 2
+    running = _standing(identity, node) < _ABSENT
     return Assignment(
         node_id=node.node_id,
         spec=EngineSpec(
@@ -230,5 +273,4 @@ def _why(model: WantedModel, node: Candidate, option: _Option) -> str:
 
 
 def _running(model: WantedModel, nodes: Iterable[Candidate]) -> bool:
-    numbers = range(1, model.replicas + 1)
-    return any(_standing(engine_id(model.name, node.node_id, n), node) < 2 for node in nodes for n in numbers)
+    return any(_standing(identity, node) < _ABSENT for node in nodes for identity in _engine_ids(model, node))

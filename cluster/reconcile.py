@@ -6,6 +6,8 @@ Level-triggered: nothing is remembered from one call to the next. Where there is
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.copies import CopyModel
+from cluster.doubts import EngineDoubt, is_borne_out
 from cluster.placement import Assignment, Placement
 from nodes.orders import Authority, EngineSpec
 from nodes.snapshot import EngineId, EngineSnapshot, NodeId, NodeSnapshot
@@ -43,7 +45,7 @@ class StopEngine:
     why: str
 
 
-Action = EnsureEngine | DrainEngine | StopEngine
+Action = EnsureEngine | DrainEngine | StopEngine | CopyModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Goal:
     placement: Placement
     authority: Authority
     drain_s: float  # an engine that drains longer than this is stopped with what it has
+    doubts: tuple[EngineDoubt, ...] = ()
 
 
 def reconcile(goal: Goal, observed: Sequence[NodeSnapshot], now_s: float) -> tuple[Action, ...]:
@@ -61,7 +64,7 @@ def reconcile(goal: Goal, observed: Sequence[NodeSnapshot], now_s: float) -> tup
         wanted = {assignment.spec.engine_id: assignment for assignment in goal.placement.on(node.node_id)}
         present = {engine.engine_id: engine for engine in node.engines}
         for _, unwanted in sorted(present.items()):
-            if unwanted.engine_id not in wanted:
+            if unwanted.engine_id not in wanted and unwanted.engine_id not in goal.placement.stand_ins:
                 leaving += _dismiss(unwanted, node.node_id, goal, now_s)
         crowded = any(engine.engine_id not in wanted and _holds_memory(engine) for engine in node.engines)
         for engine_id, assignment in sorted(wanted.items()):
@@ -69,7 +72,7 @@ def reconcile(goal: Goal, observed: Sequence[NodeSnapshot], now_s: float) -> tup
             # What leaves this node frees its memory first; then what is missing may start.
             if crowded and (engine is None or not _holds_memory(engine)):
                 continue
-            starting += _ensure(assignment, engine, goal.authority)
+            starting += _restart(assignment, engine, goal) or _ensure(assignment, engine, goal.authority)
     return (*leaving, *starting)
 
 
@@ -82,6 +85,14 @@ def _dismiss(engine: EngineSnapshot, node_id: NodeId, goal: Goal, now_s: float) 
     if engine.state == "draining" and now_s - engine.since_s < goal.drain_s:
         return []
     return [StopEngine(node_id, engine.engine_id, goal.authority, f"{why}; it is {engine.state}")]
+
+
+def _restart(assignment: Assignment, engine: EngineSnapshot | None, goal: Goal) -> list[Action]:
+    """An engine that hangs unknown to its node is stopped; then it is missing, and started again."""
+    for doubt in goal.doubts:
+        if engine is not None and is_borne_out(doubt, engine):
+            return [StopEngine(assignment.node_id, engine.engine_id, goal.authority, f"it hangs: {doubt.reason}")]
+    return []
 
 
 def _holds_memory(engine: EngineSnapshot) -> bool:

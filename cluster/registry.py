@@ -30,6 +30,25 @@ MIGRATIONS = (
     ) STRICT;
     CREATE TABLE nodes (node_id TEXT PRIMARY KEY, link TEXT NOT NULL, first_seen_s INTEGER NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE join_tokens (
+        token_id TEXT PRIMARY KEY, node_id TEXT NOT NULL, verifier_hex TEXT NOT NULL, created_s INTEGER NOT NULL,
+        expires_s INTEGER NOT NULL, used_s INTEGER
+    ) STRICT;
+    CREATE TABLE certificates (
+        serial TEXT PRIMARY KEY, role TEXT NOT NULL, name TEXT NOT NULL, expires_s INTEGER NOT NULL, revoked_s INTEGER
+    ) STRICT;
+    CREATE TABLE revocations (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), revision INTEGER NOT NULL) STRICT;
+    INSERT INTO revocations VALUES (1, 0);
+    CREATE TABLE members (
+        node_id TEXT PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL, joined_s INTEGER NOT NULL
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE node_wishes (
+        node_id TEXT PRIMARY KEY, duty TEXT NOT NULL, since_s REAL NOT NULL, labels TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 
@@ -81,9 +100,9 @@ class Registry:
     def next_epoch(self) -> int:
         """More than any epoch before it, across restarts. A node refuses orders of lower ones.
 
-        At least the wall clock's seconds, so that a registry restored from a backup is not older than its nodes' memory.
+        At least the wall clock's seconds, so that a registry from a backup is not older than its nodes' memory.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(
                 "UPDATE epoch SET value = max(value + 1, ?) RETURNING value", (int(self._clock.wall_s()),)
             ).fetchone()
@@ -97,7 +116,7 @@ class Registry:
 
     def note_config(self, config_hash: str, text: str) -> int:
         """The revision of this text: the current one if it has not changed, else the next."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             latest = self.latest_revision()
             if latest is not None and latest.config_hash == config_hash:
                 return latest.revision
@@ -115,7 +134,7 @@ class Registry:
 
     def replace_key(self, record: KeyRecord, replaced: tuple[str, ...]) -> None:
         """Insert a key and drop those it replaces, in one step: there is no instant with both, or with none."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.executemany("DELETE FROM keys WHERE key_id = ?", [(key_id,) for key_id in replaced])
             connection.execute(
                 "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,7 +152,7 @@ class Registry:
 
     def note_node(self, node_id: NodeId, link: str) -> None:
         """Remember that this node has been part of the cluster, and since when."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "INSERT INTO nodes VALUES (?, ?, ?) ON CONFLICT (node_id) DO UPDATE SET link = excluded.link",
                 (node_id, link, int(self._clock.wall_s())),
@@ -143,7 +162,8 @@ class Registry:
         return tuple(NodeId(row[0]) for row in self._connection.execute("SELECT node_id FROM nodes ORDER BY node_id"))
 
     @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """For records that have a module of their own, such as cluster.join_records. All of the block, or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection

@@ -8,14 +8,19 @@ from pathlib import Path
 import structlog
 
 from cluster.admin_api import AdminParts, admin_app
+from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
 from cluster.config_owner import ConfigOwner
 from cluster.controller import Controller, ControllerTimes
+from cluster.join_admin import add_join_routes
 from cluster.keys import OwnerKey, check_private, ensure_pepper
+from cluster.lan import LanHead, LanParts, LanSettings
 from cluster.link import NodeLink
 from cluster.publisher import Publisher
 from cluster.registry import Registry
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
+from cluster.wish_desk import WishDesk
+from cluster.wish_records import WishRecords
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from nodes.role_lock import RoleLock
@@ -63,10 +68,22 @@ class _Head:
         self.controller = Controller(links, self._config.desired, self._epoch, self.publisher, clock, settings.times)
         for link in links:
             registry.note_node(link.node_id, link.kind)
+        self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
+        self.lan = self._lan(clock)
         if self._owner_key.ensure():
             log.info("owner_key_made", file=str(paths.owner_key))
         self._publish_access()
         log.info("head_starts", epoch=self._epoch, config_revision=self._config.revision, config=str(self._config.file))
+
+    def _lan(self, clock: Clock) -> LanHead | None:
+        config = self._config.config
+        if config.cluster.listen is None:
+            return None
+        door = config.gateway.lan
+        names = (door.listen, *door.names) if door is not None else ()
+        settings = LanSettings(config.cluster.name, config.cluster.listen, config.join.port, names)
+        parts = LanParts(self._paths, self._registry, self.controller, self.publisher, clock)
+        return LanHead(settings, parts, self._publish_access)
 
     def config(self) -> ConfigText:
         return ConfigText(self._config.revision, str(self._config.file), self._config.text)
@@ -92,15 +109,20 @@ class _Head:
                 sequence=0,  # the publisher counts
                 pepper_file=str(self._paths.pepper),
                 keys=self._registry.key_records(),
+                revoked=self.lan.records.trust().revoked if self.lan is not None else (),
             )
         )
 
 
 async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> None:
     app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
+    add_join_routes(app, head.lan)
+    add_node_routes(app, head.wishes)
     async with asyncio.TaskGroup() as tasks:
         controlling = tasks.create_task(head.controller.run())
         closing = tasks.create_task(_close_feed(head.publisher, stop))
+        if head.lan is not None:
+            tasks.create_task(head.lan.run(stop))
         await serve_unix(app, settings.paths.head_socket, stop)
         controlling.cancel()
         closing.cancel()

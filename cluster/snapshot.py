@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.wishes import Duty
 from inventory.catalog import Capability, ModelName, ModelRef
 from nodes.snapshot import NodeId, NodeSnapshot
 
@@ -10,6 +11,14 @@ SCHEMA_VERSION = 1
 
 NodeState = Literal["joining", "ready", "suspect", "lost", "cordoned", "draining"]
 ModelState = Literal["unplaced", "starting", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """Where a node's TLS port is, as others reach it."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,9 @@ class NodeView:
     since_s: float
     link: Literal["local", "ray", "https"]
     snapshot: NodeSnapshot | None
+    duty: Duty = "serve"  # what the operator wants of it, whatever its state
+    labels: tuple[tuple[str, str], ...] = ()
+    address: NodeAddress | None = None  # None for the head's own machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +90,4 @@ class AccessSnapshot:
     sequence: int
     pepper_file: str
     keys: tuple[KeyRecord, ...]
+    revoked: tuple[str, ...] = ()  # serials of certificates that no machine of the cluster accepts any more

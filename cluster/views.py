@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from cluster.backoff import Backoff
 from cluster.desired import Desired, WantedModel
-from cluster.link import LinkKind
-from cluster.node_health import NodeHealth
-from cluster.placement import Assignment, Placement
+from cluster.link import NodeLink
+from cluster.node_health import NodeHealth, membership
+from cluster.placement import Admission, Assignment, Placement
 from cluster.snapshot import ModelState, ModelView, NodeView
+from cluster.wishes import NodeWish
 from inventory.catalog import HeldModel
 from nodes.snapshot import EngineSnapshot, EngineState, NodeId
 
@@ -16,10 +17,37 @@ NO_LINK = "not reached: this head has a link to its own machine only"
 _WORST_FIRST: tuple[EngineState, ...] = ("quarantined", "backoff", "stopped", "stopping", "draining", "starting")
 
 
-def node_view(node_id: NodeId, health: NodeHealth, link: LinkKind, desired: Desired) -> NodeView:
-    if health.state == "ready" and desired.node(node_id) is None:
-        return NodeView(node_id, "cordoned", NOT_CONFIGURED, health.since_s, link, health.snapshot)
-    return NodeView(node_id, health.state, health.reason, health.since_s, link, health.snapshot)
+def node_view(link: NodeLink, health: NodeHealth, wish: NodeWish, desired: Desired) -> NodeView:
+    member = membership(health, wish)
+    state, reason = member.state, member.reason
+    if state == "ready" and desired.node(link.node_id) is None:
+        state, reason = "cordoned", NOT_CONFIGURED
+    return NodeView(
+        node_id=link.node_id,
+        state=state,
+        reason=reason,
+        since_s=member.since_s,
+        link=link.kind,
+        snapshot=health.snapshot,
+        duty=wish.duty,
+        labels=wish.labels,
+        address=link.address,
+    )
+
+
+def admission(health: NodeHealth, wish: NodeWish, configured: bool) -> Admission:
+    """What placement may count on. What is suspect keeps its engines: it may be back in a second."""
+    if not configured:
+        return Admission("shut", NOT_CONFIGURED)
+    if health.state == "lost":
+        return Admission("shut", f"the machine is lost: {health.reason}")
+    if wish.duty == "drain":
+        return Admission("leaving", f"the machine is being emptied; `potluck nodes uncordon {wish.node_id}` ends that")
+    if wish.duty == "cordon":
+        return Admission("kept", f"the machine is cordoned; `potluck nodes uncordon {wish.node_id}` ends that")
+    if health.state == "suspect":
+        return Admission("kept", f"the machine is suspect: {health.reason}")
+    return Admission()
 
 
 def absent_nodes(desired: Desired, linked: Sequence[NodeId], since_s: float) -> tuple[NodeView, ...]:
@@ -35,7 +63,7 @@ def model_view(
     model: WantedModel, placement: Placement, health: Mapping[NodeId, NodeHealth], backoff: Backoff
 ) -> ModelView:
     assigned = [assignment for assignment in placement.assignments if assignment.spec.model.name == model.name]
-    engines = [engine for assignment in assigned if (engine := _engine_of(assignment, health)) is not None]
+    engines = _engines_of(model, placement, health)
     state, reason = _state(model, assigned, engines, placement, backoff)
     held = _held(model, assigned, health)
     return ModelView(
@@ -82,10 +110,16 @@ def _of_engines(engines: Sequence[EngineSnapshot]) -> tuple[ModelState, str]:
     return ("failed" if worst.state == "backoff" else "starting"), worst.reason
 
 
-def _engine_of(assignment: Assignment, health: Mapping[NodeId, NodeHealth]) -> EngineSnapshot | None:
-    known = health.get(assignment.node_id)
-    engines = known.snapshot.engines if known and known.snapshot else ()
-    return next((engine for engine in engines if engine.engine_id == assignment.spec.engine_id), None)
+def _engines_of(model: WantedModel, placement: Placement, health: Mapping[NodeId, NodeHealth]) -> list[EngineSnapshot]:
+    """Those placed for this model, where they are placed, and those that stand in for them."""
+    placed = {item.spec.engine_id for item in placement.assignments if item.spec.model.name == model.name}
+    return [
+        engine
+        for _, known in sorted(health.items())
+        if known.snapshot
+        for engine in known.snapshot.engines
+        if engine.engine_id in placed or (engine.engine_id in placement.stand_ins and engine.model.name == model.name)
+    ]
 
 
 def _held(model: WantedModel, assigned: Sequence[Assignment], health: Mapping[NodeId, NodeHealth]) -> HeldModel | None:

@@ -6,7 +6,8 @@ from typing import Literal, NewType
 ModelName = NewType("ModelName", str)
 ArtifactId = NewType("ArtifactId", str)  # sha256 of the artifact's manifest, hex
 ArtifactFormat = Literal["gguf", "safetensors", "mlx"]
-FileRole = Literal["weights", "projector"]  # a projector turns images into tokens, beside the model's own weights
+# A projector turns images into tokens, beside the model's own weights; settings are all else that a folder has to hold.
+FileRole = Literal["weights", "projector", "settings"]
 Capability = Literal["chat", "completion", "tools", "vision", "embed", "rerank"]
 
 
@@ -111,7 +112,10 @@ class ArtifactFile:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A model's files in one format, as the store holds them. The first file is the one an engine opens."""
+    """A model's files in one format, as the store holds them: weights first and in order.
+
+    An engine opens the first file of GGUF, and the folder that holds all files of any other format.
+    """
 
     artifact_id: ArtifactId
     format: ArtifactFormat
@@ -127,7 +131,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A name in the local model store and the artifact behind it."""
+    """A name in the local model store and one artifact behind it. A name has at most one artifact of each format."""
 
     name: ModelName
     artifact: Artifact

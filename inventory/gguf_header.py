@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Literal
 
 from inventory.ggml_types import TENSOR_TYPES
+from inventory.model_error import ModelFileError
 
 MAX_HEADER_BYTES = 128 << 20  # the largest vocabularies in use (260,000 tokens with merges) stay under 20 MiB
 MAX_KEYS = 8_192
@@ -45,13 +46,11 @@ _STRING, _ARRAY = 8, 9
 _LENGTH = struct.Struct("<Q")
 
 
-class GgufError(Exception):
-    """A file that is not a usable GGUF model. Handled by whoever asked for the file; the text is for the operator."""
+class GgufError(ModelFileError):
+    """A file that is not a usable GGUF model."""
 
     def __init__(self, path: str, reason: str, offset: int | None = None) -> None:
-        place = "" if offset is None else f" (at byte {offset})"
-        super().__init__(f"{path}: not a usable GGUF file: {reason}{place}")
-        self.path, self.reason, self.offset = path, reason, offset
+        super().__init__(path, reason, "GGUF file", offset)
 
 
 @dataclass(frozen=True, slots=True)

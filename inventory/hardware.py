@@ -3,8 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal, NewType
 
-PoolId = NewType("PoolId", str)  # "ram", "unified", "vram:0"
+PoolId = NewType("PoolId", str)  # "ram", "unified", "vram:0"; "vram:0.1" for a slice (MIG instance) of a GPU
 PoolKind = Literal["ram", "unified", "vram"]
+GIB = 1 << 30
+
+
+def default_reserve(total_bytes: int) -> int:
+    """What the operating system keeps unless the operator says otherwise: 5 % of the memory, at least 1 GiB."""
+    return max(GIB, total_bytes // 20)
+
+
+def reserve(total_bytes: int, chosen_bytes: int | None) -> int:
+    return default_reserve(total_bytes) if chosen_bytes is None else chosen_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,18 @@ class MemoryPool:
         if self.used_by_others_bytes is None:
             return None
         return max(0, self.total_bytes - max(self.used_by_others_bytes, 0) - self.reserved_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class HostMemory:
+    """Main memory, apart from who may use it: what the pools "ram" and "unified" are made of.
+
+    The host's probe passes the warnings on; a vendor's probe that reads main memory as well leaves them to it.
+    """
+
+    total_bytes: int
+    used_by_others_bytes: int | None  # without our engines; None where a container hides it
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

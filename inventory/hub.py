@@ -50,8 +50,11 @@ class HubListing:
 
 @dataclass(frozen=True, slots=True)
 class HubRequest:
-    """What a download needs besides what to download."""
+    """What a download needs besides the files: whence, at which commit, and into which directory."""
 
+    source: HubSource
+    commit: str
+    directory: Path
     options: HubOptions
     free_bytes: int
     progress: Progress
@@ -84,14 +87,12 @@ def list_repository(source: HubSource, options: HubOptions) -> HubListing:
     return HubListing(info.sha, files)
 
 
-def download(
-    source: HubSource, listing: HubListing, files: Sequence[HubFile], directory: Path, ask: "HubRequest"
-) -> tuple[Path, ...]:
-    """Fetch files into `directory`, going on from what is there. Raises HubError, DiskFullError, OSError."""
-    targets = [directory / quote(file.path, safe=" ") for file in files]
+def download(files: Sequence[HubFile], ask: HubRequest) -> tuple[Path, ...]:
+    """Fetch files, going on from what is there. Raises HubError, DiskFullError, OSError."""
+    targets = [ask.directory / quote(file.path, safe=" ") for file in files]
     present = [present_bytes(target, file.size_bytes) for target, file in zip(targets, files, strict=True)]
     total = sum(file.size_bytes for file in files)
-    require_room(directory, total - sum(present), ask.free_bytes)
+    require_room(ask.directory, total - sum(present), ask.free_bytes)
     import httpx2
 
     options = ask.options
@@ -99,12 +100,12 @@ def download(
     before = 0
     with httpx2.Client(follow_redirects=True, timeout=options.timeout_s, headers=headers) as client:
         for target, file in zip(targets, files, strict=True):
-            url = f"{options.endpoint}/{source.repository}/resolve/{listing.commit}/{quote(file.path)}"
+            url = f"{options.endpoint}/{ask.source.repository}/resolve/{ask.commit}/{quote(file.path)}"
             plan = Fetch(url, target, file.size_bytes, options.attempts, options.retry_wait_s)
             try:
                 fetch(client, plan, lambda done, _, before=before: ask.progress(before + done, total))
             except FetchError as error:
-                raise HubError(source, _refusal(error.status, error.reason)) from None
+                raise HubError(ask.source, _refusal(error.status, error.reason)) from None
             before += file.size_bytes
     return tuple(targets)
 

@@ -1,11 +1,15 @@
-"""Which files of a hub repository make the model that was asked for: a listing in, the files or the choices out."""
+"""Which files of a hub repository make the model that was asked for: a listing in, the files or the choices out.
+
+A repository of GGUF files offers models to choose from; any other that has a config.json is itself one model.
+"""
 
 import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from inventory.sources import HubSource
+from inventory.folder_files import CONFIG, PICKLES, is_wanted
+from inventory.sources import FOLDER_WORD, HubSource
 from inventory.split_names import part_names
 
 GIB = 1 << 30
@@ -29,9 +33,26 @@ class HubFile:
     sha256: str | None
 
 
+def is_folder(source: HubSource, listing: Iterable[HubFile]) -> bool:
+    """Whether the repository as a whole is the model: it was asked for so, or it holds no GGUF file."""
+    names = {file.path for file in listing}
+    whole = CONFIG in names and any(name.endswith(".safetensors") for name in names)
+    if source.file is not None or not whole:
+        return False
+    return source.quantisation == FOLDER_WORD or not any(name.endswith(".gguf") for name in names)
+
+
+def folder_settings(listing: Iterable[HubFile]) -> tuple[HubFile, ...]:
+    """All files but the weights, of those that may enter the store."""
+    return tuple(file for file in listing if is_wanted(file.path) and not file.path.endswith(".safetensors"))
+
+
 def choose_files(source: HubSource, listing: Iterable[HubFile]) -> tuple[HubFile, ...]:
-    """The parts of one model, in order. Raises HubChoiceError."""
-    files = {file.path: file for file in listing if file.path.endswith(".gguf")}
+    """The parts of one GGUF model, in order. Raises HubChoiceError."""
+    listed = {file.path: file for file in listing}
+    files = {path: file for path, file in listed.items() if path.endswith(".gguf")}
+    if not files and (pickled := sorted(path for path in listed if path.endswith(PICKLES))):
+        raise HubChoiceError(source, f"its weights are pickled ({pickled[0]}); potluck never opens those", ())
     models = {
         paths: tuple(files[path] for path in paths)
         for paths in (_parts(path) for path in files if "mmproj" not in path.lower())

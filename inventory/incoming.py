@@ -75,7 +75,7 @@ def _stage_all(directory: Path, files: Sequence[Incoming], free: int, progress: 
     to_copy = sum(size for size, file in zip(sizes, files, strict=True) if not file.disposable)
     staged: list[Staged] = []
     for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
-        path = file.path if file.disposable else directory / f"{number:05d}.gguf"
+        path = file.path if file.disposable else directory / f"{number:05d}"
         start = done
         actual = _bring_in(file, path, (to_copy, free), lambda part, _, start=start: progress(start + part, total))
         if file.sha256 is not None and actual != file.sha256:

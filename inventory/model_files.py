@@ -1,12 +1,14 @@
 """Which files make a model, given a path that a person named: a file, one part of a split model, or a directory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from inventory.folder_file import choose_folder_files
+from inventory.folder_files import CONFIG, PICKLES, is_pooling_directory, is_wanted
 from inventory.gguf_file import read_header
 from inventory.gguf_spec import is_projector
+from inventory.incoming import Incoming
 from inventory.split_names import part_names
 
 MAX_LISTED = 10_000
@@ -20,27 +22,29 @@ class UnusableModelError(Exception):
         self.path, self.reason = path, reason
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """The files of one model: its parts in order, and the vision projector that lies beside it, if any."""
+def find_model_files(path: Path) -> tuple[Incoming, ...]:
+    """Weights first and in order. Raises UnusableModelError, ModelFileError, OSError. Reads headers only.
 
-    weights: tuple[Path, ...]
-    projector: Path | None = None
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        return self.weights if self.projector is None else (*self.weights, self.projector)
-
-
-def find_model_files(path: Path) -> ModelFiles:
-    """Raises UnusableModelError, GgufError, OSError. Reads headers only."""
+    A directory with a config.json and .safetensors files is a model of its own format; a GGUF file beside them can be
+    named itself.
+    """
     if path.is_dir():
-        return _in_directory(path)
+        names = sorted(entry.name for entry in islice(path.iterdir(), MAX_LISTED))
+        if CONFIG in names and any(name.endswith(".safetensors") for name in names):
+            return _folder(path, names)
+        return _in_directory(path, names)
     if not path.exists():
         raise UnusableModelError(str(path), "there is no such file or directory")
     if path.suffix != ".gguf":
-        raise UnusableModelError(str(path), f"{_unsupported([path.name])} Name a .gguf file.")
-    return ModelFiles(_all_parts(path))
+        raise UnusableModelError(str(path), f"{_unsupported([path.name])} Name a .gguf file or a model's folder.")
+    return _gguf(_all_parts(path))
+
+
+def _gguf(parts: Sequence[Path], projector: Path | None = None) -> tuple[Incoming, ...]:
+    files = [Incoming(path.resolve(strict=True), path.name) for path in parts]
+    if projector is not None:
+        files.append(Incoming(projector.resolve(strict=True), projector.name, "projector"))
+    return tuple(files)
 
 
 def _all_parts(path: Path) -> tuple[Path, ...]:
@@ -50,31 +54,46 @@ def _all_parts(path: Path) -> tuple[Path, ...]:
     return parts
 
 
-def _in_directory(directory: Path) -> ModelFiles:
-    entries = sorted(entry.name for entry in islice(directory.iterdir(), MAX_LISTED))
-    found = [_inside(directory, name) for name in entries if name.endswith(".gguf")]
+def _in_directory(directory: Path, names: Sequence[str]) -> tuple[Incoming, ...]:
+    found = [_inside(directory, name) for name in names if name.endswith(".gguf")]
     if not found:
-        raise UnusableModelError(str(directory), f"{_unsupported(entries)} It holds no .gguf file.")
+        raise UnusableModelError(str(directory), f"{_unsupported(names)} It holds no .gguf file.")
     projectors = [path for path in found if is_projector(read_header(path))]
     models = {_all_parts(path) for path in found if path not in projectors}
     if len(models) != 1 or len(projectors) > 1:
-        names = ", ".join(path.name for path in found[:8])
-        raise UnusableModelError(str(directory), f"it holds more than one model or none; name the file ({names})")
-    return ModelFiles(models.pop(), projectors[0] if projectors else None)
+        listed = ", ".join(path.name for path in found[:8])
+        raise UnusableModelError(str(directory), f"it holds more than one model or none; name the file ({listed})")
+    return _gguf(models.pop(), projectors[0] if projectors else None)
+
+
+def _folder(directory: Path, names: Sequence[str]) -> tuple[Incoming, ...]:
+    pooling = [f"{name}/{CONFIG}" for name in names if is_pooling_directory(name)]
+    wanted = [name for name in (*names, *pooling) if is_wanted(name) and (directory / name).is_file()]
+    present = {name: _inside(directory, name).resolve(strict=True) for name in wanted}
+    chosen = choose_folder_files(str(directory), present)
+    weights = [Incoming(present[name], name) for name in chosen.weights]
+    return (*weights, *(Incoming(present[name], name, "settings") for name in chosen.settings))
 
 
 def _inside(directory: Path, name: str) -> Path:
     path = directory / name
-    if not path.resolve().is_relative_to(directory.resolve()):
+    if not path.resolve().is_relative_to(_cache_of(directory) or directory.resolve()):
         raise UnusableModelError(
             str(path), "it is a link that leads out of this directory; if that is meant, name the file it points to"
         )
     return path
 
 
+def _cache_of(directory: Path) -> Path | None:
+    """Where the folder's links may lead, if it is a snapshot (models--ORG--REPO/snapshots/COMMIT) of a hub's cache."""
+    snapshots = directory.resolve().parent
+    return snapshots.parent if snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--") else None
+
+
 def _unsupported(names: Sequence[str]) -> str:
-    if any(name.endswith((".safetensors", ".safetensors.index.json")) for name in names):
-        return "This looks like a safetensors or MLX model: those come with the vLLM and MLX engines."
-    if any(name.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt")) for name in names):
+    folder = (CONFIG, ".safetensors", ".safetensors.index.json")
+    if any(name.endswith(PICKLES) for name in names) and not any(name.endswith(folder[1:]) for name in names):
         return "This looks like a pickled checkpoint, which can run code when loaded: potluck never opens those."
-    return "This is not a GGUF model."
+    if any(name.endswith(folder) for name in names):
+        return "This belongs to a safetensors or MLX model, which is a folder with config.json and .safetensors files."
+    return "This is no model that potluck knows."

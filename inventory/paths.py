@@ -67,6 +67,16 @@ class StatePaths:
         return self.root / "secrets"
 
     @property
+    def identity(self) -> Path:
+        """Keys and certificates of this machine's roles, and the CA they trust."""
+        return self.root / "identity"
+
+    @property
+    def ca(self) -> Path:
+        """The cluster's certificate authority; on the head only."""
+        return self.root / "ca"
+
+    @property
     def gateway(self) -> Path:
         """The gateway's own memory: the last snapshots it received."""
         return self.root / "gateway"

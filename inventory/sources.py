@@ -3,6 +3,7 @@
 packaged:smollm2                      a model that lies in a Python package
 hf:ORG/REPO[@REVISION]/FILE.gguf      one file of a Hugging Face repository (all its parts, if it is split)
 hf:ORG/REPO[@REVISION][:QUANT]        the repository's only model, or the one of this quantisation
+hf:ORG/REPO[@REVISION]:safetensors    the repository as a folder (safetensors or MLX), where it holds GGUF files as well
 file:PATH                             a file or directory on this machine
 """
 
@@ -15,6 +16,7 @@ _HUB = re.compile(
     r"(?:/(?P<file>[^\0:\\]{1,512}\.gguf)|:(?P<quantisation>[\w.-]{1,32}))?",
     re.ASCII,
 )
+FOLDER_WORD = "safetensors"
 _KNOWN = "packaged:NAME, hf:ORG/REPO/FILE.gguf, hf:ORG/REPO:QUANT or file:PATH"
 
 

@@ -3,28 +3,33 @@
     blobs/SHA256              one file's bytes, read-only
     manifests/ARTIFACT.json   which blobs make an artifact, and its spec as read from them
     artifacts/ARTIFACT/NAME   links to the blobs under the files' own names, which is what an engine opens
-    names/NAME.json           what a person calls it, where it came from, and since when it is here
+    names/NAME[@FORMAT].json  what a person calls it, where it came from, and since when it is here (GGUF: NAME.json)
     incoming/, downloads/     bytes that are not part of the store yet
+
+A name has at most one artifact of each format: one model, an artifact per engine.
 
 A name is written last and removed first, so whatever a crash leaves behind is unreachable, and is swept later.
 Readers take no lock; every change is made under one.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inventory.catalog import ArtifactFile, ArtifactId, HeldModel, ModelName, ModelSpec, StoredModel
+from inventory.catalog import ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelSpec, StoredModel
 from inventory.clock import Clock
 from inventory.disk_space import free_bytes
-from inventory.gguf_file import read_spec
-from inventory.gguf_header import GgufError
 from inventory.incoming import Incoming, Staged, stage, sweep_incoming
-from inventory.model_files import find_model_files
+from inventory.model_error import ModelFileError
+from inventory.model_files import UnusableModelError, find_model_files
+from inventory.model_reader import read_model
 from inventory.progress import Progress, silent
 from inventory.store_files import exclusive, hash_file, sync_directory, write_atomically
+from inventory.store_layout import StoreLayout
 from inventory.store_records import (
+    FORMATS,
     SCHEMA_VERSION,
     DamagedRecordError,
     Manifest,
@@ -36,14 +41,14 @@ from inventory.store_records import (
     decode_name,
     encode,
     held_of,
+    is_plain_path,
     manifest_of,
-    name_to_file,
     stored_of,
 )
 
 
 class NameTakenError(Exception):
-    """The name belongs to other bytes. Handled by the command that wanted to give it."""
+    """The name belongs to other bytes of this format, or to another model. Handled by the command that gave it."""
 
     def __init__(self, name: str, artifact_id: ArtifactId) -> None:
         super().__init__(
@@ -74,10 +79,10 @@ class ModelStore:
 
     def __init__(self, root: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
         self.root = root
-        self._clock, self._free = clock, free
+        self._layout, self._clock, self._free = StoreLayout(root), clock, free
 
     def list(self) -> tuple[StoredModel, ...]:
-        """All models by name, without those whose records cannot be read: see `damaged`."""
+        """All models by name, one entry per artifact, without those whose records cannot be read: see `damaged`."""
         return tuple(entry for entry in self._entries() if isinstance(entry, StoredModel))
 
     def damaged(self) -> tuple[DamagedRecordError, ...]:
@@ -88,39 +93,49 @@ class ModelStore:
         """What this machine tells the cluster about its models; reads records, never blobs."""
         return tuple(held_of(model) for model in self.list())
 
-    def get(self, name: str) -> StoredModel:
-        """Raises ModelNotFoundError, DamagedRecordError."""
-        model = self._load(self._name_path(name))
-        if model is None:
-            raise ModelNotFoundError(name, (model.name for model in self.list()))
-        return model
+    def get(self, name: str, format: ArtifactFormat | None = None) -> StoredModel:
+        """Without a format, the first of FORMATS that is here. Raises ModelNotFoundError, DamagedRecordError."""
+        return self.artifacts(name, format)[0]
 
-    def find(self, artifact_id: ArtifactId) -> StoredModel | None:
+    def artifacts(self, name: str, format: ArtifactFormat | None = None) -> tuple[StoredModel, ...]:
+        """A model's artifacts, at most one of each format. Raises ModelNotFoundError, DamagedRecordError."""
+        found = [self.find(name, wanted) for wanted in (FORMATS if format is None else (format,))]
+        models = tuple(model for model in found if model is not None)
+        if not models:
+            raise ModelNotFoundError(name, (model.name for model in self.list()), format)
+        return models
+
+    def find(self, name: str, format: ArtifactFormat) -> StoredModel | None:
+        """Raises DamagedRecordError."""
+        return self._load(self._layout.name(name, format))
+
+    def by_artifact(self, artifact_id: ArtifactId) -> StoredModel | None:
         """The model of this content; the first by name where it has several."""
         return next((model for model in self.list() if model.artifact.artifact_id == artifact_id), None)
 
     def files(self, artifact_id: ArtifactId) -> tuple[Path, ...]:
-        """Paths that an engine can open, under the files' own names. Raises ModelNotFoundError."""
-        return tuple(self._view(artifact_id) / file.path for file in self._manifest(artifact_id).files)
+        """All paths under the files' own names, weights first. Raises ModelNotFoundError."""
+        return tuple(self._layout.view(artifact_id) / file.path for file in self._manifest(artifact_id).files)
 
-    def main_file(self, artifact_id: ArtifactId) -> Path:
-        """The file that an engine is given: the model's first part."""
-        return self.files(artifact_id)[0]
+    def main_path(self, artifact_id: ArtifactId) -> Path:
+        """What an engine is given: GGUF's first file, the folder of any other format. Raises ModelNotFoundError."""
+        manifest, view = self._manifest(artifact_id), self._layout.view(artifact_id)
+        return view / manifest.files[0].path if manifest.format == "gguf" else view
 
     def projector_file(self, artifact_id: ArtifactId) -> Path | None:
         files = self._manifest(artifact_id).files
-        return next((self._view(artifact_id) / file.path for file in files if file.role == "projector"), None)
+        view = self._layout.view(artifact_id)
+        return next((view / file.path for file in files if file.role == "projector"), None)
 
     def import_path(self, path: Path, name: str, progress: Progress = silent) -> StoredModel:
-        """Take in a file, all parts of a split model, or a directory. The originals are left alone.
+        """Take in a GGUF file with all parts of it, or a folder of any format. The originals are left alone.
 
-        Raises UnusableModelError, GgufError, DiskFullError, NameTakenError, InvalidNameError, OSError.
+        Raises UnusableModelError, ModelFileError, DiskFullError, NameTakenError, InvalidNameError, OSError.
         """
-        found = find_model_files(path)
-        incoming = [Incoming(file.resolve(strict=True), file.name) for file in found.weights]
-        if found.projector is not None:
-            incoming.append(Incoming(found.projector.resolve(strict=True), found.projector.name, "projector"))
-        return self.admit(incoming, Origin(f"file:{found.weights[0].name}"), name, progress)
+        files = find_model_files(path)
+        is_folder = any(file.role == "settings" for file in files)
+        shown = path.absolute().name if is_folder else files[0].name
+        return self.admit(files, Origin(f"file:{shown}"), name, progress)
 
     def admit(self, files: Sequence[Incoming], origin: Origin, name: str, progress: Progress = silent) -> StoredModel:
         """Take in files whose roles are known, weights first and in order.
@@ -128,38 +143,47 @@ class ModelStore:
         Raises HashMismatchError, and what import_path raises.
         """
         checked = checked_name(name)
-        self._prepare()
+        _check_paths(files, origin)
+        self._layout.prepare()
         if all(file.sha256 is None for file in files):  # else the hash tells a bad file better than its header does
-            _spec_of(files)
+            read_model(origin.source, files)
         with stage(self.root, files, self.free_bytes(), progress) as staged:
-            spec = _spec_of([Incoming(item.path, item.file.path, item.file.role) for item in staged])
-            with exclusive(self._lock):
-                return self._commit(staged, spec, origin, checked)
+            copies = [Incoming(item.path, item.file.path, item.file.role) for item in staged]
+            format, spec = read_model(origin.source, copies)
+            manifest = manifest_of(format, tuple(item.file for item in staged), spec)
+            with exclusive(self._layout.lock):
+                return self._commit(staged, manifest, spec, origin, checked)
 
-    def verify(self, name: str, progress: Progress = silent) -> StoredModel:
+    def verify(
+        self, name: str, progress: Progress = silent, format: ArtifactFormat | None = None
+    ) -> tuple[StoredModel, ...]:
         """Hash every byte again. Raises DamagedModelError for the first file that changed, ModelNotFoundError."""
-        model = self.get(name)
-        total, before = model.artifact.size_bytes, 0
-        for file in model.artifact.files:
+        models = self.artifacts(name, format)
+        total, before = sum(model.artifact.size_bytes for model in models), 0
+        for file in (file for model in models for file in model.artifact.files):
             start = before
             try:
-                actual = hash_file(self._blob(file), lambda done, _, start=start: progress(start + done, total))
+                actual = hash_file(self._layout.blob(file), lambda done, _, start=start: progress(start + done, total))
             except OSError as error:
                 raise DamagedModelError(name, file.path, error.strerror or str(error)) from None
             if actual != file.sha256:
                 raise DamagedModelError(name, file.path, f"sha256 is {actual}, not {file.sha256}")
             before += file.size_bytes
-        return model
+        return models
 
-    def remove(self, name: str) -> int:
-        """Forget a name, and free what no other name needs. Returns the freed bytes. Raises ModelNotFoundError."""
-        model = self.get(name)
-        with exclusive(self._lock):
-            self._name_path(model.name).unlink(missing_ok=True)
+    def remove(self, name: str, format: ArtifactFormat | None = None) -> int:
+        """Forget a name, or one format of it, and free what nothing else needs. Returns the freed bytes.
+
+        Raises ModelNotFoundError.
+        """
+        models = self.artifacts(name, format)
+        with exclusive(self._layout.lock):
+            for model in models:
+                self._layout.name(model.name, model.artifact.format).unlink(missing_ok=True)
             return self._sweep()
 
     def _entries(self) -> Iterator[StoredModel | DamagedRecordError]:
-        for path in sorted((self.root / "names").glob("[!.]*.json")):
+        for path in sorted(self._layout.names()):
             try:
                 model = self._load(path)
             except DamagedRecordError as error:
@@ -181,7 +205,7 @@ class ModelStore:
         return stored_of(record, manifest, cached_spec(manifest) or self._read_again(manifest))
 
     def _manifest(self, artifact_id: ArtifactId) -> Manifest:
-        path = self._manifest_path(artifact_id)
+        path = self._layout.manifest(artifact_id)
         try:
             return decode_manifest(path.read_bytes(), str(path))
         except FileNotFoundError:
@@ -189,25 +213,30 @@ class ModelStore:
 
     def _read_again(self, manifest: Manifest) -> ModelSpec:
         """The spec was written by another version of the reader: take it from the blobs, and remember it."""
-        view = self._view(manifest.artifact_id)
+        view = self._layout.view(manifest.artifact_id)
+        files = [Incoming(view / file.path, file.path, file.role) for file in manifest.files]
         try:
-            spec = _spec_of([Incoming(view / file.path, file.path, file.role) for file in manifest.files])
-        except (OSError, GgufError) as error:
+            _, spec = read_model(str(view), files)
+        except (OSError, ModelFileError) as error:
             raise DamagedRecordError(str(view), str(error)) from None
-        with exclusive(self._lock):
-            if self._manifest_path(manifest.artifact_id).exists():
-                self._write_manifest(manifest_of(manifest.files, spec))
+        with exclusive(self._layout.lock):
+            if self._layout.manifest(manifest.artifact_id).exists():
+                self._write_manifest(manifest_of(manifest.format, manifest.files, spec))
         return spec
 
-    def _commit(self, staged: Sequence[Staged], spec: ModelSpec, origin: Origin, name: ModelName) -> StoredModel:
+    def _commit(
+        self, staged: Sequence[Staged], manifest: Manifest, spec: ModelSpec, origin: Origin, name: ModelName
+    ) -> StoredModel:
         """Under the lock: blobs, manifest, links, and the name last."""
-        manifest = manifest_of(tuple(item.file for item in staged), spec)
-        present = self._load(self._name_path(name))
+        present = self.find(name, manifest.format)
         if present is not None and present.artifact.artifact_id != manifest.artifact_id:
             raise NameTakenError(name, present.artifact.artifact_id)
+        for other in (self.find(name, format) for format in FORMATS):
+            if other is not None and other.artifact.spec.embedding_size != spec.embedding_size:
+                raise NameTakenError(name, other.artifact.artifact_id)  # another format, but of another model
         for item in staged:
             self._place(item)
-        sync_directory(self.root / "blobs")
+        sync_directory(self._layout.blobs)
         self._write_manifest(manifest)
         self._link(manifest)
         if present is not None:
@@ -220,38 +249,38 @@ class ModelStore:
             revision=origin.revision or manifest.artifact_id[:12],
             created_s=int(self._clock.wall_s()),
         )
-        write_atomically(self._name_path(name), encode(record))
+        write_atomically(self._layout.name(name, manifest.format), encode(record))
         return stored_of(record, manifest, spec)
 
     def _place(self, item: Staged) -> None:
         """Also replaces a blob that is there: the staged bytes were hashed a moment ago, the others long ago."""
         item.path.chmod(0o444)
-        item.path.replace(self._blob(item.file))
+        item.path.replace(self._layout.blob(item.file))
 
     def _write_manifest(self, manifest: Manifest) -> None:
-        write_atomically(self._manifest_path(manifest.artifact_id), encode(manifest))
+        write_atomically(self._layout.manifest(manifest.artifact_id), encode(manifest))
 
     def _link(self, manifest: Manifest) -> None:
         for file in manifest.files:
-            link = self._view(manifest.artifact_id) / file.path
+            link = self._layout.view(manifest.artifact_id) / file.path
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
-                link.symlink_to(os.path.relpath(self._blob(file), link.parent))
+                link.symlink_to(os.path.relpath(self._layout.blob(file), link.parent))
 
     def _sweep(self) -> int:
         """Under the lock: delete what no name leads to, and leftovers of imports that died. Returns the freed bytes."""
         if self.damaged():
             return 0  # an unreadable record may lead to anything
-        wanted = {self._artifact_of(path) for path in (self.root / "names").glob("[!.]*.json")}
+        wanted = {self._artifact_of(path) for path in self._layout.names()}
         kept: set[str] = set()
-        for path in (self.root / "manifests").glob("[!.]*.json"):
+        for path in self._layout.manifests():
             if path.stem in wanted:
                 kept.update(file.sha256 for file in decode_manifest(path.read_bytes(), str(path)).files)
             else:
-                self._unlink_view(ArtifactId(path.stem))
+                shutil.rmtree(self._layout.view(ArtifactId(path.stem)), ignore_errors=True)  # links only
                 path.unlink()
         freed = 0
-        for blob in (self.root / "blobs").iterdir():
+        for blob in self._layout.blobs.iterdir():
             if blob.name not in kept:
                 freed += blob.stat().st_size
                 blob.unlink()
@@ -261,42 +290,20 @@ class ModelStore:
     def _artifact_of(self, name_path: Path) -> ArtifactId:
         return decode_name(name_path.read_bytes(), str(name_path)).artifact_id
 
-    def _unlink_view(self, artifact_id: ArtifactId) -> None:
-        view = self._view(artifact_id)
-        for link in view.iterdir() if view.is_dir() else ():
-            link.unlink()
-        if view.is_dir():
-            view.rmdir()
-
-    def _prepare(self) -> None:
-        for name in ("blobs", "manifests", "artifacts", "names", "incoming"):
-            (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-
     def free_bytes(self) -> int:
         return self._free(self.root)
 
     @property
     def downloads(self) -> Path:
         """Where sources may lay files on the store's own disk before they are admitted."""
-        return self.root / "downloads"
-
-    @property
-    def _lock(self) -> Path:
-        return self.root / ".lock"
-
-    def _blob(self, file: ArtifactFile) -> Path:
-        return self.root / "blobs" / file.sha256
-
-    def _view(self, artifact_id: ArtifactId) -> Path:
-        return self.root / "artifacts" / artifact_id
-
-    def _manifest_path(self, artifact_id: ArtifactId) -> Path:
-        return self.root / "manifests" / f"{artifact_id}.json"
-
-    def _name_path(self, name: str) -> Path:
-        return self.root / "names" / name_to_file(name)
+        return self._layout.downloads
 
 
-def _spec_of(files: Sequence[Incoming]) -> ModelSpec:
-    weights = [file.path for file in files if file.role == "weights"]
-    return read_spec(weights, next((file.path for file in files if file.role == "projector"), None))
+def _check_paths(files: Sequence[Incoming], origin: Origin) -> None:
+    """Names may come from a hub or another node; each becomes a path below the artifact's directory."""
+    names = [file.name for file in files]
+    for name in names:
+        if not is_plain_path(name):
+            raise UnusableModelError(origin.source, f"{name!r} is no plain relative path")
+    if len(set(names)) != len(names):
+        raise UnusableModelError(origin.source, "it names a file twice")

@@ -19,9 +19,11 @@ from inventory.catalog import (
     ModelSpec,
     StoredModel,
 )
+from inventory.folder_spec import FOLDER_SPEC_VERSION
 from inventory.gguf_spec import SPEC_VERSION
 
 SCHEMA_VERSION = 1
+FORMATS: tuple[ArtifactFormat, ...] = ("gguf", "safetensors", "mlx")  # the first one held is "the" model of a name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
@@ -45,13 +47,24 @@ class DamagedRecordError(Exception):
 
 
 class ModelNotFoundError(Exception):
-    """No model of this name is on this machine. Handled by the command or order that named it."""
+    """No model of this name (and format) is on this machine. Handled by the command or order that named it."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        close = difflib.get_close_matches(name, tuple(known), n=1, cutoff=0.5)
+    def __init__(self, name: str, known: Iterable[str], format: ArtifactFormat | None = None) -> None:
+        close = difflib.get_close_matches(name, set(known) - {name}, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}?" if close else "`potluck models ls` lists what is"
-        super().__init__(f"the model {name} is not on this machine; {hint}")
+        wanted = f"{name} ({format})" if format else name
+        super().__init__(f"the model {wanted} is not on this machine; {hint}")
         self.name, self.suggestion = name, close[0] if close else None
+
+
+def artifact_id_of(format: ArtifactFormat, files: tuple[ArtifactFile, ...]) -> ArtifactId:
+    content = msgspec.json.encode({"format": format, "files": files}, order="sorted")
+    return ArtifactId(hashlib.sha256(content).hexdigest())
+
+
+def is_artifact_id(text: str) -> bool:
+    """Whether it has the form of one: only then may it become a part of a path."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +79,7 @@ class Manifest:
 
     @property
     def artifact_id(self) -> ArtifactId:
-        content = msgspec.json.encode({"format": self.format, "files": self.files}, order="sorted")
-        return ArtifactId(hashlib.sha256(content).hexdigest())
+        return artifact_id_of(self.format, self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +92,22 @@ class NameRecord:
     created_s: int
 
 
-def manifest_of(files: tuple[ArtifactFile, ...], spec: ModelSpec) -> Manifest:
-    return Manifest(SCHEMA_VERSION, "gguf", files, SPEC_VERSION, msgspec.Raw(msgspec.json.encode(spec)))
+def manifest_of(format: ArtifactFormat, files: tuple[ArtifactFile, ...], spec: ModelSpec) -> Manifest:
+    return Manifest(SCHEMA_VERSION, format, files, _reader_version(format), msgspec.Raw(msgspec.json.encode(spec)))
 
 
 def cached_spec(manifest: Manifest) -> ModelSpec | None:
     """The spec as this version of the reader wrote it, or None where it has to be read again."""
-    if manifest.spec_version != SPEC_VERSION:
+    if manifest.spec_version != _reader_version(manifest.format):
         return None
     try:
         return msgspec.json.decode(manifest.spec, type=ModelSpec)
     except msgspec.DecodeError:
         return None
+
+
+def _reader_version(format: ArtifactFormat) -> int:
+    return SPEC_VERSION if format == "gguf" else FOLDER_SPEC_VERSION
 
 
 def encode(record: Manifest | NameRecord) -> bytes:
@@ -121,16 +137,22 @@ def _check_schema(schema: int, path: str) -> None:
         raise DamagedRecordError(path, f"schema {schema}, where this version of potluck knows {SCHEMA_VERSION}")
 
 
+def is_plain_path(path: str) -> bool:
+    """Whether a file's name inside an artifact is relative and stays inside, on every system."""
+    return path.isprintable() and "\\" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
 def checked_name(name: str) -> ModelName:
     if not _NAME.fullmatch(name):
         raise InvalidNameError(name)
     return ModelName(name)
 
 
-def name_to_file(name: str) -> str:
+def name_to_file(name: str, format: ArtifactFormat) -> str:
     """A file name that is safe everywhere; capitals are escaped too, because macOS folds case."""
     plain = "abcdefghijklmnopqrstuvwxyz0123456789._-"
-    return "".join(c if c in plain else f"%{ord(c):02x}" for c in name) + ".json"
+    escaped = "".join(c if c in plain else f"%{ord(c):02x}" for c in name)
+    return f"{escaped}.json" if format == "gguf" else f"{escaped}@{format}.json"  # no name holds an unescaped @
 
 
 def ref_of(model: StoredModel) -> ModelRef:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 from fastapi import FastAPI, Request, Response
 
+from inventory.store_records import is_artifact_id
 from nodes.api_wire import (
     PREFIX,
     PROTOCOL_MAXIMUM,
@@ -15,11 +16,16 @@ from nodes.api_wire import (
     ErrorBody,
     ErrorCode,
     ErrorDetail,
+    LogTail,
     OrderBody,
     ProtocolRange,
+    PullModel,
     ShutdownBody,
+    TrustBody,
 )
+from nodes.artifact_api import add_artifacts
 from nodes.daemon import NodeDaemon
+from nodes.deny_list import DenyList
 from nodes.engine_body import CannotLaunchError
 from nodes.engines.base import EngineOptionError
 from nodes.orders import StaleOrderError
@@ -27,6 +33,7 @@ from nodes.snapshot import EngineId
 from nodes.supervisor import UnknownEngineError
 
 Body = TypeVar("Body")
+MOST_LOG_LINES = 2000
 
 
 class _BadBodyError(Exception):
@@ -42,10 +49,13 @@ _ERRORS: tuple[tuple[type[Exception], int, ErrorCode], ...] = (
 )
 
 
-def node_app(daemon: NodeDaemon, shut_down: Callable[[], None]) -> FastAPI:
+def node_app(daemon: NodeDaemon, deny_list: DenyList, shut_down: Callable[[], None]) -> FastAPI:
     """`shut_down` ends the daemon's process once the answer is sent."""
     app = FastAPI(title="potluck node", openapi_url=None, docs_url=None, redoc_url=None)
     _add_orders(app, daemon)
+    _add_pulls(app, daemon)
+    _add_logs(app, daemon)
+    add_artifacts(app, daemon.settings.store)
 
     @app.get(f"{PREFIX}/protocol")
     async def protocol() -> Response:
@@ -54,6 +64,12 @@ def node_app(daemon: NodeDaemon, shut_down: Callable[[], None]) -> FastAPI:
     @app.get(f"{PREFIX}/observe")
     async def observe() -> Response:
         return _json(daemon.snapshot())
+
+    @app.put(f"{PREFIX}/trust")
+    async def trust(request: Request) -> Response:
+        body = await _body(request, TrustBody)
+        deny_list.replace(body)
+        return _json(body)
 
     @app.post(f"{PREFIX}/shutdown")
     async def shutdown(request: Request) -> Response:
@@ -88,6 +104,34 @@ def _add_orders(app: FastAPI, daemon: NodeDaemon) -> None:
         body = await _body(request, OrderBody)
         daemon.supervisor.stop(EngineId(engine_id), body.authority)
         return _json(body, status=202)
+
+
+def _add_pulls(app: FastAPI, daemon: NodeDaemon) -> None:
+    @app.post(f"{PREFIX}/models/pull")
+    async def pull(request: Request) -> Response:
+        body = await _body(request, PullModel)
+        if not is_artifact_id(body.order.artifact_id):
+            raise _BadBodyError("artifact_id must be 64 hexadecimal digits")
+        daemon.supervisor.admit(body.authority)
+        daemon.pulls.order(body.order)
+        return _json(body.order, status=202)
+
+
+def _add_logs(app: FastAPI, daemon: NodeDaemon) -> None:
+    @app.get(f"{PREFIX}/logs")
+    async def own_log(request: Request) -> Response:
+        return _json(LogTail(await asyncio.to_thread(daemon.tail, None, _lines(request))))
+
+    @app.get(f"{PREFIX}/engines/{{engine_id}}/logs")
+    async def engine_log(engine_id: str, request: Request) -> Response:
+        return _json(LogTail(await asyncio.to_thread(daemon.tail, EngineId(engine_id), _lines(request))))
+
+
+def _lines(request: Request) -> int:
+    asked = request.query_params.get("lines", "100")
+    if not (asked.isascii() and asked.isdigit()) or not 1 <= int(asked) <= MOST_LOG_LINES:
+        raise _BadBodyError(f"lines must be a number from 1 to {MOST_LOG_LINES}, not {asked[:20]!r}")
+    return int(asked)
 
 
 async def _body(request: Request, kind: type[Body]) -> Body:

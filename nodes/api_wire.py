@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from nodes.orders import Authority, EngineSpec
+from nodes.orders import Authority, EngineSpec, PullOrder
 
 PROTOCOL_MINIMUM, PROTOCOL_MAXIMUM = 1, 1
 PREFIX = "/node/v1"
@@ -33,8 +33,31 @@ class OrderBody:
 
 
 @dataclass(frozen=True, slots=True)
+class PullModel:
+    """Copy an artifact from another node, unless it is here. Progress is in the node's snapshot."""
+
+    order: PullOrder
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownBody:
     engines: Literal["stop", "leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustBody:
+    """Certificates that are refused from now on, by serial. A lower revision than the known one changes nothing."""
+
+    revision: int
+    revoked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The end of a log; empty where there is none."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,20 @@ from inventory.clock import Clock
 from inventory.hardware import Hardware
 from inventory.paths import StatePaths
 from inventory.probe import Probe, survey
-from nodes.engine_body import Workshop
+from inventory.store import ModelStore
+from nodes import engine_log
+from nodes.engine_body import Workshop, log_file
 from nodes.engine_envs import installed
 from nodes.engines.base import EngineAdapter
-from nodes.launching import ModelSource, NodeFacts, NodeLauncher
+from nodes.launching import NodeFacts, NodeLauncher
+from nodes.leases import valid_engine_id
 from nodes.lifecycle_values import LifecyclePolicy
-from nodes.snapshot import InstalledEngine, NodeId, NodeSnapshot
-from nodes.supervisor import Supervisor, supervising
+from nodes.pulls import ModelPulls
+from nodes.snapshot import EngineId, InstalledEngine, NodeId, NodeSnapshot
+from nodes.supervisor import Supervisor, UnknownEngineError, supervising
 
 SURVEY_LATE_S = 10.0
+LOG_TAIL_BYTES = 256 * 1024
 
 log = structlog.get_logger("potluck.node")
 
@@ -31,7 +36,7 @@ class NodeSettings:
     paths: StatePaths
     node_id: NodeId
     probes: Sequence[Probe]
-    store: ModelSource
+    store: ModelStore
     adapters: Sequence[EngineAdapter]
     clock: Clock
     zone: str = "default"
@@ -59,8 +64,13 @@ class NodeDaemon:
         launcher = NodeLauncher(settings.paths.engines, settings.store, adapters, self._facts)
         self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher)
         self._changed = asyncio.Event()
+        self.pulls = ModelPulls(settings.store, settings.paths.identity, settings.clock, self._changed.set)
         self._snapshot: NodeSnapshot | None = None
         self._supervisor: Supervisor | None = None
+
+    @property
+    def settings(self) -> NodeSettings:
+        return self._settings
 
     @property
     def supervisor(self) -> Supervisor:
@@ -72,10 +82,20 @@ class NodeDaemon:
         assert self._snapshot is not None, "the node API serves once `ready` is set"
         return self._snapshot
 
+    def tail(self, engine_id: EngineId | None, lines: int) -> str:
+        """The end of an engine's log, or of this daemon's own. Raises UnknownEngineError."""
+        paths = self._settings.paths
+        if engine_id is None:
+            return engine_log.tail(paths.logs / "node.log", lines, LOG_TAIL_BYTES)
+        # A name from outside becomes a file's: only one that an engine could have may.
+        if not valid_engine_id(engine_id) or not log_file(paths, engine_id).exists():
+            raise UnknownEngineError(engine_id, tuple(engine.engine_id for engine in self.snapshot().engines))
+        return engine_log.tail(log_file(paths, engine_id), lines, LOG_TAIL_BYTES)
+
     async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
         """Adopt, then survey and publish until `stop`. Engines are left running; see Supervisor.stop_all."""
         found = await asyncio.to_thread(self._look, frozenset[int]())
-        async with supervising(self._workshop, self._settings.policy, self._changed.set) as supervisor:
+        async with self.pulls, supervising(self._workshop, self._settings.policy, self._changed.set) as supervisor:
             self._supervisor = supervisor
             self._publish(found)
             ready.set()
@@ -104,6 +124,7 @@ class NodeDaemon:
             installed=found.installed,
             engines=self.supervisor.snapshots(),
             models=found.models,
+            pulls=self.pulls.snapshots(),
         )
 
     async def _look_again(self) -> _Survey:

@@ -35,10 +35,11 @@ class CannotLaunchError(Exception):
 class LaunchPlan:
     """What a spec becomes on this node."""
 
-    model_files: tuple[str, ...]
+    model_path: str
     python: str
     engine_version: str | None
     accelerated: bool
+    kv_cache_bytes: int | None = None
 
 
 class Launcher(Protocol):
@@ -147,7 +148,7 @@ def log_file(paths: StatePaths, engine_id: EngineId) -> Path:
 def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: int) -> EngineLaunch:
     return EngineLaunch(
         engine_id=spec.engine_id,
-        model_files=plan.model_files,
+        model_path=plan.model_path,
         served_name=spec.model.name,
         port=_free_port(),
         context_tokens=spec.context_tokens,
@@ -156,6 +157,7 @@ def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: i
         python=plan.python,
         working_dir=str(paths.root),
         accelerated=plan.accelerated,
+        kv_cache_bytes=plan.kv_cache_bytes,
         options=spec.options,
     )
 

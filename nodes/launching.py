@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from inventory.catalog import ArtifactId, HeldModel
+from inventory.catalog import ArtifactId, HeldModel, StoredModel
 from inventory.hardware import Hardware
 from inventory.store_records import DamagedRecordError, ModelNotFoundError
 from nodes.engine_body import CannotLaunchError, LaunchPlan
+from nodes.engine_builds import accelerators_of, build_named
 from nodes.engine_envs import EngineEnvironment, installed
 from nodes.engines.base import EngineAdapter
+from nodes.kv_cache import kv_cache_bytes
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineKind
 
@@ -20,7 +22,9 @@ class ModelSource(Protocol):
 
     def held(self) -> Sequence[HeldModel]: ...
 
-    def files(self, artifact_id: ArtifactId) -> tuple[Path, ...]: ...
+    def by_artifact(self, artifact_id: ArtifactId) -> StoredModel | None: ...
+
+    def main_path(self, artifact_id: ArtifactId) -> Path: ...
 
 
 @dataclass
@@ -45,10 +49,11 @@ class NodeLauncher:
             raise CannotLaunchError(spec.engine_id, why)
         environment = self._environment(spec)
         return LaunchPlan(
-            model_files=self._files(spec),
+            model_path=self._path(spec),
             python=environment.python,
             engine_version=environment.version,
-            accelerated=bool(hardware and hardware.accelerators),
+            accelerated=hardware is not None and _accelerated(environment, hardware),
+            kv_cache_bytes=self._kv_cache_bytes(spec),
         )
 
     def _model(self, spec: EngineSpec) -> HeldModel:
@@ -69,8 +74,18 @@ class NodeLauncher:
             f"{spec.kind} is not installed in {self.engines_dir}; run: potluck engines install {spec.kind}",
         )
 
-    def _files(self, spec: EngineSpec) -> tuple[str, ...]:
+    def _path(self, spec: EngineSpec) -> str:
         try:
-            return tuple(str(path) for path in self.store.files(spec.model.artifact_id))
+            return str(self.store.main_path(spec.model.artifact_id))
         except (ModelNotFoundError, DamagedRecordError) as error:
             raise CannotLaunchError(spec.engine_id, str(error)) from error
+
+    def _kv_cache_bytes(self, spec: EngineSpec) -> int | None:
+        stored = self.store.by_artifact(spec.model.artifact_id)
+        return kv_cache_bytes(stored.artifact.spec, spec.context_tokens, spec.slots) if stored is not None else None
+
+
+def _accelerated(environment: EngineEnvironment, hardware: Hardware) -> bool:
+    """Whether the build that is installed computes on a GPU of this machine."""
+    build = build_named(environment.kind, environment.build)
+    return build is not None and bool(accelerators_of(build, hardware))

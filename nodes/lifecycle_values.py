@@ -10,7 +10,9 @@ class LifecyclePolicy:
     start_deadline_s: float = 900.0  # 400 GB of weights from a slow disk
     drain_deadline_s: float = 120.0
     stop_grace_s: float = 10.0  # SIGTERM to SIGKILL
-    stall_deadline_s: float = 120.0  # busy, worked before, and nothing moves
+    # A restart costs minutes where a gateway only sends requests elsewhere, so a node waits for longer: on a slow CPU
+    # one batch of a prompt, during which no counter moves, may take most of a minute.
+    stall_deadline_s: float = 60.0  # busy, worked before, and nothing moves
     first_progress_deadline_s: float = 120.0  # busy, and nothing has moved since it became so
     backoff_first_s: float = 1.0
     backoff_last_s: float = 60.0

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from inventory.catalog import ModelRef
-from nodes.snapshot import EngineId, EngineKind
+from inventory.catalog import ArtifactFormat, ArtifactId, ModelName, ModelRef
+from nodes.snapshot import EngineId, EngineKind, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,28 @@ class EngineSpec:
     context_tokens: int  # per request
     slots: int  # concurrent requests
     options: tuple[tuple[str, str], ...] = ()  # engine-specific, validated by the adapter
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactHolder:
+    """Another node that holds an artifact, and where it gives it to others: on its TLS port."""
+
+    node: NodeId
+    host: str
+    port: int
+    is_head: bool = False
+    """The head's own machine: it gives on the join listener, as the controller. A member asks at the address by which
+    it knows its head: the head itself may only know that it listens on every address."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullOrder:
+    """One artifact that should be on this node, under this name. Holders are asked in this order."""
+
+    name: ModelName
+    artifact_id: ArtifactId
+    format: ArtifactFormat
+    holders: tuple[ArtifactHolder, ...]
 
 
 class StaleOrderError(Exception):

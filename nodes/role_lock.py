@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-ServiceRole = Literal["up", "head", "node", "gateway"]
+ServiceRole = Literal["up", "head", "node", "gateway", "ray-bridge"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NewType
 
-from inventory.catalog import HeldModel, ModelRef
+from inventory.catalog import ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelRef
 from inventory.hardware import Hardware
 
 NodeId = NewType("NodeId", str)
@@ -65,6 +65,24 @@ class InstalledEngine:
     version: str
 
 
+PullState = Literal["waiting", "copying", "checking", "failed"]
+"""waiting: for another copy to end. checking: all bytes are here, and are hashed. failed: to be ordered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullSnapshot:
+    """An artifact on its way from another node. One that has arrived is among the models, and no longer here."""
+
+    name: ModelName
+    artifact_id: ArtifactId
+    format: ArtifactFormat
+    state: PullState
+    holder: NodeId | None  # who is asked now, or was asked last
+    done_bytes: int
+    total_bytes: int | None
+    reason: str  # why it failed
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSnapshot:
     node_id: NodeId
@@ -74,3 +92,4 @@ class NodeSnapshot:
     installed: tuple[InstalledEngine, ...]
     engines: tuple[EngineSnapshot, ...]
     models: tuple[HeldModel, ...]
+    pulls: tuple[PullSnapshot, ...] = ()

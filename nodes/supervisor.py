@@ -62,6 +62,10 @@ class Supervisor:
             self._own(spec.engine_id, owner)
         owner.tell(wanted)
 
+    def admit(self, authority: Authority) -> None:
+        """For orders that concern no engine. Raises StaleOrderError."""
+        self._guard.admit(authority)
+
     def drain(self, engine_id: EngineId, authority: Authority) -> None:
         """Finish what it has, then stop; it stays listed. Raises StaleOrderError, UnknownEngineError."""
         self._guard.admit(authority)

@@ -1,6 +1,6 @@
 """What each engine kind can do on the wire, as data: the router passes, emulates, routes elsewhere or refuses by it.
 
-True of vLLM 0.32, mlx_lm.server 0.32 and the llama.cpp server of xllamacpp 2026.10.
+True of vLLM 0.32, mlx-lm 0.32 and the llama.cpp server of xllamacpp 2026.10, each as its start script here runs it.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ _VLLM = WireProfile(
     endpoints=_FULL,
     request_model="served_name",
     auth="bearer",
-    open_paths=frozenset(("/health", "/metrics", "/load", "/ping", "/version", "/tokenize")),
+    open_paths=frozenset(("/health",)),
     tools="if_model",  # needs --enable-auto-tool-choice and the model's parser
     tool_choice="yes",
     json_schema="yes",
@@ -86,9 +86,9 @@ _VLLM = WireProfile(
 _MLX = WireProfile(
     kind="mlx",
     endpoints=_COMMON,
-    request_model="default_model",  # another name is looked up on the hub
-    auth="none",
-    open_paths=frozenset(),
+    request_model="served_name",
+    auth="bearer",
+    open_paths=frozenset(("/health",)),
     tools="if_model",
     tool_choice="no",
     json_schema="no",
@@ -102,7 +102,7 @@ _MLX = WireProfile(
     stream_usage=True,
     sse_comments=True,
     error_shape="string",
-    metrics="none",
+    metrics="prometheus",
     health="static",
     timings=False,
     queue="unbounded",

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nodes.relay.contract import Failure, Headers, Writer
+from nodes.relay.contract import Failure, FailureKind, Headers, Writer
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome, Reservation
@@ -12,8 +12,9 @@ from router.call_report import CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
 from router.engine_errors import translate, translate_event, worth_another
 from router.errors import ApiError, not_ready, saturated
+from router.pulse import hangs
 from router.request import InferenceRequest
-from router.scoring import decide
+from router.scoring import CHARACTERS_PER_TOKEN, decide
 from router.usage import StreamTap, usage_of_answer
 
 MAX_TRIES = 2
@@ -23,8 +24,9 @@ class Call:
     """Owned by its writer's host, which tells it when the client leaves or can read again. Ends exactly once."""
 
     __slots__ = (
-        "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_reservation", "_routes",
-        "_streaming", "_stuck_bytes", "_stuck_since_s", "_tap", "_tried", "_writer", "report", "request",
+        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved",
+        "_reservation", "_routes", "_spoke", "_streaming", "_stuck_bytes", "_stuck_since_s", "_tap", "_tried",
+        "_writer", "report", "request",
     )  # fmt: skip
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
@@ -39,6 +41,8 @@ class Call:
         self._tap: StreamTap | None = None  # from the first events on
         self._tried: tuple[EngineId, ...] = ()
         self._streaming = self._finished = False
+        self._moved = self._spoke = False  # an event came since the last sweep; a token came in this attempt
+        self._asked_s = 0.0  # when this attempt began, or its client was last kept waiting by itself
         self._stuck_since_s: float | None = None
         self._stuck_bytes = 0
 
@@ -75,18 +79,48 @@ class Call:
             total_s = self._context.settings.total_s
             self.abandon(ApiError(504, "request_timeout", f"the answer took longer than {total_s:g} s"))
         elif self._writer.paused:
+            self._asked_s = now_s
             self._sweep_reader(now_s)
         elif self._exchange is not None:
             self._exchange.sweep(now_s)
+            self._sweep_engine(now_s)
+
+    def look(self, now_s: float) -> None:
+        """Called before `sweep`, for every call: what this one knows of its engine's life."""
+        if self._candidate is None or self._finished:
+            return
+        if self._moved:
+            self._moved = False
+            self._context.pulse.sign(self._candidate.engine_id, now_s)
+        if not self._spoke:
+            self._context.pulse.waits(self._candidate.engine_id, self._prompt_tokens)
+
+    def waits_on(self, engine_id: EngineId) -> bool:
+        candidate = self._candidate
+        asked = candidate is not None and candidate.engine_id == engine_id and not self._finished
+        return asked and not self._spoke and not self._streaming
+
+    def move(self) -> None:
+        """Begin elsewhere, once, if another engine can serve: this one leaves, and has not begun."""
+        assert self._candidate is not None
+        context, here = self._context, self._candidate
+        routes = context.routes_of(self.request.model) or self._routes
+        in_flight, ejected = context.ledger.in_flight, context.health.ejected
+        if not self._tried and decide(routes, self.request.parsed, in_flight, ejected, (here.engine_id,)).ranked:
+            self._cancel_exchange()
+            self._retry("drained", not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again"))
 
     # Calls by the exchange
 
     def on_events(self, events: bytes) -> None:
+        self._moved = True
         tap = self._tap
         if tap is None:
             tap = self._begin_tap()
         passed = tap.pass_on(events)
         if passed:
+            if not self._spoke and b"data:" in passed:  # a comment keeps a client waiting, and is no token
+                self._first_token()
             if self._assembly is not None:
                 self._collect(self._assembly, passed)
             else:
@@ -159,6 +193,7 @@ class Call:
         self._candidate = candidate = decision.ranked[0].candidate
         self._reservation = context.ledger.reserve(candidate.engine_id)
         self.report.attempts += 1
+        self._asked_s, self._moved, self._spoke = started_s, False, False
         upstream = context.upstreams.of(candidate)
         try:
             arrival = self.request.arrival
@@ -184,6 +219,7 @@ class Call:
             self._end_with(error)
             return
         self._context.metrics.retried(cause, self._candidate.node_id)
+        self._routes = self._context.routes_of(self.request.model) or self._routes  # it may have waited for long
         self._attempt(error)
 
     def _deliver(self, body: bytes) -> None:
@@ -193,8 +229,23 @@ class Call:
             self.on_failure(Failure("protocol", "its answer is not JSON", False))
             return
         self.report.usage = usage
+        assert self._candidate is not None
+        self._context.health.proved(self._candidate)
         self._writer.respond(200, b"%bcontent-type: application/json\r\n" % self._header_lines(), body)
         self._finish("ok", 200, None)
+
+    @property
+    def _prompt_tokens(self) -> int:
+        return self.request.parsed.prompt_characters // CHARACTERS_PER_TOKEN
+
+    def _first_token(self) -> None:
+        assert self._candidate is not None
+        self._spoke = True
+        context, engine_id = self._context, self._candidate.engine_id
+        if engine_id in context.health.ejected:
+            context.health.proved(self._candidate)
+        seconds = context.clock.monotonic_s() - self._asked_s
+        context.pulse.measured(engine_id, self._prompt_tokens, seconds)
 
     def _begin_tap(self) -> StreamTap:
         """What watches the stream of this attempt, and what puts it together for a client who wants it whole."""
@@ -264,6 +315,25 @@ class Call:
             return lines
         where = self._context.upstreams.of(self._candidate).header_lines
         return b"%b%bx-potluck-route-reason: %b\r\n" % (lines, where, self._decision.reason.encode())
+
+    def _sweep_engine(self, now_s: float) -> None:
+        """Give up an engine whose silence means that it hangs, or whose machine is gone."""
+        candidate, pulse = self._candidate, self._context.pulse
+        if candidate is None or self._finished or self._exchange is None:
+            return
+        quiet_s = pulse.silence(candidate.engine_id, self._asked_s, now_s)
+        settings = self._context.settings
+        limit_s = pulse.limit_s(candidate.engine_id, settings.stall_s if self._spoke else settings.first_token_s)
+        streamed = self.request.parsed.stream or candidate.always_stream
+        if candidate.engine_id in pulse.lost and quiet_s > settings.gone_s:
+            failure = Failure("died", "its machine is lost", self._streaming)
+        elif hangs(quiet_s, limit_s, pulse.counters_age_s(candidate.engine_id, now_s), streamed):
+            kind: FailureKind = "stall" if self._spoke else "first_byte_timeout"
+            failure = Failure(kind, f"no sign of life for {quiet_s:.0f} s", self._streaming)
+        else:
+            return
+        self._cancel_exchange()
+        self.on_failure(failure)
 
     def _sweep_reader(self, now_s: float) -> None:
         unsent = self._writer.unsent_bytes()

@@ -1,19 +1,22 @@
 """What every call shares: the gateway's parts, the calls under way, and where records go."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from inventory.catalog import ModelName
 from inventory.clock import Clock
 from nodes.relay.sweeper import Sweeper
+from nodes.snapshot import EngineId
 from router.accounting import Ledger, RecordSink
 from router.call_report import CallReport
-from router.decision import Candidate
+from router.decision import Candidate, ModelRoutes, RoutingTable
 from router.errors import ApiError
 from router.health import EngineHealth
 from router.log import EventLog
 from router.metrics import GatewayMetrics
+from router.pulse import Pulse
 from router.settings import GatewaySettings
 from router.upstreams import Upstreams
 
@@ -21,7 +24,19 @@ BATCH = 128
 
 
 class LiveCall(Protocol):
+    def look(self, now_s: float) -> None:
+        """First pass of a sweep: tell what this call knows of its engine's life."""
+        ...
+
     def sweep(self, now_s: float) -> None: ...
+
+    def waits_on(self, engine_id: EngineId) -> bool:
+        """Asked of this engine, and not a byte has come for its client."""
+        ...
+
+    def move(self) -> None:
+        """Begin elsewhere, if another engine can serve."""
+        ...
 
     def abandon(self, error: ApiError) -> None: ...
 
@@ -37,6 +52,7 @@ class CallParts:
     upstreams: Upstreams
     health: EngineHealth
     metrics: GatewayMetrics
+    table: Callable[[], RoutingTable]  # of the last snapshot
 
 
 class CallContext:
@@ -45,7 +61,9 @@ class CallContext:
     def __init__(self, parts: CallParts, sinks: Sequence[RecordSink]) -> None:
         self.settings, self.clock, self.log = parts.settings, parts.clock, parts.log
         self.upstreams, self.health, self.metrics = parts.upstreams, parts.health, parts.metrics
+        self._table = parts.table
         self.ledger = Ledger()
+        self.pulse = Pulse()
         self._sinks = sinks
         self._ended: list[CallReport] = []
         parts.sweeper.watch(self)
@@ -64,8 +82,21 @@ class CallContext:
 
     def sweep(self, now_s: float) -> None:
         self.flush()
-        for call in self.live:
+        self.pulse.begin_sweep()
+        live = self.live
+        for call in live:
+            call.look(now_s)
+        for engine_id, slots in self._table().leaving:
+            self._move_waiting(engine_id, slots)
+        for call in live:
             call.sweep(now_s)
+
+    def _move_waiting(self, engine_id: EngineId, slots: int) -> None:
+        """An engine that leaves finishes what it works on; what waits in its queue, the youngest, begins elsewhere."""
+        queued = self.ledger.in_flight.get(engine_id, 0) - slots
+        if queued > 0:
+            for call in [call for call in self.live if call.waits_on(engine_id)][-queued:]:
+                call.move()
 
     def opened(self, call: LiveCall) -> None:
         self._live[call] = None
@@ -91,8 +122,15 @@ class CallContext:
                 sink.record(records)
 
     def follow(self, candidates: tuple[Candidate, ...]) -> None:
-        self.health.follow(candidates)
+        table = self._table()
+        self.health.follow(candidates, table.engines)
         self.upstreams.follow(candidates)
+        ages = [(candidate.engine_id, candidate.progress_age_s) for candidate in candidates]
+        self.pulse.follow(ages, table.lost, self.clock.monotonic_s())
+
+    def routes_of(self, name: ModelName) -> ModelRoutes | None:
+        """By the last snapshot: a call may have waited for longer than the one before it held."""
+        return self._table().models.get(name)
 
 
 def request_id_lines(request_id: str, client_request_id: str | None) -> bytes:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cluster.snapshot import ClusterSnapshot, ModelView, NodeView
+from cluster.snapshot import ClusterSnapshot, ModelView, NodeAddress, NodeView
 from inventory.catalog import ModelName
 from nodes.snapshot import EngineEndpoint, EngineId, EngineSnapshot, NodeId
 from nodes.wire import WIRE
 
-REPORT_AGE_LIMIT_S = 15.0
-SUSPECT_PENALTY_S = 5.0
+STANDING_STILL_S = 15.0  # counters of a busy engine: it may read a long prompt, or hang
 DEFAULT_SLOTS = 8  # for an engine that does not say how many requests it serves at once
 
 Terms = tuple[tuple[str, float], ...]  # (name, seconds)
@@ -32,6 +31,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     always_stream: bool  # this kind of engine notices only the end of a stream: whole answers are assembled
     stream_extra: bytes  # ends the body of a streamed request to this kind of engine; empty for most
     progress_key: bytes | None  # events with this key are the engine's progress in a prompt, not for clients
+    last_resort: str  # why it is used only while no other engine can serve; "" for most
+    progress_age_s: float | None  # how long its counters have stood still while busy, when its node reported
+    node_address: NodeAddress | None  # of another machine, which is reached through its TLS port
     standing_terms: Terms  # costs that hold for every request until the next snapshot
 
 
@@ -66,6 +68,9 @@ class RoutingTable:
 
     models: dict[ModelName, ModelRoutes]
     names: dict[str, ModelRoutes]
+    engines: frozenset[EngineId] = frozenset()  # all of the snapshot, whether or not they can serve
+    lost: frozenset[EngineId] = frozenset()  # engines of machines that are gone: what they had begun goes on nowhere
+    leaving: tuple[tuple[EngineId, int], ...] = ()  # engines that finish what they work on, with their slots
 
 
 def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
@@ -73,10 +78,18 @@ def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
     found: dict[ModelName, list[Candidate | Rejection]] = {view.name: [] for view in snapshot.models}
     for node in snapshot.nodes:
         for engine in node.snapshot.engines if node.snapshot else ():
-            found.setdefault(engine.model.name, []).append(_judge(snapshot, node, engine))
+            found.setdefault(engine.model.name, []).append(_judge(node, engine))
     models = {view.name: _routes(view, found[view.name]) for view in snapshot.models}
     aliases = {alias: models[ModelName(name)] for alias, name in snapshot.aliases if name in models}
-    return RoutingTable(models, aliases | {str(name): routes for name, routes in models.items()})
+    names = aliases | {str(name): routes for name, routes in models.items()}
+    engines = [(node, engine) for node in snapshot.nodes if node.snapshot for engine in node.snapshot.engines]
+    lost = frozenset(engine.engine_id for node, engine in engines if node.state == "lost")
+    leaving = tuple(
+        (engine.engine_id, engine.load.slots or DEFAULT_SLOTS)
+        for node, engine in engines
+        if node.state == "draining" or engine.state == "draining"
+    )
+    return RoutingTable(models, names, frozenset(engine.engine_id for _, engine in engines), lost, leaving)
 
 
 def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> ModelRoutes:
@@ -90,11 +103,10 @@ def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> Model
     )
 
 
-def _judge(snapshot: ClusterSnapshot, node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
-    why = _unfit(snapshot, node, engine)
+def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
+    why = _unfit(node, engine)
     if why is not None or engine.endpoint is None:
         return engine.engine_id, why or "no endpoint"
-    suspect = node.state == "suspect"
     wire = WIRE[engine.kind]
     return Candidate(
         engine_id=engine.engine_id,
@@ -108,17 +120,27 @@ def _judge(snapshot: ClusterSnapshot, node: NodeView, engine: EngineSnapshot) ->
         always_stream=wire.cancel_whole == "never",
         stream_extra=f',"{wire.prompt_cancel_field}":true}}'.encode() if wire.prompt_cancel_field else b"",
         progress_key=f'"{wire.progress_key}"'.encode() if wire.progress_key else None,
-        standing_terms=(("suspect_node", SUSPECT_PENALTY_S),) if suspect else (),
+        last_resort=_last_resort(node, engine),
+        progress_age_s=engine.progress_age_s,
+        node_address=node.address,
+        standing_terms=(),
     )
 
 
-def _unfit(snapshot: ClusterSnapshot, node: NodeView, engine: EngineSnapshot) -> str | None:
-    if node.state not in ("ready", "suspect"):
+def _last_resort(node: NodeView, engine: EngineSnapshot) -> str:
+    if node.state in ("suspect", "draining"):
         return f"node {node.state}: {node.reason}"
-    # Both times come from the head, so a gateway that outlives it goes on with what it knew.
-    age_s = snapshot.taken_at_s - node.snapshot.taken_at_s if node.snapshot else 0.0
-    if age_s > REPORT_AGE_LIMIT_S:
-        return f"stale: node report is {age_s:.0f} s old"
+    if engine.progress_age_s is not None and engine.progress_age_s > STANDING_STILL_S:
+        return f"stands still: no progress for {engine.progress_age_s:.0f} s"
+    return ""
+
+
+def _unfit(node: NodeView, engine: EngineSnapshot) -> str | None:
+    """How old a report is, the head judges by its own clock: a node's clock may be wrong by any amount."""
+    if node.state in ("joining", "lost"):
+        return f"node {node.state}: {node.reason}"
+    if node.link != "local" and node.address is None:
+        return "the address of its machine is not known"
     if engine.state != "ready":
         return f"{engine.state}: {engine.reason}"
     return None

@@ -1,9 +1,13 @@
-"""The gateway's own view of engines: ejected on the first failure, back after their /health answers."""
+"""The gateway's own view of engines: ejected on the first failure, back after they have made a token.
+
+Nothing less counts: an engine whose core hangs goes on answering /health, and a machine that is wrong about itself goes
+on reporting it as ready.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
-from nodes.relay.contract import Address, Failure, Headers
+from nodes.relay.contract import Failure, Headers
 from nodes.relay.exchange import Exchange
 from nodes.relay.pool import EndpointPool
 from nodes.snapshot import EngineId
@@ -13,12 +17,16 @@ from router.log import EventLog
 FIRST_PROBE_S = 0.1
 LONGEST_PROBE_S = 5.0
 
+ProofOf = Callable[[Candidate], tuple[EndpointPool, bytes]]
+"""Where to ask an engine for one streamed token, and the request. May raise what reading its secret raises."""
+
 
 class EngineHealth:
     """Which engines this gateway does not trust for the moment, whatever the snapshot says."""
 
-    def __init__(self, pool_of: Callable[[Candidate], EndpointPool], log: EventLog) -> None:
-        self._pool_of, self._log = pool_of, log
+    def __init__(self, proof_of: ProofOf, log: EventLog, patience_s: float = 30.0) -> None:
+        """A probe waits `patience_s` in a busy engine's queue: more of them would not have their turn sooner."""
+        self._proof_of, self._log, self._patience_s = proof_of, log, patience_s
         self._probes: dict[EngineId, _Probe] = {}
         self._reasons: dict[EngineId, str] = {}
 
@@ -31,14 +39,31 @@ class EngineHealth:
         if candidate.engine_id in self._probes:
             return
         self._reasons[candidate.engine_id] = f"ejected: {why}"
-        self._probes[candidate.engine_id] = _Probe(candidate, self._pool_of(candidate), self._readmit)
+        self._probes[candidate.engine_id] = _Probe(candidate, self._proof_of, self._patience_s, self._readmit)
         self._log.emit("engine_ejected", engine=candidate.engine_id, node=candidate.node_id, reason=why)
 
-    def follow(self, candidates: Iterable[Candidate]) -> None:
-        """Drop what was held against engines that are gone, or were started again since."""
-        current = {candidate.engine_id: candidate.generation for candidate in candidates}
+    def proved(self, candidate: Candidate) -> None:
+        """A client's request got a token from it: there is no better proof."""
+        probe = self._probes.get(candidate.engine_id)
+        if probe is not None:
+            self._readmit(candidate, probe.tries)
+
+    @property
+    def patience_s(self) -> float:
+        return self._patience_s
+
+    def hung(self) -> list[tuple[Candidate, str]]:
+        """Engines that took a request for one token and have said nothing at all for as long as patience lasts."""
+        why = f"a request for one token was not answered within {self._patience_s:g} s"
+        return [(probe.candidate, why) for probe in self._probes.values() if probe.unanswered]
+
+    def follow(self, candidates: Iterable[Candidate], engines: Container[EngineId]) -> None:
+        """Drop what was held against engines that are gone, or were started again since. One whose machine was out of
+        sight for a while has proved nothing by coming back."""
+        current = {candidate.engine_id: candidate for candidate in candidates}
         for engine_id, probe in tuple(self._probes.items()):
-            if current.get(engine_id) != probe.candidate.generation:
+            candidate = current.get(engine_id, probe.candidate)
+            if engine_id not in engines or _start(candidate) != _start(probe.candidate):
                 self._drop(engine_id)
 
     def close(self) -> None:
@@ -54,14 +79,22 @@ class EngineHealth:
         self._probes.pop(engine_id).stop()
 
 
-class _Probe:
-    """Asks one engine for /health, ever more seldom, until it answers 200."""
+def _start(candidate: Candidate) -> tuple[object, ...]:
+    """What differs between two starts of an engine: one that was forgotten counts its generations anew."""
+    return candidate.generation, candidate.endpoint, candidate.node_address
 
-    def __init__(self, candidate: Candidate, pool: EndpointPool, on_well: Callable[[Candidate, int], None]) -> None:
+
+class _Probe:
+    """Asks one engine for a token, ever more seldom, until it makes one."""
+
+    def __init__(
+        self, candidate: Candidate, proof_of: ProofOf, patience_s: float, on_well: Callable[[Candidate, int], None]
+    ) -> None:
         self.candidate = candidate
-        self._pool, self._on_well = pool, on_well
+        self.tries = 0
+        self.unanswered = False
+        self._proof_of, self._patience_s, self._on_well = proof_of, patience_s, on_well
         self._wait_s = FIRST_PROBE_S
-        self._tries = 0
         self._exchange: Exchange | None = None
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(self._wait_s, self._ask)
@@ -71,14 +104,13 @@ class _Probe:
         if self._exchange is not None:
             self._exchange.cancel()
 
-    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
-        if status == 200:
-            self._on_well(self.candidate, self._tries)
-        else:
-            self._again()
-
     def on_events(self, events: bytes) -> None:
-        """An engine that streams its health is answered by on_stream_end."""
+        """The first event of a completion carries its first token; comments and errors carry no choices."""
+        if b'"choices"' in events:
+            self._on_well(self.candidate, self.tries)
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self._again()
 
     def on_stream_end(self, held: bytes) -> None:
         self._again()
@@ -86,21 +118,25 @@ class _Probe:
     def on_failure(self, failure: Failure) -> None:
         self._again()
 
+    def _lose_patience(self) -> None:
+        self.unanswered = True
+        self._ask()
+
     def _ask(self) -> None:
         if self._exchange is not None:
             self._exchange.cancel()
-        self._tries += 1
-        address = self._pool.address
-        self._exchange = Exchange(self._pool, health_request(address), self)
-        self._exchange.start()
-        # An engine that accepts and says nothing is asked anew when its time is over.
+        self.tries += 1
         self._wait_s = min(LONGEST_PROBE_S, 2 * self._wait_s)
-        self._timer = self._loop.call_later(max(1.0, self._wait_s), self._ask)
+        try:
+            pool, request = self._proof_of(self.candidate)
+        except Exception:  # noqa: BLE001 - an unreadable secret is one more reason to ask again later, whatever its kind
+            self._again()
+            return
+        self._timer = self._loop.call_later(self._patience_s, self._lose_patience)
+        self._exchange = Exchange(pool, request, self)
+        self._exchange.start()
 
     def _again(self) -> None:
+        self.unanswered = False
         self._timer.cancel()
         self._timer = self._loop.call_later(self._wait_s, self._ask)
-
-
-def health_request(address: Address) -> bytes:
-    return f"GET /health HTTP/1.1\r\nhost: {address.host}:{address.port}\r\n\r\n".encode()

@@ -12,8 +12,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from nodes.relay.sockets import set_no_delay
 from nodes.relay.sweeper import Sweeper
-from nodes.relay.upstream import set_no_delay
 from router.dispatcher import HOT_PATHS, Dispatcher, HeaderMap
 from router.errors import ApiError, invalid
 from router.hot_cycle import HotCycle

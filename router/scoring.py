@@ -21,10 +21,11 @@ def decide(
 ) -> Decision:
     """Filter, score, rank. Ties go to the lower id, so a replay agrees with the log.
 
-    Engines that this gateway found broken come last instead of never: when all are, trying one is how a request
-    learns first that it is back.
+    Engines of last resort (of a suspect machine, say) are for when no other can serve. Those that this gateway found
+    broken come after them instead of never: when all are, trying one is how a request learns first that it is back.
     """
     fit: list[ScoreBreakdown] = []
+    resort: list[ScoreBreakdown] = []
     broken: list[ScoreBreakdown] = []
     rejected: list[Rejection] = list(routes.rejected)
     for candidate in routes.candidates:
@@ -35,10 +36,14 @@ def decide(
             rejected.append((engine_id, why))
         elif engine_id in ejected:
             broken.append(_score(candidate, running))
+        elif candidate.last_resort:
+            resort.append(_score(candidate, running))
         else:
             fit.append(_score(candidate, running))
-    ranked = fit or broken
-    if fit and broken:
+    ranked = fit or resort or broken
+    if fit and resort:
+        rejected.extend((score.engine_id, score.candidate.last_resort) for score in resort)
+    if broken and ranked is not broken:
         rejected.extend((score.engine_id, ejected[score.engine_id]) for score in broken)
     if len(ranked) > 1:
         expected = parsed.prompt_characters // CHARACTERS_PER_TOKEN + (parsed.output_tokens_limit or 0)

@@ -13,24 +13,30 @@ import prometheus_client
 import uvicorn
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from cluster.admin_client import AdminClient
 from inventory.clock import Clock, SystemClock
+from nodes.relay.pool import EndpointPool
 from nodes.relay.pools import Pools
 from nodes.relay.sweeper import Sweeper
 from nodes.role_lock import RoleLock, RoleRecord, last_holder
 from router.accounting import RecordSink
 from router.call_context import CallContext, CallParts
+from router.credentials import GatewayCredentials
+from router.decision import Candidate
 from router.dispatcher import Dispatcher
+from router.doubts import DoubtReporter
 from router.errors import stopping
 from router.feed import SnapshotFeed
 from router.gateway import create_app
 from router.health import EngineHealth
 from router.hot_protocol import hot_protocol
 from router.ids import RequestIds
+from router.lan_door import LanListener
 from router.log import StructuredLog
 from router.metrics import GatewayMetrics, cluster_gauges
 from router.settings import GatewaySettings
 from router.telemetry import TelemetryWriter
-from router.upstreams import Upstreams
+from router.upstreams import Upstreams, proof_body
 from router.view import GatewayView
 
 
@@ -94,15 +100,24 @@ def build_gateway(
     """Join the parts. Needs a running loop; opens nothing yet."""
     clock, log = clock or SystemClock(), StructuredLog()
     sweeper = Sweeper(settings.sweep_s)
-    pools = Pools(sweeper)
+    credentials = GatewayCredentials(settings.paths.identity)
+    pools = Pools(sweeper, credentials)
     upstreams = Upstreams(pools, settings)
-    health = EngineHealth(lambda candidate: upstreams.of(candidate).pool, log)
+    ids = RequestIds(clock, random.getrandbits)
+
+    def proof_of(candidate: Candidate) -> tuple[EndpointPool, bytes]:
+        upstream = upstreams.of(candidate)
+        return upstream.pool, upstream.request("completions", ids.next(), proof_body(candidate))
+
+    health = EngineHealth(proof_of, log, settings.first_token_s)
     metrics = GatewayMetrics(lambda: _gauges(view, context, sinks))
-    context = CallContext(CallParts(settings, clock, log, sweeper, upstreams, health, metrics), (metrics, *sinks))
+    parts = CallParts(settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table)
+    context = CallContext(parts, (metrics, *sinks))
     view.on_change(context.follow)
+    view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
     registry.register(metrics)
-    return Gateway(settings, Dispatcher(context, view, RequestIds(clock, random.getrandbits)), sweeper, pools, registry)
+    return Gateway(settings, Dispatcher(context, view, ids), sweeper, pools, registry)
 
 
 def tune_collector() -> None:
@@ -140,9 +155,19 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
     server = gateway.server()
     async with asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(feed.run())
+        head = AdminClient(gateway.settings.paths.head_socket)
+        reporter = tasks.create_task(DoubtReporter(head, gateway.dispatcher.context).run())
         tasks.create_task(_stop_on(stop, server, gateway))
+        network = tasks.create_task(_serve_network(gateway.settings, server))
         await server.serve(sockets=[listener])
+        network.cancel()
         follower.cancel()
+        reporter.cancel()
+
+
+async def _serve_network(settings: GatewaySettings, server: uvicorn.Server) -> None:
+    if settings.lan is not None:
+        await LanListener(settings.lan, settings.paths.identity, StructuredLog()).run(server)
 
 
 async def _stop_on(stop: asyncio.Event, server: uvicorn.Server, gateway: Gateway) -> None:

@@ -1,11 +1,22 @@
 """What the gateway is told when it starts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from inventory.paths import StatePaths
 
 BODY_LIMIT_BYTES = 10_000_000
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LanDoor:
+    """The endpoint on a network. Without a certificate of the operator's it shows the cluster's own."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +28,15 @@ class GatewaySettings:
     port: int = 0
     drain_s: float = 30.0
     connect_s: float = 1.0
-    first_byte_s: float = 600.0
-    stall_s: float = 60.0
+    first_byte_s: float = 600.0  # the longest silence of one answer, whatever else its engine does
+    first_token_s: float = 30.0  # silence before the first token; MLX compiles kernels for 12 s at its first request
+    stall_s: float = 12.0  # silence in mid-answer. Both are longer while the engine reads long prompts: router.pulse
     slow_reader_s: float = 30.0
+    gone_s: float = 3.0  # silence of an engine whose machine the head calls lost: the head may be the one cut off
     total_s: float = 1800.0  # a request from arrival to the last byte
     header_s: float = 10.0
     keep_alive_s: float = 75.0
     body_limit_bytes: int = BODY_LIMIT_BYTES
     answer_limit_bytes: int = ANSWER_LIMIT_BYTES  # of one that is not streamed
     sweep_s: float = 0.25
+    lan: LanDoor | None = None

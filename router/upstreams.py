@@ -1,6 +1,9 @@
 """How to reach an engine: its connection pool, its secret, the bytes of a request to it, and the lines that name it."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from inventory.secret_files import read_secret
 from nodes.relay.contract import Address, Limits
@@ -10,6 +13,8 @@ from nodes.snapshot import EngineId
 from router.decision import Candidate
 from router.request import Api
 from router.settings import GatewaySettings
+
+NODE_IDLE_S = 60.0  # below the 75 s after which a node drops an idle connection
 
 PATHS: dict[Api, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
@@ -61,18 +66,31 @@ class Upstreams:
         limits = Limits(
             connect_s=settings.connect_s,
             first_byte_s=settings.first_byte_s,
-            stall_s=settings.stall_s,
+            # An engine may answer with a head at once and be silent for as long as it reads a prompt: how long is too
+            # long in mid-answer, the call decides, which knows a token from a head (router.pulse).
+            stall_s=settings.first_byte_s,
             # llama.cpp's server holds a thread for each open connection, idle ones too, and has slots + 2 of them.
             keep_connections=max(candidate.slots, 2),
         )
+        if candidate.node_address is not None:  # a node holds connections as long as it is asked to
+            limits = replace(limits, idle_s=NODE_IDLE_S)
         return self._pools.at(_address(candidate), limits)
 
 
+def proof_body(candidate: Candidate) -> bytes:
+    """The smallest request that proves an engine: one token, streamed, so that it is cancelled when nobody waits."""
+    return msgspec.json.encode({"model": candidate.served_name, "prompt": "1", "max_tokens": 1, "stream": True})
+
+
 def _build_head(candidate: Candidate, api: Api) -> bytes:
-    endpoint = candidate.endpoint
-    lines = [f"POST {PATHS[api]} HTTP/1.1", f"host: {endpoint.host}:{endpoint.port}", "content-type: application/json"]
-    if endpoint.secret_file is not None:
-        lines.append(f"authorization: Bearer {read_secret(Path(endpoint.secret_file))}")
+    address, secret_file = _address(candidate), candidate.endpoint.secret_file
+    lines = [
+        f"POST {address.prefix}{PATHS[api]} HTTP/1.1",
+        f"host: {address.host}:{address.port}",
+        "content-type: application/json",
+    ]
+    if secret_file is not None and candidate.node_address is None:  # a node adds the secrets of its own engines
+        lines.append(f"authorization: Bearer {read_secret(Path(secret_file))}")
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
@@ -87,4 +105,7 @@ def _header_value(text: str) -> str:
 
 
 def _address(candidate: Candidate) -> Address:
-    return Address(candidate.endpoint.host, candidate.endpoint.port)
+    node = candidate.node_address
+    if node is None:
+        return Address(candidate.endpoint.host, candidate.endpoint.port)
+    return Address(node.host, node.port, candidate.node_id, f"/engines/{candidate.engine_id}")

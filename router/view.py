@@ -18,6 +18,7 @@ class GatewayView:
         self._clock = clock
         self._heard_s: float | None = None
         self._followers: list[Callable[[tuple[Candidate, ...]], None]] = []
+        self._access_followers: list[Callable[[AccessSnapshot], None]] = []
         self.cluster: ClusterSnapshot | None = None
         self.access: AccessSnapshot | None = None
         self.table = RoutingTable({}, {})
@@ -26,6 +27,10 @@ class GatewayView:
     def on_change(self, follower: Callable[[tuple[Candidate, ...]], None]) -> None:
         """Call `follower` with every candidate after each change."""
         self._followers.append(follower)
+
+    def on_access(self, follower: Callable[[AccessSnapshot], None]) -> None:
+        """Call `follower` with each AccessSnapshot that is installed."""
+        self._access_followers.append(follower)
 
     @property
     def keys(self) -> KeyRing:
@@ -52,6 +57,8 @@ class GatewayView:
             return False
         self._keys = KeyRing(access, read_secret(Path(access.pepper_file)).encode())
         self.access = access
+        for follower in self._access_followers:
+            follower(access)
         return True
 
     def heard(self) -> None:

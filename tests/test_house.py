@@ -76,8 +76,9 @@ def test_the_wheel_holds_the_six_rooms_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(ROOMS)
-    assert "nodes/engines/llamacpp_server.py" in names
-    assert "nodes/engines/locks/llamacpp.txt" in names
+    scripts = ("engines/llamacpp_server.py", "engines/mlx_start.py", "engines/vllm_start.py", "convert_gguf.py")
+    assert {f"nodes/{script}" for script in scripts} <= set(names)
+    assert {"nodes/engines/locks/llamacpp.txt", "nodes/engines/locks/vllm-cuda.txt"} <= set(names)
 
 
 def test_no_dependency_ships_a_package_with_the_name_of_a_room() -> None:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, ClusterSnapshot, KeyRecord, ModelView, NodeView
+from cluster.link import LinkKind
+from cluster.snapshot import (
+    SCHEMA_VERSION,
+    AccessSnapshot,
+    ClusterSnapshot,
+    KeyRecord,
+    ModelView,
+    NodeAddress,
+    NodeView,
+)
 from inventory.catalog import ArtifactId, ModelName, ModelRef
 from inventory.hardware import Hardware, Host
 from inventory.paths import StatePaths
@@ -19,6 +28,7 @@ from nodes.snapshot import EngineEndpoint, EngineId, EngineLoad, EngineSnapshot,
 
 MODEL = ModelRef(ModelName("bench"), "0" * 12, ArtifactId("0" * 64), tokenizer_hash=None, template_hash=None)
 KEY_ID = "bench"
+NODE = "bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,11 @@ class GatewayState:
     key_file: Path
 
 
-def write_gateway_state(root: Path, engine_ports: Sequence[int]) -> GatewayState:
-    """What a gateway would have persisted from a head that published two ready engines and one key."""
+def write_gateway_state(root: Path, engine_ports: Sequence[int], node: NodeAddress | None = None) -> GatewayState:
+    """What a gateway would have persisted from a head that published two ready engines and one key.
+
+    With `node` the engines are of another machine, behind the TLS port there.
+    """
     paths = StatePaths.at(root).ensure()
     engine_secret = paths.secrets / "engine"
     write_secret(engine_secret, secrets.token_urlsafe(32))
@@ -36,18 +49,21 @@ def write_gateway_state(root: Path, engine_ports: Sequence[int]) -> GatewayState
     key_file = root / "client.key"
     write_secret(paths.pepper, pepper)
     write_secret(key_file, key)
-    cluster, access = cluster_snapshot(engine_ports, engine_secret), access_snapshot(paths.pepper, pepper, key)
+    cluster, access = cluster_snapshot(engine_ports, engine_secret, node), access_snapshot(paths.pepper, pepper, key)
     write_secret(paths.gateway / "cluster.json", msgspec.json.encode(cluster).decode())
     write_secret(paths.gateway / "access.json", msgspec.json.encode(access).decode())
     return GatewayState(paths, key_file)
 
 
-def cluster_snapshot(engine_ports: Sequence[int], secret_file: Path) -> ClusterSnapshot:
+def cluster_snapshot(
+    engine_ports: Sequence[int], secret_file: Path, address: NodeAddress | None = None
+) -> ClusterSnapshot:
     now_s = time.time()
     engines = tuple(_engine(index, port, secret_file, now_s) for index, port in enumerate(engine_ports))
     host = Host("linux", "", "", None, None, None, None)
     hardware = Hardware(host, pools=(), accelerators=(), disk=None, cpu_load=None)
-    node = NodeSnapshot(NodeId("bench"), "default", now_s, hardware, installed=(), engines=engines, models=())
+    link: LinkKind = "local" if address is None else "https"
+    node = NodeSnapshot(NodeId(NODE), "default", now_s, hardware, installed=(), engines=engines, models=())
     return ClusterSnapshot(
         schema=SCHEMA_VERSION,
         cluster="bench",
@@ -55,7 +71,7 @@ def cluster_snapshot(engine_ports: Sequence[int], secret_file: Path) -> ClusterS
         sequence=1,
         config_revision=1,
         taken_at_s=now_s,
-        nodes=(NodeView(node.node_id, "ready", "", now_s, "local", node),),
+        nodes=(NodeView(node.node_id, "ready", "", now_s, link, node, address=address),),
         models=(ModelView(MODEL.name, MODEL, "ready", "", int(now_s), 8192, frozenset({"chat"})),),
     )
 

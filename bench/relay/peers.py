@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 
 from bench.relay import programs
-from bench.relay.gateway_state import write_gateway_state
+from bench.relay.gateway_state import NODE, write_gateway_state
 from bench.relay.machine import free_port, pinned
 from bench.relay.targets import Launch
+from bench.relay.two_hops import make_identities
+from cluster.snapshot import NodeAddress
 
-DIRECT, NGINX, RUST, GATEWAY = "direct", "nginx", "vllm-router", "gateway"
-ALL_TARGETS = (DIRECT, NGINX, RUST, GATEWAY)
+DIRECT, NGINX, RUST, GATEWAY, TWO_HOPS = "direct", "nginx", "vllm-router", "gateway", "gateway+node"
+ALL_TARGETS = (DIRECT, NGINX, RUST, GATEWAY, TWO_HOPS)
 
 # Error log only and unbounded keep-alive: what is measured is passing bytes on, not logging or reconnecting.
 NGINX_CONFIGURATION = """
@@ -74,10 +76,23 @@ def launch_of(name: str, engine_ports: Sequence[int], scratch: Path, cache: Path
         return Launch(NGINX, port, _nginx(port, engine_ports, scratch, cache))
     if name == RUST:
         return Launch(RUST, port, _vllm_router(port, engine_ports, cache))
+    if name == TWO_HOPS:
+        return _two_hops(port, engine_ports, scratch)
     state = write_gateway_state(scratch / "state", engine_ports)
     potluck = Path(sys.executable).with_name("potluck")
     command = (str(potluck), "gateway", "--state-dir", str(state.paths.root), "--port", str(port))
     return Launch(GATEWAY, port, command, ready_path="/readyz", bearer_file=state.key_file)
+
+
+def _two_hops(port: int, engine_ports: Sequence[int], scratch: Path) -> Launch:
+    """On one core like every target, although it is two machines at work: its rates are no promise, its CPU is."""
+    node = NodeAddress("127.0.0.1", free_port())
+    state = write_gateway_state(scratch / "two-hops", engine_ports, node)
+    make_identities(state.paths, NODE)
+    place = ("--state-dir", str(state.paths.root), "--port", str(port), "--node-port", str(node.port))
+    command = (sys.executable, "-m", "bench.relay.two_hops", *place)
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return Launch(TWO_HOPS, port, command, "/readyz", bearer_file=state.key_file, environment=environment)
 
 
 def _nginx(port: int, engine_ports: Sequence[int], scratch: Path, cache: Path) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.relay.peers import DIRECT, GATEWAY, NGINX, RUST
+from bench.relay.peers import DIRECT, GATEWAY, NGINX, RUST, TWO_HOPS
 from bench.relay.scenarios import (
     LATENCY,
     PACED_64,
@@ -69,6 +69,12 @@ class Samples:
 
     def ratio(self, target: str, other: str, scenario: str, figure: Figure) -> float | None:
         return self._compared(target, other, scenario, figure, lambda mine, theirs: mine / theirs if theirs else None)
+
+    def beyond(self, target: str, other: str, scenario: str, figure: Figure) -> float | None:
+        """What the target has more than the other, in units of the other."""
+        return self._compared(
+            target, other, scenario, figure, lambda mine, theirs: mine / theirs - 1 if theirs else None
+        )
 
     def added(self, target: str, scenario: str, figure: Figure) -> float | None:
         """What the target adds to the direct way in the same round."""
@@ -136,6 +142,7 @@ def result_line(samples: Samples) -> str:
         "tok_vs_rust": samples.ratio(GATEWAY, RUST, SATURATED_64, tokens_per_s),
         "cpu_per_mtok_vs_rust": samples.ratio(GATEWAY, RUST, PACED_64, cpu_per_mtok),
         "cpu_per_mtok_vs_nginx": samples.ratio(GATEWAY, NGINX, PACED_64, cpu_per_mtok),
+        "hop_cpu_vs_gateway": samples.beyond(TWO_HOPS, GATEWAY, PACED_64, cpu_per_mtok),
         "added_ttft_p50_ms": samples.added(GATEWAY, PACED_64, first_p50_ms),
     }
     return "RESULT relay " + " ".join(f"{name}={_text(value, '.2f', 'unknown')}" for name, value in figures.items())

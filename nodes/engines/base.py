@@ -14,7 +14,7 @@ class EngineLaunch:
     """Everything one start of an engine needs. Paths are absolute; the port is on loopback."""
 
     engine_id: EngineId
-    model_files: tuple[str, ...]  # the file an engine is given comes first
+    model_path: str  # a file, or the folder of a model that is one
     served_name: str
     port: int
     context_tokens: int  # per request
@@ -22,7 +22,8 @@ class EngineLaunch:
     secret_file: str | None
     python: str  # of the engine kind's own environment
     working_dir: str
-    accelerated: bool  # the node has a GPU that this kind of engine uses
+    accelerated: bool  # the node has a GPU that this build of the engine uses
+    kv_cache_bytes: int | None = None  # what the context of all slots takes; None where the model's shape is unknown
     options: tuple[tuple[str, str], ...] = ()
 
 

@@ -49,7 +49,7 @@ class LlamaCppAdapter:
         options = resolve_options(self.kind, OPTIONS, launch.options)
         if options["batch-tokens"] == "0":
             options["batch-tokens"] = _GPU_BATCH if launch.accelerated else _CPU_BATCH
-        words = [launch.python, "-I", SERVER_SCRIPT, "--model", launch.model_files[0], "--alias", launch.served_name]
+        words = [launch.python, "-I", SERVER_SCRIPT, "--model", launch.model_path, "--alias", launch.served_name]
         words += ["--port", str(launch.port), "--slots", str(launch.slots)]
         words += ["--context", str(launch.context_tokens * launch.slots)]  # llama.cpp divides the total by its slots
         if launch.secret_file is not None:

@@ -1,5 +1,6 @@
 """What the relay's parts say to each other: an engine's answer, how it can fail, limits, and who listens."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,8 +13,12 @@ protocol: not HTTP, or not event framing. too_large: an answer or an event above
 
 @dataclass(frozen=True, slots=True)
 class Address:
+    """Where an engine is reached: itself on loopback, or through the TLS port of its node."""
+
     host: str
     port: int
+    node: str | None = None  # the machine whose certificate must be shown; None is plain HTTP, on loopback only
+    prefix: str = ""  # before every path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,16 @@ class Failure:
     kind: FailureKind
     detail: str
     began: bool
+
+
+class Credentials(Protocol):
+    """How this process proves itself to other machines, and which of them it no longer accepts."""
+
+    def context(self) -> ssl.SSLContext:
+        """Raises OSError or ExposedSecretError where this machine has no identity."""
+        ...
+
+    def denies(self, serial: str) -> bool: ...
 
 
 class Listener(Protocol):

@@ -4,7 +4,7 @@ import asyncio
 
 from nodes.relay.contract import Failure, FailureKind, Headers, Listener
 from nodes.relay.pool import EndpointPool
-from nodes.relay.sse import EventFramer, EventTooLargeError
+from nodes.relay.sse import EventFramer, EventTooLargeError, Framer, Unframed
 from nodes.relay.upstream import UpstreamConnection
 
 
@@ -13,14 +13,15 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_answer_bytes", "_began", "_connection", "_dial", "_framer", "_headers", "_listener", "_over",
-        "_paused", "_pool", "_quiet_since_s", "_request", "_retried", "_status",
+        "_paused", "_pool", "_quiet_since_s", "_request", "_retried", "_status", "_whole_events",
     )  # fmt: skip
 
-    def __init__(self, pool: EndpointPool, request: bytes, listener: Listener) -> None:
-        self._pool, self._request, self._listener = pool, request, listener
+    def __init__(self, pool: EndpointPool, request: bytes, listener: Listener, whole_events: bool = True) -> None:
+        """Without `whole_events` a stream is passed on as it comes: for a hop that never adds an event of its own."""
+        self._pool, self._request, self._listener, self._whole_events = pool, request, listener, whole_events
         self._connection: UpstreamConnection | None = None
         self._dial: asyncio.Task[None] | None = None
-        self._framer: EventFramer | None = None
+        self._framer: Framer | None = None
         self._status = 0
         self._headers: Headers = []
         self._answer: list[bytes] = []
@@ -89,7 +90,7 @@ class Exchange:
     def on_head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
         if status == 200 and _is_event_stream(headers):
-            self._framer = EventFramer(self._pool.limits.event_bytes)
+            self._framer = EventFramer(self._pool.limits.event_bytes) if self._whole_events else Unframed()
 
     def on_data(self, data: bytes) -> None:
         if self._framer is None:

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from nodes.relay.contract import Address, Limits
+from inventory.secret_files import ExposedSecretError
+from nodes.peer import NotAPeerError, peer_host, peer_of
+from nodes.relay.contract import Address, Credentials, Limits
 from nodes.relay.upstream import UpstreamConnection
 
 DIALS_AT_ONCE = 4
@@ -21,8 +23,15 @@ class Taker(Protocol):
 class EndpointPool:
     """Connections to one address. An engine that serves each connection with a thread bounds how many may be kept."""
 
-    def __init__(self, address: Address, limits: Limits, on_dial: Callable[[asyncio.Task[None]], None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        limits: Limits,
+        on_dial: Callable[[asyncio.Task[None]], None],
+        credentials: Credentials | None = None,
+    ) -> None:
         self.address, self.limits = address, limits
+        self._credentials = credentials
         self._on_dial = on_dial
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
@@ -56,8 +65,8 @@ class EndpointPool:
             limit_s = self.limits.connect_s
             taker.on_no_connection(f"no answer from {self.address.host}:{self.address.port} within {limit_s:g} s")
             return
-        except OSError as error:
-            taker.on_no_connection(error.strerror or str(error))
+        except (OSError, ExposedSecretError, NotAPeerError) as error:
+            taker.on_no_connection(getattr(error, "strerror", None) or str(error))
             return
         if not connection.usable:
             taker.on_no_connection("closed as soon as it was open")
@@ -71,9 +80,7 @@ class EndpointPool:
         for last in (False, False, True):
             try:
                 async with self._dials, asyncio.timeout(self.limits.connect_s):
-                    _, connection = await self._loop.create_connection(
-                        lambda: UpstreamConnection(self._free, self._gone), self.address.host, self.address.port
-                    )
+                    connection = await self._open_one()
             except TimeoutError:
                 if last or not self._open:
                     raise
@@ -82,6 +89,39 @@ class EndpointPool:
                     self._open.add(connection)
                 return connection
         raise AssertionError("the last attempt returns or raises")
+
+    async def _open_one(self) -> UpstreamConnection:
+        address, node = self.address, self.address.node
+        if node is None:
+            _, connection = await self._loop.create_connection(self._new, address.host, address.port)
+            return connection
+        if self._credentials is None:
+            raise NotAPeerError("this process has no identity to show to other machines")
+        _, connection = await self._loop.create_connection(
+            self._new,
+            address.host,
+            address.port,
+            ssl=self._credentials.context(),
+            server_hostname=peer_host("node", node),
+        )
+        if self._denied(connection):
+            connection.close()
+            raise NotAPeerError(f"the certificate of node {node} is revoked")
+        return connection
+
+    def _new(self) -> UpstreamConnection:
+        return UpstreamConnection(self._free, self._gone)
+
+    def drop_denied(self) -> None:
+        if self.address.node is not None:
+            for connection in [one for one in self._open if self._denied(one)]:
+                connection.cut("the certificate of its node is revoked")
+
+    def _denied(self, connection: UpstreamConnection) -> bool:
+        assert self._credentials is not None
+        transport = connection.transport
+        certificate = transport.get_extra_info("peercert") if transport is not None else None
+        return certificate is not None and self._credentials.denies(peer_of(certificate).serial)
 
     def _free(self, connection: UpstreamConnection) -> None:
         if self._retired or len(self._open) > self.limits.keep_connections:

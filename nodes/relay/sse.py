@@ -1,5 +1,7 @@
 """Cut a byte stream at the borders of server-sent events, so that an event of ours can follow any cut."""
 
+from typing import Protocol
+
 BOUNDARY = b"\n\n"
 
 
@@ -9,6 +11,24 @@ class EventTooLargeError(Exception):
     def __init__(self, size_bytes: int) -> None:
         super().__init__(f"an event of more than {size_bytes} bytes")
         self.size_bytes = size_bytes
+
+
+class Framer(Protocol):
+    def push(self, data: bytes) -> bytes: ...
+
+    def rest(self) -> bytes: ...
+
+
+class Unframed:
+    """Bytes out as they came in."""
+
+    __slots__ = ()
+
+    def push(self, data: bytes) -> bytes:
+        return data
+
+    def rest(self) -> bytes:
+        return b""
 
 
 class EventFramer:

@@ -1,13 +1,13 @@
 """One keep-alive connection to an engine: bytes to a response parser, callbacks out, no task."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
 
 from nodes.relay.contract import FailureKind, Headers
+from nodes.relay.sockets import notice_dead_peer, set_no_delay
 
 
 class Sink(Protocol):
@@ -56,6 +56,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def cut(self, detail: str) -> None:
+        """Give up what is under way, with a reason for whoever waits."""
+        self._fail("died", detail)
+
     @property
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
@@ -77,6 +81,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
         set_no_delay(transport)
+        if transport.get_extra_info("sslcontext") is not None:
+            notice_dead_peer(transport)
 
     def data_received(self, data: bytes) -> None:
         sink = self._sink
@@ -161,10 +167,3 @@ class UpstreamConnection(asyncio.Protocol):
         self.close()
         if sink is not None:
             sink.on_lost(kind, detail)
-
-
-def set_no_delay(transport: asyncio.BaseTransport) -> None:
-    """Small writes leave at once. Plain asyncio does so for some sockets only; a delayed ACK costs 40 ms a token."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

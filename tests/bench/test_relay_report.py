@@ -48,13 +48,20 @@ def test_the_first_token_and_the_cpu_of_a_paced_stream_are_set_against_the_right
 
     line = result_line(samples)
 
-    assert "cpu_per_mtok_vs_rust=1.25 cpu_per_mtok_vs_nginx=2.00 added_ttft_p50_ms=0.25" in line
+    assert "cpu_per_mtok_vs_rust=1.25 cpu_per_mtok_vs_nginx=2.00 " in line
+    assert "added_ttft_p50_ms=0.25" in line
+
+
+def test_the_second_hop_is_charged_for_what_it_adds_to_the_gateway() -> None:
+    samples = Samples([_sample("gateway", PACED_64, 100), _sample("gateway+node", PACED_64, 100, cpu_s=1.75)])
+
+    assert "hop_cpu_vs_gateway=0.75 " in result_line(samples)
 
 
 def test_what_was_not_measured_is_unknown_and_never_zero() -> None:
     assert result_line(Samples([])) == (
         "RESULT relay rps_vs_rust=unknown tok_vs_rust=unknown cpu_per_mtok_vs_rust=unknown "
-        "cpu_per_mtok_vs_nginx=unknown added_ttft_p50_ms=unknown"
+        "cpu_per_mtok_vs_nginx=unknown hop_cpu_vs_gateway=unknown added_ttft_p50_ms=unknown"
     )
 
 

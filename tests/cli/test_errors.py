@@ -21,20 +21,28 @@ def test_an_error_nobody_expected_is_shown_whole() -> None:
 def test_every_special_error_exists() -> None:
     import cli.endpoint
     import cli.readiness
+    import cli.render_nodes
+    import cli.watching
     import cluster.admin_client
     import cluster.config_problems
+    import cluster.join_token
     import inventory.sources
     import inventory.store
     import inventory.store_records
+    import nodes.head_client
 
     modules = (
         cli.endpoint,
         cli.readiness,
+        cli.render_nodes,
+        cli.watching,
         cluster.admin_client,
         cluster.config_problems,
+        cluster.join_token,
         inventory.sources,
         inventory.store,
         inventory.store_records,
+        nodes.head_client,
     )
     known = {name for module in modules for name in vars(module)}
 

@@ -74,7 +74,7 @@ models:
         "models.a.context (line 6)",
         "models.a (line 7)",
     ]
-    assert "needs TLS" in found[0]
+    assert "gateway.lan" in found[0]
     assert 'did you mean "vllm"?' in found[2]
     assert "duplicate key" in found[5]
 

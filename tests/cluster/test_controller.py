@@ -1,18 +1,22 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-
-import pytest
 
 from cluster.controller import Controller, ControllerTimes
 from cluster.desired import Desired
+from cluster.doubts import EngineDoubt
 from cluster.link import OrderRefusedError
+from cluster.node_watch import WatchTimes
 from cluster.publisher import Publisher
 from cluster.snapshot import ClusterSnapshot, ModelView, NodeView
-from nodes.orders import Authority
-from nodes.snapshot import NodeId, NodeSnapshot
+from inventory.clock import SystemClock
+from nodes.orders import Authority, EngineSpec
+from nodes.snapshot import EngineId, NodeId, NodeSnapshot
 from support.cluster_facts import desired, engine, held, node
 from support.fake_node import FakeNode
 from support.manual_clock import ManualClock
+from support.nodes import until
 
 SMOL = "models: {smol: {source: packaged:smollm2, engine: llamacpp, context: 2048}}\naliases: {gpt: smol}\n"
 
@@ -27,6 +31,7 @@ class Fleet:
 
     async def tick(self, after_s: float = 1.0) -> ClusterSnapshot:
         self.clock.advance(after_s)
+        await self.controller.look()
         return await self.controller.tick()
 
     async def model(self, after_s: float = 1.0) -> ModelView:
@@ -173,6 +178,62 @@ async def test_a_removed_model_is_drained_and_then_forgotten() -> None:
     assert machine.orders == [("ensure", "smol.box.1"), ("drain", "smol.box.1"), ("stop", "smol.box.1")]
 
 
+async def test_an_engine_that_hangs_unknown_to_its_node_is_started_again() -> None:
+    machine = box()
+    fleet = Fleet(machine)
+    await fleet.tick()
+    machine.become_ready()
+    fleet.controller.note_doubts([EngineDoubt(EngineId("smol.box.1"), 1, "no token within 30 s")])
+    await fleet.tick()
+    await fleet.tick()
+    machine.become_ready()
+    await fleet.tick(after_s=6.0)
+
+    assert [order for order, _ in machine.orders] == ["ensure", "stop", "ensure"]
+
+
+async def test_a_doubt_is_nothing_against_counters_that_move_or_another_start() -> None:
+    machine = box()
+    fleet = Fleet(machine)
+    await fleet.tick()
+    moving = replace(engine("smol.box.1"), progress_age_s=0.5)
+    for running, generation in ((moving, 1), (engine("smol.box.1"), 2)):
+        machine.snapshot = replace(machine.snapshot, engines=(running,))
+        fleet.controller.note_doubts([EngineDoubt(EngineId("smol.box.1"), generation, "no token within 30 s")])
+        await fleet.tick()
+
+    assert [order for order, _ in machine.orders] == ["ensure"]
+
+
+async def test_a_node_is_added_linked_another_way_and_forgotten_at_run_time() -> None:
+    fleet, machine = Fleet(), box()
+    fleet.controller.add_link(machine)
+    await fleet.tick()
+    machine.become_ready()
+    fleet.controller.add_link(FakeNode(machine.snapshot))
+    relinked = await fleet.controller.tick()
+    fleet.controller.remove_link(NodeId("box"))
+    gone = await fleet.controller.tick()
+
+    assert (relinked.nodes[0].state, relinked.models[0].state) == ("ready", "starting")
+    assert (gone.nodes, gone.models[0].state) == ((), "unplaced")
+
+
+async def test_a_head_that_starts_publishes_nothing_before_its_nodes_had_time_to_report() -> None:
+    machine, publisher = box(), Publisher()
+    machine.unreachable = "its daemon starts as well"
+    times = ControllerTimes(tick_s=0.02, watch=WatchTimes(every_s=0.01))
+    async with controlling(Controller([machine], desired(SMOL), 1, publisher, SystemClock(), times)):
+        await asyncio.sleep(0.1)
+        early = publisher.cluster
+        machine.unreachable = None
+        await until(lambda: publisher.cluster, "it published")
+
+    assert early is None
+    assert publisher.cluster is not None
+    assert publisher.cluster.nodes[0].snapshot is not None
+
+
 async def test_a_node_the_configuration_leaves_out_is_cordoned_and_those_without_link_are_shown() -> None:
     config = desired(f"nodes: {{mac: {{}}}}\n{SMOL}")
     machine = box()
@@ -200,31 +261,56 @@ class HangingNode(FakeNode):
         await asyncio.Event().wait()
         raise AssertionError("nobody sets the event")
 
+    async def ensure_engine(self, spec: EngineSpec, authority: Authority) -> None:
+        await asyncio.Event().wait()
 
-async def test_a_node_that_hangs_delays_a_tick_no_longer_than_its_timeout() -> None:
-    machine = HangingNode(node("box"))
-    times = ControllerTimes(observe_timeout_s=0.01)
-    controller = Controller([machine], desired(SMOL), 1, Publisher(), ManualClock(), times)
 
-    async with asyncio.timeout(5):
-        snapshot = await controller.tick()
+@asynccontextmanager
+async def controlling(controller: Controller) -> AsyncIterator[None]:
+    """`run` for the length of the block."""
+    running = asyncio.create_task(controller.run())
+    try:
+        async with asyncio.timeout(10):
+            yield
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
 
-    assert snapshot.nodes[0].reason == "no report yet: no answer within 0.01 s"
+
+async def test_a_node_that_does_not_answer_in_time_says_so() -> None:
+    times = ControllerTimes(watch=WatchTimes(timeout_s=0.01))
+    controller = Controller([HangingNode(node("box"))], desired(SMOL), 1, Publisher(), ManualClock(), times)
+
+    await controller.look()
+
+    assert (await controller.tick()).nodes[0].reason == "no report yet: no answer within 0.01 s"
+
+
+async def test_a_node_that_hangs_delays_neither_the_others_observation_nor_their_orders() -> None:
+    slow, quick = HangingNode(node("a-slow")), FakeNode(node("b-quick", [held("smol")]))
+    publisher = Publisher()
+    times = ControllerTimes(tick_s=0.02, watch=WatchTimes(every_s=0.01, timeout_s=3600), settle_s=0.05)
+    async with controlling(Controller([slow, quick], desired(SMOL), 1, publisher, SystemClock(), times)):
+        await until(lambda: quick.orders, "the quick one is told to start")
+        quick.become_ready()
+        await until(lambda: publisher.cluster and publisher.cluster.models[0].state == "ready", "it serves")
+
+
+async def test_an_order_that_hangs_holds_up_no_tick() -> None:
+    machine = HangingNode(node("box", [held("smol")]))
+    fleet = Fleet()
+    fleet.controller.add_link(FakeNode(machine.snapshot))
+    await fleet.controller.look()
+    fleet.controller.add_link(machine)
+
+    assert [(await fleet.controller.tick()).sequence for _ in range(3)] == [1, 2, 3]
 
 
 async def test_a_configuration_change_does_not_wait_for_the_next_tick() -> None:
     machine = FakeNode(node("box", [held("smol"), held("other")]))
     publisher = Publisher()
     controller = Controller([machine], desired(SMOL), 1, publisher, ManualClock(), ControllerTimes(tick_s=3600))
-    feed = publisher.subscribe()
-    running = asyncio.create_task(controller.run())
-    async with asyncio.timeout(5):
-        await anext(feed)
+    async with controlling(controller):
+        await until(lambda: publisher.cluster, "it published")
         controller.set_desired(desired("models: {other: {source: packaged:other}}\n", revision=2))
-        second = await anext(feed)
-    running.cancel()
-
-    assert second.cluster is not None
-    assert second.cluster.config_revision == 2
-    with pytest.raises(asyncio.CancelledError):
-        await running
+        await until(lambda: publisher.cluster and publisher.cluster.config_revision == 2, "it published again")

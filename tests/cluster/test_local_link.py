@@ -15,6 +15,7 @@ from inventory.probe_host import HostProbe
 from inventory.store import ModelStore
 from nodes.api import node_app
 from nodes.daemon import NodeDaemon, NodeSettings
+from nodes.deny_list import DenyList
 from nodes.orders import Authority, EngineSpec
 from nodes.snapshot import EngineId, NodeId
 from nodes.unix_server import serve_unix
@@ -32,7 +33,7 @@ async def node_daemon(paths: StatePaths) -> AsyncIterator[LocalLink]:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(daemon.run(ready, stop))
         await ready.wait()
-        tasks.create_task(serve_unix(node_app(daemon, stop.set), paths.node_socket, stop))
+        tasks.create_task(serve_unix(node_app(daemon, DenyList(paths.identity), stop.set), paths.node_socket, stop))
         link = LocalLink(NodeId("box"), paths.node_socket)
         try:
             await _answering(link)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.desired import Desired, WantedModel, WantedNode
-from cluster.placement import Candidate, Placement, place
+from cluster.placement import Admission, Candidate, Placement, place
 from inventory.hardware import MemoryPool
 from nodes.snapshot import NodeId, NodeSnapshot
 from support.cluster_facts import GIB, desired, engine, held, node, pool, wanted_models
@@ -153,7 +153,8 @@ def test_a_lost_node_keeps_nothing() -> None:
     models = wanted_models(SMOL)
     lost = node("a", [held("smol")], engines=[engine("smol.a.1")])
     spare = node("b", [held("smol")])
-    refused = Candidate(WantedNode(NodeId("a"), (), None), lost, "the machine is lost: no answer")
+    shut = Admission("shut", "the machine is lost: no answer")
+    refused = Candidate(WantedNode(NodeId("a"), (), None), lost, shut)
 
     assert where(place(models, [refused, *candidates(spare)])) == [("smol.b.1", "llamacpp")]
     assert place(models, [refused]).unplaced[0].reason == "the machine is lost: no answer"
@@ -225,3 +226,97 @@ def test_no_id_is_given_twice_and_no_budget_is_exceeded(
         budget = snapshot.hardware.pools[0].budget_bytes
         assert budget is not None
         assert sum(item.weight_bytes for item in placement.on(snapshot.node_id)) <= budget
+
+
+def admitted(kind: str, snapshot: NodeSnapshot) -> Candidate:
+    return Candidate(WantedNode(snapshot.node_id, (), None), snapshot, Admission(kind, f"is {kind}"))  # type: ignore[arg-type]  # the tables hold plain text
+
+
+def test_a_cordoned_node_keeps_what_it_has_and_gets_nothing_new() -> None:
+    models = wanted_models("  smol: {source: packaged:smollm2, engine: llamacpp, replicas: 2}\n")
+    running = node("a", [held("smol")], engines=[engine("smol.a.1")])
+
+    placement = place(models, [admitted("kept", running)])
+
+    assert where(placement) == [("smol.a.1", "llamacpp")]
+    assert placement.unplaced[0].reason == "is kept"
+
+
+def test_an_engine_on_a_node_that_is_emptied_stands_in_until_the_other_serves() -> None:
+    models = wanted_models(SMOL)
+    leaving = admitted("leaving", node("a", [held("smol")], engines=[engine("smol.a.1")]))
+
+    for state, stand_ins in (("stopped", {"smol.a.1"}), ("starting", {"smol.a.1"}), ("ready", set())):
+        other = node("b", [held("smol")], engines=[engine("smol.b.1", state)])  # type: ignore[arg-type]  # as above
+        placement = place(models, [leaving, *candidates(other)])
+        assert where(placement) == [("smol.b.1", "llamacpp")]
+        assert set(placement.stand_ins) == stand_ins, state
+
+
+def test_a_node_is_emptied_also_when_nobody_else_can_serve() -> None:
+    leaving = admitted("leaving", node("a", [held("smol")], engines=[engine("smol.a.1")]))
+
+    placement = place(wanted_models(SMOL), [leaving])
+
+    assert (placement.assignments, placement.stand_ins) == ((), frozenset())
+    assert placement.unplaced[0].reason == "is leaving"
+
+
+def test_each_replica_gets_the_kind_and_the_artifact_of_its_machine() -> None:
+    config = desired(
+        "nodes: {mac: {engines: [mlx, llamacpp]}, gpu: {engines: [vllm]}, cpu: {}}\n"
+        "models: {m: {source: packaged:m, replicas: 3}}\n"
+    )
+    mac = node("mac", [held("m"), held("m", format="mlx", version="2")], installed=["llamacpp", "mlx"])
+    gpu = node("gpu", [held("m"), held("m", format="safetensors", version="3")], installed=["vllm"])
+    cpu = node("cpu", [held("m")])
+
+    found = place(config.models, candidates(mac, gpu, cpu, config=config)).assignments
+
+    assert [(item.node_id, item.spec.kind, item.spec.model.artifact_id) for item in found] == [
+        ("cpu", "llamacpp", "m-1"),
+        ("gpu", "vllm", "m-3"),
+        ("mac", "mlx", "m-2"),
+    ]
+
+
+def test_the_second_choice_of_kind_is_taken_where_the_first_does_not_fit() -> None:
+    both = [held("m", 30 * GIB, "safetensors"), held("m", 20 * GIB)]
+    box = node("box", both, installed=["vllm", "llamacpp"], pools=[pool("ram", 64), pool("vram", 24)])
+    small = node("box", both, installed=["vllm", "llamacpp"], pools=[pool("ram", 4), pool("vram", 8)])
+    models = wanted_models("  m: {source: packaged:m}\n")
+
+    assert where(place(models, candidates(box))) == [("m.box.1", "llamacpp")]
+    assert place(models, candidates(small)).unplaced[0].reason == (
+        "as vllm it needs 30.0 GiB for weights; the budget is 8.0 GiB; "
+        "as llamacpp it needs 20.0 GiB for weights; the budget is 12.0 GiB"
+    )
+
+
+def test_an_engine_that_runs_stays_the_kind_it_is_when_another_artifact_arrives() -> None:
+    models = wanted_models("  m: {source: packaged:m}\n")
+    both = [held("m"), held("m", format="safetensors", version="2")]
+    box = node("box", both, installed=["vllm", "llamacpp"], engines=[engine("m.box.1", kind="llamacpp")])
+
+    assert where(place(models, candidates(box))) == [("m.box.1", "llamacpp")]
+
+
+@given(fleets, wishes, st.lists(st.sampled_from(["open", "kept", "leaving", "shut"]), min_size=4, max_size=4))
+def test_nothing_new_goes_where_it_must_not_and_nothing_stands_in_for_nobody(
+    fleet: list[NodeSnapshot], models: tuple[WantedModel, ...], kinds: list[str]
+) -> None:
+    found = [admitted(kind, snapshot) for kind, snapshot in zip(kinds, fleet, strict=False)]
+    placement = place(models, found)
+    placed = {item.spec.engine_id for item in placement.assignments}
+
+    for candidate in found:
+        running = {item.engine_id for item in candidate.snapshot.engines}
+        here = {item.spec.engine_id for item in placement.on(candidate.node_id)}
+        if candidate.admission.kind == "kept":
+            assert here <= running
+        elif candidate.admission.kind != "open":
+            assert here == set()
+        if candidate.admission.kind != "leaving":
+            assert not (running & placement.stand_ins)
+    assert not (placed & placement.stand_ins)
+    assert len(placement.stand_ins) <= len(placed), "each stands in for one that does not serve yet"

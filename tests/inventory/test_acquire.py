@@ -102,7 +102,7 @@ def test_a_model_of_the_hub_is_pinned_to_its_commit(store: ModelStore, content: 
         assert acquire(store, ONE, "tiny", allow_network=False) == model
 
     assert (model.artifact.source, model.artifact.revision) == ("hf:org/repo/tiny.gguf", COMMIT)
-    assert store.main_file(model.artifact.artifact_id).read_bytes() == content
+    assert store.main_path(model.artifact.artifact_id).read_bytes() == content
     assert progress[-1] == (len(content), len(content))
     assert left_in_downloads(store) == []
 

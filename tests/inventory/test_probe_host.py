@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from inventory.cgroup import MemoryLimit, memory_limit
+from inventory.hardware import GIB, default_reserve
 from inventory.probe import survey
-from inventory.probe_host import GIB, HostProbe, default_reserve
+from inventory.probe_host import HostProbe
 
 HOLDER = """
 block = bytearray(256 << 20)

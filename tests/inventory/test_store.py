@@ -45,8 +45,8 @@ def test_an_imported_model_is_listed_with_its_hash_and_opened_under_its_own_name
     model = store.import_path(model_file, "tiny")
 
     assert store.list() == (model,) == (store.get("tiny"),)
-    assert store.find(model.artifact.artifact_id) == model
-    opened = store.main_file(model.artifact.artifact_id)
+    assert store.by_artifact(model.artifact.artifact_id) == model
+    opened = store.main_path(model.artifact.artifact_id)
     assert opened.name == "tiny.gguf"
     assert opened.read_bytes() == model_file.read_bytes()
     assert model.artifact.files[0].sha256 == hashlib.sha256(model_file.read_bytes()).hexdigest()
@@ -108,7 +108,7 @@ def test_all_parts_of_a_split_model_come_along_under_their_names(store: ModelSto
 
     paths = store.files(model.artifact.artifact_id)
     assert [path.name for path in paths] == [part.name for part in parts]
-    assert store.main_file(model.artifact.artifact_id).name == "big-00001-of-00003.gguf"
+    assert store.main_path(model.artifact.artifact_id).name == "big-00001-of-00003.gguf"
     assert model.artifact.size_bytes == sum(part.stat().st_size for part in parts)
 
 
@@ -123,7 +123,7 @@ def test_a_projector_is_kept_beside_its_model(store: ModelStore, tmp_path: Path)
     projector = store.projector_file(model.artifact.artifact_id)
     assert projector is not None
     assert projector.name == "mmproj.gguf"
-    assert store.main_file(model.artifact.artifact_id).name == "model.gguf"
+    assert store.main_path(model.artifact.artifact_id).name == "model.gguf"
 
 
 def test_a_damaged_file_is_refused_and_leaves_nothing_behind(store: ModelStore, model_file: Path) -> None:
@@ -207,7 +207,8 @@ def test_names_with_slashes_and_capitals_stay_apart(store: ModelStore, model_fil
         store.import_path(model_file, name)
 
     assert {model.name for model in store.list()} == {"Org/Model:Q4", "org/model:q4"}
-    assert name_to_file("A/b") == "%41%2fb.json"
+    assert name_to_file("A/b", "gguf") == "%41%2fb.json"
+    assert name_to_file("A/b", "mlx") == "%41%2fb@mlx.json"
 
 
 def test_what_the_cluster_is_told_comes_from_the_records_alone(store: ModelStore, model_file: Path) -> None:

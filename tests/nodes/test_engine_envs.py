@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from nodes.engine_builds import BUILDS
 from nodes.engine_envs import (
     MARKER,
     EngineEnvironment,
@@ -16,6 +17,8 @@ from nodes.engine_envs import (
     installed,
     remove,
 )
+
+(LLAMACPP,) = (build for build in BUILDS if build.kind == "llamacpp")
 
 
 def environment_at(engines_dir: Path, python: Path) -> EngineEnvironment:
@@ -52,7 +55,7 @@ def test_a_failed_installation_says_what_uv_said_and_leaves_the_former_one(
     steps: list[str] = []
 
     with pytest.raises(EngineInstallError, match="xllamacpp") as caught:
-        install("llamacpp", tmp_path / "engines", steps.append)
+        install(LLAMACPP, tmp_path / "engines", steps.append)
 
     assert caught.value.step == "uv pip install"
     assert steps == ["creating the environment", "downloading and installing"]
@@ -70,6 +73,6 @@ def test_removing_is_complete_and_may_be_repeated(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_cannot_be_installed_is_named_with_those_that_can() -> None:
-    assert engine_kind("llamacpp") == "llamacpp"
-    with pytest.raises(UnknownEngineKindError, match="this version installs llamacpp"):
+    assert [engine_kind(kind) for kind in ("llamacpp", "mlx", "vllm")] == ["llamacpp", "mlx", "vllm"]
+    with pytest.raises(UnknownEngineKindError, match="this version installs llamacpp, mlx, vllm"):
         engine_kind("llama.cpp")

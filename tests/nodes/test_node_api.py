@@ -12,14 +12,16 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from inventory.catalog import ArtifactId, HeldModel
+from inventory.catalog import ArtifactId, HeldModel, StoredModel
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.probe_host import HostProbe
+from inventory.store import ModelStore
 from nodes.api import node_app
 from nodes.api_wire import ProtocolRange
 from nodes.client import NodeClient, NodeError, NodeRefusedError, NodeUnreachableError
 from nodes.daemon import NodeDaemon, NodeSettings
+from nodes.deny_list import DenyList
 from nodes.engine_envs import MARKER, EngineEnvironment
 from nodes.leases import reap
 from nodes.orders import Authority
@@ -32,16 +34,20 @@ from support.nodes import QUICK, spec, until
 Found = TypeVar("Found")
 CHIEF = Authority(epoch=1, config_revision=1)
 ENGINE = EngineId("fault-1")
+HELD = (HeldModel(spec().model, "gguf", 1, 1, 512, frozenset({"chat"})),)
 
 
-class OneModel:
+class OneModel(ModelStore):
     """A model store that holds the fault engine's model."""
 
     def held(self) -> tuple[HeldModel, ...]:
-        return (HeldModel(spec().model, "gguf", 1, 1, 512, frozenset({"chat"})),)
+        return HELD
 
-    def files(self, artifact_id: ArtifactId) -> tuple[Path, ...]:
-        return (Path("/models") / artifact_id,)
+    def by_artifact(self, artifact_id: ArtifactId) -> StoredModel | None:
+        return None
+
+    def main_path(self, artifact_id: ArtifactId) -> Path:
+        return Path("/models") / artifact_id
 
 
 def pretend_installed(engines_dir: Path) -> None:
@@ -61,7 +67,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NodeSettings:
         paths,
         NodeId("here"),
         (HostProbe(paths.models),),
-        OneModel(),
+        OneModel(paths.models, SystemClock()),
         (FaultAdapter(),),
         SystemClock(),
         "home",
@@ -78,7 +84,8 @@ async def client(settings: NodeSettings) -> AsyncIterator[NodeClient]:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(daemon.run(ready, stop))
             await ready.wait()
-            tasks.create_task(serve_unix(node_app(daemon, stop.set), settings.paths.node_socket, stop))
+            app = node_app(daemon, DenyList(settings.paths.identity), stop.set)
+            tasks.create_task(serve_unix(app, settings.paths.node_socket, stop))
             await until(settings.paths.node_socket.exists, "the node API listens")
             yield NodeClient(settings.paths.node_socket)
             stop.set()
@@ -106,7 +113,7 @@ async def test_a_node_tells_what_it_is_holds_and_can_run(client: NodeClient) -> 
 
     assert (snapshot.node_id, snapshot.zone, snapshot.engines) == ("here", "home", ())
     assert snapshot.installed == (InstalledEngine("llamacpp", "1.0-fault"),)
-    assert snapshot.models == OneModel().held()
+    assert snapshot.models == HELD
     assert snapshot.hardware.pools[0].total_bytes > 0
     assert await client.protocol() == ProtocolRange(1, 1)
 
@@ -152,6 +159,22 @@ async def test_a_body_of_another_shape_is_422(client: NodeClient, settings: Node
 
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "bad_request"
+
+
+async def test_the_end_of_a_log_is_read_within_bounds_and_of_no_other_file(
+    client: NodeClient, settings: NodeSettings
+) -> None:
+    await client.ensure_engine(spec(), CHIEF)
+    await engine_in(client, "ready")
+    (settings.paths.logs / "node.log").write_text("".join(f"line {number}\n" for number in range(50)))
+
+    assert (await client.tail(None, 2)).text == "line 48\nline 49"
+    assert "fault engine listens" in (await client.tail(ENGINE, 100)).text
+    for engine_id in ("nobody", "..%2F..%2Fnode", "a..b"):
+        with pytest.raises(NodeError):
+            await client.tail(EngineId(engine_id), 10)
+    with pytest.raises(NodeRefusedError, match="lines must be a number from 1 to 2000, not '2001'"):
+        await client.tail(None, 2001)
 
 
 async def test_shutting_down_with_stop_ends_the_engines_first(client: NodeClient, settings: NodeSettings) -> None:

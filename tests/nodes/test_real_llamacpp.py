@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -19,7 +18,7 @@ from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.secret_files import read_secret
 from nodes.engine_body import LaunchPlan, Workshop
-from nodes.engine_envs import EngineEnvironment, install
+from nodes.engine_envs import EngineEnvironment
 from nodes.engines.llamacpp import SERVER_SCRIPT, LlamaCppAdapter
 from nodes.leases import reap
 from nodes.lifecycle_values import LifecyclePolicy
@@ -29,6 +28,7 @@ from nodes.snapshot import EngineId, EngineSnapshot
 from nodes.supervisor import Supervisor, supervising
 from nodes.wire import WIRE
 from support.nodes import pid_of, port_of, until, until_state
+from support.real_engines import installed_engine
 
 pytestmark = pytest.mark.e2e
 
@@ -49,13 +49,12 @@ class PackagedModel:
         assert package is not None
         assert package.origin is not None
         (model,) = Path(package.origin).parent.glob("*.gguf")
-        return LaunchPlan((str(model),), self.environment.python, self.environment.version, accelerated=False)
+        return LaunchPlan(str(model), self.environment.python, self.environment.version, accelerated=False)
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> EngineEnvironment:
-    shared = os.environ.get("POTLUCK_ENGINES_DIR")
-    return install("llamacpp", Path(shared) if shared else tmp_path_factory.mktemp("engines"))
+def environment(engines_dir: Path) -> EngineEnvironment:
+    return installed_engine("llamacpp", engines_dir)
 
 
 @pytest.fixture
@@ -180,7 +179,7 @@ async def test_a_file_that_is_no_model_is_a_death_with_the_engines_own_words(
 ) -> None:
     class NoModel:
         def plan(self, spec: EngineSpec) -> LaunchPlan:
-            return LaunchPlan(("/etc/passwd",), environment.python, environment.version, accelerated=False)
+            return LaunchPlan("/etc/passwd", environment.python, environment.version, accelerated=False)
 
     workshop = Workshop(StatePaths.at(tmp_path).ensure(), SystemClock(), {"llamacpp": LlamaCppAdapter()}, NoModel())
     async with supervising(workshop, LifecyclePolicy(), lambda: None) as supervisor:

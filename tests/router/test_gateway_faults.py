@@ -185,32 +185,6 @@ async def test_a_stream_that_makes_no_sense_is_no_whole_answer(tmp_path: Path) -
         assert running.in_flight == 0
 
 
-async def test_an_engine_that_answers_500_is_ejected_and_comes_back_after_its_health_does(tmp_path: Path) -> None:
-    broken = True
-
-    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        if broken and asked.head.startswith(b"POST"):
-            writer.write(whole(b'{"error": "oops"}', "500 Internal Server Error"))
-        else:
-            await answer_kindly(asked, writer)
-
-    async with (
-        scripted_upstream(script) as upstream,
-        running_gateway(tmp_path, [engine_at(upstream.address)]) as running,
-        running.http() as client,
-    ):
-        answer = await client.post("/v1/chat/completions", content=BODY)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "engine_error")
-        health = running.gateway.dispatcher.context.health
-        assert health.ejected == {"toy-1": "ejected: answered 500"}
-
-        broken = False
-        await upstream.until(lambda engine: any(asked.head.startswith(b"GET /health") for asked in engine.asked))
-        async with asyncio.timeout(5):
-            while health.ejected:  # noqa: ASYNC110 - a poll with a deadline; nothing announces a readmission
-                await asyncio.sleep(0.01)
-
-
 async def test_an_overlong_prompt_is_a_400_whoever_notices(tmp_path: Path) -> None:
     async def refuses(asked: Asked, writer: asyncio.StreamWriter) -> None:
         error = {

@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.snapshot import NodeState
 from inventory.catalog import ModelName
 from nodes.relay.contract import Address
-from nodes.snapshot import EngineId, EngineSnapshot
+from nodes.snapshot import EngineId, EngineSnapshot, NodeId
 from router.decision import ModelRoutes, routing_table
 from router.request import Parsed
 from router.scoring import decide
@@ -39,20 +41,54 @@ def test_an_engine_that_is_still_starting_is_rejected_with_its_state() -> None:
     assert routes(engine_at(HERE, "a", state="starting")).rejected == (("a", "starting: for a test"),)
 
 
-def test_a_node_that_is_not_ready_takes_no_requests_and_a_suspect_one_comes_last() -> None:
+def routes_over(*nodes: tuple[str, NodeState]) -> ModelRoutes:
+    """An engine a on the first node, b on the second, and so on."""
+    views = [
+        replace(cluster_of([engine_at(HERE, name)]).nodes[0], node_id=NodeId(f"node-{name}"), state=state, reason="why")
+        for name, state in nodes
+    ]
+    return routing_table(replace(cluster_of([]), nodes=tuple(views))).models[ModelName("toy")]
+
+
+@pytest.mark.parametrize("state", ["joining", "lost"])
+def test_a_machine_that_is_not_there_takes_no_requests(state: NodeState) -> None:
+    assert routes_over(("a", state)).rejected == (("a", f"node {state}: why"),)
+
+
+@pytest.mark.parametrize("state", ["suspect", "draining"])
+def test_a_machine_that_is_suspect_or_emptied_takes_none_while_another_can_serve(state: NodeState) -> None:
+    found = routes_over(("a", state), ("b", "ready"))
+
+    assert ranking(found, asking(), {EngineId("b"): 200}, {}) == ["b"]
+    assert ("a", f"node {state}: why") in decide(found, asking(), {}, {}).rejected
+    assert ranking(found, asking(), {}, {}, ["b"]) == ["a"]
+    assert ranking(routes_over(("a", state)), asking(), {}, {}) == ["a"]
+    assert ranking(found, asking(), {}, {EngineId("b"): "ejected: died"}) == ["a"]
+
+
+def test_a_cordoned_machine_serves_on_with_what_it_has() -> None:
+    assert ranking(routes_over(("a", "cordoned"), ("b", "ready")), asking(), {}, {}) == ["a", "b"]
+
+
+def test_an_engine_that_stands_still_while_busy_comes_last() -> None:
+    still = replace(engine_at(HERE, "a"), progress_age_s=16.0)
+    found = routes(still, engine_at(HERE, "b"))
+
+    assert ranking(found, asking(), {EngineId("b"): 200}, {}) == ["b"]
+
+
+def test_a_wrong_clock_on_a_node_costs_it_nothing() -> None:
+    cluster = replace(cluster_of([engine_at(HERE, "a")]), taken_at_s=9_000.0)
+
+    assert ranking(routing_table(cluster).models[ModelName("toy")], asking(), {}, {}) == ["a"]
+
+
+def test_engines_of_lost_machines_are_known_as_such() -> None:
     cluster = cluster_of([engine_at(HERE, "a")])
-    lost = replace(cluster, nodes=(replace(cluster.nodes[0], state="lost", reason="no report for 9 s"),))
-    suspect = replace(cluster, nodes=(replace(cluster.nodes[0], state="suspect"),))
+    lost = replace(cluster, nodes=(replace(cluster.nodes[0], state="lost"),))
 
-    assert routing_table(lost).models[ModelName("toy")].rejected == (("a", "node lost: no report for 9 s"),)
-    (candidate,) = routing_table(suspect).models[ModelName("toy")].candidates
-    assert candidate.standing_terms == (("suspect_node", 5.0),)
-
-
-def test_an_old_report_is_stale_by_the_heads_own_clock() -> None:
-    cluster = replace(cluster_of([engine_at(HERE, "a")]), taken_at_s=120.0)
-
-    assert routing_table(cluster).models[ModelName("toy")].rejected == (("a", "stale: node report is 20 s old"),)
+    assert routing_table(cluster).lost == frozenset()
+    assert routing_table(lost).lost == frozenset((EngineId("a"),))
 
 
 def test_the_less_busy_engine_wins_and_a_tie_goes_to_the_lower_id() -> None:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from cluster.link import LinkError, LinkKind
-from nodes.orders import Authority, EngineSpec
+from cluster.snapshot import NodeAddress
+from nodes.orders import Authority, EngineSpec, PullOrder
 from nodes.snapshot import EngineId, EngineSnapshot, NodeId, NodeSnapshot
 from support.cluster_facts import engine
 
@@ -15,6 +16,7 @@ class FakeNode:
         self._node_id = snapshot.node_id
         self.snapshot = snapshot
         self.orders: list[tuple[str, EngineId]] = []
+        self.pulls: list[PullOrder] = []
         self.authorities: list[Authority] = []
         self.unreachable: str | None = None
         self.refusal: LinkError | None = None
@@ -26,6 +28,10 @@ class FakeNode:
     @property
     def kind(self) -> LinkKind:
         return "local"
+
+    @property
+    def address(self) -> NodeAddress | None:
+        return None
 
     async def observe(self) -> NodeSnapshot:
         if self.unreachable is not None:
@@ -47,6 +53,16 @@ class FakeNode:
     async def stop_engine(self, engine_id: EngineId, authority: Authority) -> None:
         self._obey("stop", engine_id, authority)
         self._keep(tuple(engine for engine in self.snapshot.engines if engine.engine_id != engine_id))
+
+    async def pull(self, order: PullOrder, authority: Authority) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.pulls.append(order)
+
+    async def tail(self, engine_id: EngineId | None, lines: int) -> str:
+        if self.unreachable is not None:
+            raise LinkError(self.node_id, self.unreachable)
+        return f"the last {lines} lines of {engine_id or 'the daemon'}"
 
     def become_ready(self) -> None:
         """Every engine that starts has loaded its model."""

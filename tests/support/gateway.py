@@ -5,7 +5,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx2
@@ -18,7 +18,16 @@ from inventory.hardware import Hardware, Host
 from inventory.paths import StatePaths
 from inventory.secret_files import write_secret
 from nodes.relay.contract import Address
-from nodes.snapshot import EngineEndpoint, EngineId, EngineLoad, EngineSnapshot, EngineState, NodeId, NodeSnapshot
+from nodes.snapshot import (
+    EngineEndpoint,
+    EngineId,
+    EngineKind,
+    EngineLoad,
+    EngineSnapshot,
+    EngineState,
+    NodeId,
+    NodeSnapshot,
+)
 from router.accounting import RequestRecord
 from router.service import Gateway, build_gateway, listen
 from router.settings import GatewaySettings
@@ -40,12 +49,13 @@ def engine_at(
     state: EngineState = "ready",
     secret_file: Path | None = None,
     context_tokens: int = 2048,
+    kind: EngineKind = "llamacpp",
 ) -> EngineSnapshot:
     endpoint = (
         EngineEndpoint(address.host, address.port, str(secret_file) if secret_file else None) if address else None
     )
     return EngineSnapshot(
-        engine_id=EngineId(engine_id), kind="llamacpp", engine_version="1", model=model_ref(model), state=state,
+        engine_id=EngineId(engine_id), kind=kind, engine_version="1", model=model_ref(model), state=state,
         reason="for a test", since_s=0, generation=1, config_revision=1, pid=1, adopted=False, endpoint=endpoint,
         context_tokens=context_tokens, load=EngineLoad(slots=4), progress_age_s=None, ready_after_s=None,
     )  # fmt: skip
@@ -133,10 +143,12 @@ async def running_gateway(
     models: Iterable[str] = (MODEL,),
     slow_reader_s: float = 30.0,
     total_s: float = 60.0,
+    silence_s: tuple[float, float] = (30.0, 12.0),
 ) -> AsyncIterator[Running]:
-    """Serves until the block ends, and leaves nothing behind."""
+    """Serves until the block ends, and leaves nothing behind. `silence_s`: before the first token, and after it."""
     paths = StatePaths.at(root / "state").ensure()
     settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s)
+    settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
     view, records = GatewayView(SystemClock()), Records()
     gateway = build_gateway(settings, view, (records,))
     view.install_access(access_with(paths, (key_record(),)))

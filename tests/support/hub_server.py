@@ -22,11 +22,16 @@ class Hub:
     files: Mapping[str, bytes]
     cuts: list[int | None] = field(default_factory=list)
     listed_sha256: dict[str, str] = field(default_factory=dict)  # lies about a file
+    small: tuple[str, ...] = ()  # suffixes of files that are no large ones, so that the listing has no hash of them
     token: str | None = None
     ignores_ranges: bool = False
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     endpoint: str = ""
     cdn: str = ""
+
+    def fetched(self) -> list[str]:
+        """The files whose bytes were asked for, in order."""
+        return [path.removeprefix("/cdn/") for path, _ in self.requests if path.startswith("/cdn/")]
 
     def downloads(self) -> list[str | None]:
         """The Range header of each request for bytes."""
@@ -77,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "rfilename": name,
                 "size": len(content),
                 "blobId": "0" * 40,
-                "lfs": {"sha256": self._sha256(name, content), "size": len(content), "pointerSize": 130},
+                "lfs": None
+                if name.endswith(self.hub.small)
+                else {"sha256": self._sha256(name, content), "size": len(content), "pointerSize": 130},
             }
             for name, content in self.hub.files.items()
         ]

@@ -40,7 +40,7 @@ class FaultLauncher:
     def plan(self, spec: EngineSpec) -> LaunchPlan:
         if spec.model.name in self.missing:
             raise CannotLaunchError(spec.engine_id, f"this node does not hold {spec.model}")
-        return LaunchPlan(("/no/such/model.gguf",), "python3", "1.0-fault", accelerated=False)
+        return LaunchPlan("/no/such/model.gguf", "python3", "1.0-fault", accelerated=False)
 
 
 def workshop(root: Path, launcher: FaultLauncher | None = None) -> Workshop:

