@@ -196,7 +196,7 @@ class Lan:
         _ip("-n", namespace, "link", "set", "lo", "up")
         _ip("-n", namespace, "address", "add", f"{host.address}/24", "dev", inside)
         host.link_up()
-        host.boot([*_needed_from_tmp(), *visible])
+        host.boot(_needed_from_tmp(visible))
         return host
 
     def close(self) -> None:
@@ -221,9 +221,9 @@ def a_lan() -> Iterator[Lan]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _needed_from_tmp() -> list[Path]:
-    """What runs the tests, where it happens to lie below /tmp."""
-    places = [Path(sys.prefix), Path(__file__).parents[2]]
+def _needed_from_tmp(more: Sequence[Path]) -> list[Path]:
+    """What runs the tests, and `more`, where it happens to lie below /tmp: all else a host sees anyway."""
+    places = [Path(sys.prefix), Path(__file__).parents[2], *more]
     if shared := os.environ.get("POTLUCK_ENGINES_DIR"):
         places.append(Path(shared))
     return [place for place in places if place.is_relative_to("/tmp")]
