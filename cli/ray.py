@@ -24,7 +24,7 @@ def ray_bridge(
     state_dir: StateDir = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
-    """Run the one driver of Ray. `potluck head` starts this where machines have joined."""
+    """Run the one driver of Ray. Nothing starts it by itself yet."""
     from cli.process import run_service
     from cluster.ray_settings import RayPorts
 

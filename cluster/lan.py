@@ -24,6 +24,7 @@ from cluster.wish_records import WishRecords
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from inventory.store import ModelStore
+from nodes.api_wire import TrustBody
 from nodes.artifact_api import add_artifacts
 from nodes.client import NodeClient, NodeError
 from nodes.deny_list import DenyList
@@ -158,11 +159,10 @@ class LanHead:
             behind = [one for one in self.records.members() if self._told.get(one.node_id) != body.revision]
             async with asyncio.TaskGroup() as tasks:
                 for member in behind:
-                    tasks.create_task(self._tell_one(member))
+                    tasks.create_task(self._tell_one(member, body))
             await asyncio.sleep(TRUST_EVERY_S)
 
-    async def _tell_one(self, member: Member) -> None:
-        body = self.records.trust()
+    async def _tell_one(self, member: Member, body: TrustBody) -> None:
         place = PeerPlace("node", member.node_id, member.host, member.port, self._context.current())
         try:
             await NodeClient(place, timeout_s=2.0).trust(body)

@@ -1,5 +1,6 @@
 """What a model is: its name and revision, its shape, and the artifact that holds its weights."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, NewType
 
@@ -148,3 +149,15 @@ class HeldModel:
     created_s: int
     context_length: int | None
     capabilities: frozenset[Capability]
+
+
+def writing_capabilities(template: str | None, sees: bool) -> frozenset[Capability]:
+    """Of a model that writes text: what its chat template allows, and whether it takes images."""
+    found: set[Capability] = {"completion"}
+    if template is not None:
+        found.add("chat")
+        if re.search(r"\btools\b", template):
+            found.add("tools")
+    if sees:
+        found.add("vision")
+    return frozenset(found)

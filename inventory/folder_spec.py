@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from inventory.catalog import Capability, ExpertShape, ModelSpec
+from inventory.catalog import Capability, ExpertShape, ModelSpec, writing_capabilities
 from inventory.config_facts import ConfigFacts, parse_config
 from inventory.config_layers import ENCODERS, attention_shape, recurrent_shape
 from inventory.config_quantisation import label, mlx_section, parameters
@@ -173,11 +173,4 @@ def _capabilities(config: ConfigFacts, names: frozenset[str], template: str | No
     writes = any(kind.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for kind in kinds)
     if pools or config.text("model_type") in ENCODERS or (kinds and not writes):
         return frozenset({"embed"})
-    found: set[Capability] = {"completion"}
-    if template is not None:
-        found.add("chat")
-        if re.search(r"\btools\b", template):
-            found.add("tools")
-    if config.section("vision_config") is not None:
-        found.add("vision")
-    return frozenset(found)
+    return writing_capabilities(template, sees=config.section("vision_config") is not None)

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from inventory.catalog import Capability, ExpertShape, ModelSpec
+from inventory.catalog import Capability, ExpertShape, ModelSpec, writing_capabilities
 from inventory.gguf_attention import ENCODERS
 from inventory.gguf_facts import GgufFacts
 from inventory.gguf_header import GgufArray, GgufError, GgufHeader, GgufTensor, Value
@@ -136,11 +136,4 @@ def _capabilities(facts: GgufFacts, template: str | None, sees: bool) -> frozens
         return frozenset({"rerank"})
     if pooling in _POOLS_TO_VECTOR or facts.architecture in ENCODERS:
         return frozenset({"embed"})
-    found: set[Capability] = {"completion"}
-    if template is not None:
-        found.add("chat")
-        if re.search(r"\btools\b", template):
-            found.add("tools")
-    if sees:
-        found.add("vision")
-    return frozenset(found)
+    return writing_capabilities(template, sees)

@@ -21,6 +21,7 @@ from inventory.progress import Progress, silent
 from inventory.store import ModelStore, Origin
 from inventory.store_records import checked_name
 from nodes.engine_envs import installed
+from nodes.engines.base import OFFLINE
 from nodes.snapshot import EngineKind
 
 GGUF_SCRIPT = str(Path(__file__).with_name("convert_gguf.py"))
@@ -117,7 +118,7 @@ def _step(conversion: Conversion, command: Sequence[str], source: Path, target: 
     python, script, *options = command
     argv = [python, "-I", "-u", script, "--source", str(source.absolute()), "--target", str(target), *options]
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    environment |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "HF_HOME": str(target.parent / "huggingface")}
+    environment |= {**dict(OFFLINE), "HF_HOME": str(target.parent / "huggingface")}
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

@@ -1,7 +1,6 @@
 """A node's one TLS port: control and data behind mutual TLS, from the first bind to the last goodbye."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +10,11 @@ from starlette.types import ASGIApp
 
 from nodes.deny_list import DenyList
 from nodes.engine_relay import EngineRelay
+from nodes.relay.sockets import listen_tcp
 from nodes.snapshot import EngineSnapshot
 from nodes.tls_protocol import NodeProtocol
 from nodes.tls_server import Door, serve_tls
 
-BACKLOG = 256
 BIND_AGAIN_S = 2.0
 
 log = structlog.get_logger("potluck.node.tls")
@@ -30,21 +29,6 @@ async def serve_node(app: ASGIApp, engines: Engines, door: Door, deny_list: Deny
         await serve_tls(app, door, deny_list, stop, partial(NodeProtocol, relay=relay))
     finally:
         relay.close()
-
-
-def listen_tcp(host: str, port: int) -> socket.socket:
-    """Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
 
 
 async def open_door(host: str, port: int, context: ssl.SSLContext, stop: asyncio.Event) -> Door | None:

@@ -23,7 +23,6 @@ class WireProfile:
 
     kind: EngineKind
     endpoints: frozenset[Endpoint]
-    request_model: Literal["served_name", "default_model"]  # what `model` must say in a request to the engine
     auth: Literal["bearer", "none"]
     open_paths: frozenset[str]  # answered without the key although the engine has one
     tools: Support
@@ -56,7 +55,6 @@ _FULL: frozenset[Endpoint] = _COMMON | {"embeddings", "rerank", "responses", "me
 _VLLM = WireProfile(
     kind="vllm",
     endpoints=_FULL,
-    request_model="served_name",
     auth="bearer",
     open_paths=frozenset(("/health",)),
     tools="if_model",  # needs --enable-auto-tool-choice and the model's parser
@@ -86,7 +84,6 @@ _VLLM = WireProfile(
 _MLX = WireProfile(
     kind="mlx",
     endpoints=_COMMON,
-    request_model="served_name",
     auth="bearer",
     open_paths=frozenset(("/health",)),
     tools="if_model",
@@ -116,7 +113,6 @@ _MLX = WireProfile(
 _LLAMACPP = WireProfile(
     kind="llamacpp",
     endpoints=_FULL,
-    request_model="served_name",
     auth="bearer",
     open_paths=frozenset(("/health",)),
     tools="if_model",  # silently ignored where the template has no tools

@@ -135,7 +135,7 @@ class Call:
             return
         if self._tap is not None and self._tap.done:
             if self._assembly is not None:
-                self._deliver(self._assembly.body())
+                self._respond(self._assembly.body())  # its usage is known from the stream
             else:
                 self._writer.end()
                 self._finish("ok", 200, None)
@@ -229,6 +229,9 @@ class Call:
             self.on_failure(Failure("protocol", "its answer is not JSON", False))
             return
         self.report.usage = usage
+        self._respond(body)
+
+    def _respond(self, body: bytes) -> None:
         assert self._candidate is not None
         self._context.health.proved(self._candidate)
         self._writer.respond(200, b"%bcontent-type: application/json\r\n" % self._header_lines(), body)
@@ -242,8 +245,7 @@ class Call:
         assert self._candidate is not None
         self._spoke = True
         context, engine_id = self._context, self._candidate.engine_id
-        if engine_id in context.health.ejected:
-            context.health.proved(self._candidate)
+        context.health.proved(self._candidate)
         seconds = context.clock.monotonic_s() - self._asked_s
         context.pulse.measured(engine_id, self._prompt_tokens, seconds)
 

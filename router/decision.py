@@ -113,7 +113,7 @@ def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
         node_id=node.node_id,
         generation=engine.generation,
         endpoint=engine.endpoint,
-        served_name=engine.model.name if wire.request_model == "served_name" else wire.request_model,
+        served_name=engine.model.name,
         revision=str(engine.model),
         context_tokens=engine.context_tokens,
         slots=engine.load.slots or DEFAULT_SLOTS,

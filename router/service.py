@@ -17,6 +17,7 @@ from cluster.admin_client import AdminClient
 from inventory.clock import Clock, SystemClock
 from nodes.relay.pool import EndpointPool
 from nodes.relay.pools import Pools
+from nodes.relay.sockets import listen_tcp
 from nodes.relay.sweeper import Sweeper
 from nodes.role_lock import RoleLock, RoleRecord, last_holder
 from router.accounting import RecordSink
@@ -198,18 +199,11 @@ def listen_again(host: str, port: int, earlier: RoleRecord | None) -> socket.soc
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A TCP socket whose accepted connections inherit what asyncio needs to turn Nagle's algorithm off."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """From here on the endpoint may be told to others. Raises CannotListenError."""
     try:
-        listener.bind(address)
-        listener.listen(BACKLOG)  # from here on the endpoint may be told to others
+        return listen_tcp(host, port, BACKLOG)
     except OSError as error:
-        listener.close()
         raise CannotListenError(host, port, error) from error
-    listener.setblocking(False)
-    return listener
 
 
 def _gauges(view: GatewayView, context: CallContext, sinks: tuple[RecordSink, ...]) -> Iterable[Metric]:

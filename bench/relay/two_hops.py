@@ -21,8 +21,9 @@ from inventory.paths import StatePaths
 from nodes.deny_list import DenyList
 from nodes.identity import IdentityFiles, install, new_key
 from nodes.peer import PeerRole
+from nodes.relay.sockets import listen_tcp
 from nodes.tls_contexts import server_context
-from nodes.tls_port import listen_tcp, serve_node
+from nodes.tls_port import serve_node
 from nodes.tls_server import Door
 
 

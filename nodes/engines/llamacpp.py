@@ -2,7 +2,7 @@
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
+from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.snapshot import EngineKind, EngineLoad
 
@@ -23,8 +23,7 @@ OPTIONS = (
 )
 
 _ENVIRONMENT = (
-    ("DO_NOT_TRACK", "1"),
-    ("HF_HUB_OFFLINE", "1"),
+    *OFFLINE,
     ("PYTHONSAFEPATH", "1"),
     ("PYTHONUNBUFFERED", "1"),
 )

@@ -2,7 +2,7 @@
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
+from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.snapshot import EngineKind, EngineLoad
 
@@ -68,9 +68,8 @@ class MlxAdapter:
 def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:
     cache = f"{working_dir}/cache"
     return (
-        ("DO_NOT_TRACK", "1"),
+        *OFFLINE,
         ("HF_HOME", f"{cache}/huggingface"),
-        ("HF_HUB_OFFLINE", "1"),
         ("TMPDIR", f"{cache}/mlx"),  # MLX on Linux loads the kernels that it compiled from here
         ("TRANSFORMERS_OFFLINE", "1"),
     )

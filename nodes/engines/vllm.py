@@ -2,7 +2,7 @@
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
+from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.snapshot import EngineKind, EngineLoad
 
@@ -111,10 +111,9 @@ def _needed(launch: EngineLaunch, dtype: str) -> int | None:
 def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:
     cache = f"{working_dir}/cache"
     return (
-        ("DO_NOT_TRACK", "1"),
+        *OFFLINE,
         ("GLOO_SOCKET_IFNAME", "lo"),  # its workers listen for each other, else on the address of the host's name
         ("HF_HOME", f"{cache}/huggingface"),
-        ("HF_HUB_OFFLINE", "1"),
         ("NCCL_SOCKET_IFNAME", "lo"),
         ("TORCHINDUCTOR_CACHE_DIR", f"{cache}/torchinductor"),
         ("TRANSFORMERS_OFFLINE", "1"),

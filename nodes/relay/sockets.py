@@ -1,9 +1,24 @@
-"""What the relay asks of its TCP sockets. Called with transports, plain or TLS."""
+"""What the relay asks of its TCP sockets, listening ones and those of a transport, plain or TLS."""
 
 import asyncio
 import socket
 
 PROBE_AFTER_S, PROBE_EVERY_S, PROBES = 5, 2, 3
+
+
+def listen_tcp(host: str, port: int, backlog: int = 256) -> socket.socket:
+    """Listens from here on; what it accepts inherits what asyncio needs to turn Nagle off. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
 
 
 def set_no_delay(transport: asyncio.BaseTransport) -> None:

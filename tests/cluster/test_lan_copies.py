@@ -28,10 +28,10 @@ from nodes.head_client import HeadPlace
 from nodes.identity import IdentityFiles
 from nodes.join_wire import HEAD_NAME
 from nodes.peer import peer_host
+from nodes.relay.sockets import listen_tcp
 from nodes.service import run_node
 from nodes.snapshot import NodeId
 from nodes.tls_contexts import client_context, trusting
-from nodes.tls_port import listen_tcp
 from support.artifacts import hold_a_model, store_at
 from support.nodes import until
 

@@ -14,9 +14,10 @@ from inventory.store import ModelStore
 from nodes.artifact_api import CopyLimits, add_artifacts
 from nodes.deny_list import DenyList
 from nodes.orders import ArtifactHolder
+from nodes.relay.sockets import listen_tcp
 from nodes.snapshot import EngineSnapshot, NodeId
 from nodes.tls_contexts import server_context
-from nodes.tls_port import listen_tcp, serve_node
+from nodes.tls_port import serve_node
 from nodes.tls_server import Door
 from support.gguf_files import write_gguf
 from support.tls import TestAuthority

@@ -15,9 +15,10 @@ from inventory.clock import Clock, SystemClock
 from nodes.deny_list import DenyList
 from nodes.identity import IdentityFiles, install, new_key, validity_of
 from nodes.peer import PeerRole
+from nodes.relay.sockets import listen_tcp
 from nodes.snapshot import EngineSnapshot
 from nodes.tls_contexts import client_context, server_context
-from nodes.tls_port import listen_tcp, serve_node
+from nodes.tls_port import serve_node
 from nodes.tls_server import Door
 
 NODE = "mac"
