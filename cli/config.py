@@ -8,7 +8,7 @@ import typer
 from cli.options import StateDir, paths_of
 from cli.output import data
 
-app = typer.Typer(no_args_is_help=True, help="cluster.yaml: check it, show it, print its schema.")
+app = typer.Typer(no_args_is_help=True, help="cluster.yaml: check it, apply it, show it, print its schema.")
 
 
 @app.command()
@@ -23,6 +23,19 @@ def validate(
     loaded = load_config(path)
     models, nodes = len(loaded.config.models), len(loaded.config.nodes)
     data(f"{path}: valid; {models} models, {nodes} nodes")
+
+
+@app.command()
+def apply(file: Annotated[Path, typer.Argument(help="A cluster.yaml.")], state_dir: StateDir = None) -> None:
+    """Make FILE the configuration of the running cluster, at once. It is kept in the state directory."""
+    import asyncio
+
+    from cluster.admin_client import AdminClient
+    from cluster.config_load import load_config
+
+    loaded = load_config(file)
+    applied = asyncio.run(AdminClient(paths_of(state_dir).head_socket).apply_config(loaded.text))
+    data(f"revision {applied.revision} {'is in use' if applied.changed else 'was in use already'}")
 
 
 @app.command()

@@ -76,12 +76,13 @@ def _findings(paths: StatePaths, joined: "Joined") -> tuple[Finding, ...]:
     from inventory.clock import SystemClock
     from inventory.probe import survey
     from nodes.engine_envs import installed
+    from nodes.ray_versions import versions_here
     from nodes.snapshot import InstalledEngine
 
     engines = [InstalledEngine(found.kind, found.version) for found in installed(paths.engines)]
     return (
         join_checks.check_clock(joined, SystemClock().wall_s()),
-        join_checks.check_versions(joined),
+        join_checks.check_versions(joined, versions_here()),
         join_checks.check_engines(engines),
         join_checks.check_memory(survey(all_probes(paths.models), frozenset())),
         join_checks.check_sleep(),

@@ -5,13 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from cli.checks import Finding
 from cluster.units import format_bytes
 from inventory.hardware import Hardware
 from nodes.join_wire import Joined
+from nodes.ray_versions import Versions, why_apart
 from nodes.snapshot import InstalledEngine
 
 CLOCK_LIMIT_S = 60.0
@@ -28,14 +29,13 @@ def check_clock(joined: Joined, here_s: float) -> Finding:
     return Finding("clock", "warn", detail, fix)
 
 
-def check_versions(joined: Joined) -> Finding:
-    """Ray needs equal versions. Where they differ the machine is reached over https instead, and loses nothing else."""
-    here = (platform.python_version(), _installed("ray"))
-    detail = f"python {here[0]}, ray {here[1] or 'absent'}, potluck {version('potluck')}"
-    if here == (joined.python, joined.ray):
+def check_versions(joined: Joined, here: Versions) -> Finding:
+    """Where Ray cannot join them the machine is reached over https instead, and loses nothing else."""
+    detail = f"python {here.python}, ray {here.ray or 'absent'}, potluck {version('potluck')}"
+    apart = why_apart(here, Versions(joined.python, joined.ray))
+    if not apart:
         return Finding("versions", "ok", detail)
-    head = f"python {joined.python}, ray {joined.ray or 'absent'}"
-    return Finding("versions", "warn", f"{detail}; the head has {head}, so the link to here is https, without Ray")
+    return Finding("versions", "warn", f"{detail}; {apart}. The link to here is https, without Ray")
 
 
 def check_engines(engines: Sequence[InstalledEngine]) -> Finding:
@@ -74,13 +74,6 @@ def sleep_on_macos(pmset: str) -> Finding:
     if found.group(1) == "0":
         return Finding("sleep", "ok", "this machine never sleeps by itself")
     return Finding("sleep", "warn", f"this machine sleeps after {found.group(1)} minutes", "sudo pmset -a sleep 0")
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _output(*argv: str) -> str:

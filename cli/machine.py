@@ -11,11 +11,13 @@ from time import monotonic, sleep
 
 from cli.output import talk
 from inventory.paths import StatePaths
+from nodes import ray_process
 from nodes.role_lock import RoleRecord, ServiceRole, running
 
 STOP_GRACE_S = 40.0
 ORPHAN_GRACE_S = 10.0
-ROLES: tuple[ServiceRole, ...] = ("up", "gateway", "head", "node")
+ROLES: tuple[ServiceRole, ...] = ("up", "gateway", "head", "ray-bridge", "node")
+FAMILIES: tuple[ray_process.FamilyName, ...] = ("ray-head", "raylet")
 
 
 class StartFailedError(Exception):
@@ -95,7 +97,7 @@ def _start(paths: StatePaths, arguments: list[str], detach: bool) -> Supervisor:
 
 
 def stop_everything(paths: StatePaths) -> list[str]:
-    """Stop the supervisor in order; then whatever a crash left: services by their locks, engines by their leases."""
+    """Stop the supervisor in order; then whatever a crash left: services by their locks, engines and Ray by leases."""
     from nodes.leases import reap
 
     if not paths.root.exists():
@@ -107,6 +109,7 @@ def stop_everything(paths: StatePaths) -> list[str]:
             _end(paths, role, record, STOP_GRACE_S)
             stopped.append(f"{role} ({record.pid})")
     stopped += [f"engine {lease.engine_id} ({lease.pid})" for lease in reap(paths.leases, grace_s=5.0)]
+    stopped += [family for family in FAMILIES if ray_process.reap(ray_process.lease_file(paths, family))]
     return stopped
 
 

@@ -53,9 +53,11 @@ async def _wait(paths: StatePaths, deadline_s: float) -> Endpoint:
                 log_file = paths.logs / "up.log"
                 raise StartFailedError(log_file, tail_of(log_file))
             snapshot = await _snapshot(paths)
-            if snapshot is not None and _settled(snapshot) and (endpoint := await _serving(paths, client)) is not None:
-                _warn_of_unplaced(snapshot)
-                return endpoint
+            if snapshot is not None and _settled(snapshot):
+                endpoint = await _serving(paths, client, with_models=bool(snapshot.models))
+                if endpoint is not None:
+                    _warn_of_unplaced(snapshot)
+                    return endpoint
             await asyncio.sleep(POLL_S)
     raise StillStartingError(
         deadline_s, [model for model in snapshot.models if model.state != "ready"] if snapshot else []
@@ -89,8 +91,11 @@ def _warn_of_unplaced(snapshot: ClusterSnapshot) -> None:
             talk(f"! {model.name}: {model.state}: {model.reason}")
 
 
-async def _serving(paths: StatePaths, client: "httpx2.AsyncClient") -> Endpoint | None:
-    """The endpoint, once the gateway has seen what the head published and accepts the owner's key."""
+async def _serving(paths: StatePaths, client: "httpx2.AsyncClient", with_models: bool) -> Endpoint | None:
+    """The endpoint, once the gateway has seen what the head published and accepts the owner's key.
+
+    Without models it is never ready for requests, and there is nothing to wait for.
+    """
     import httpx2
 
     try:
@@ -100,4 +105,4 @@ async def _serving(paths: StatePaths, client: "httpx2.AsyncClient") -> Endpoint 
         ready = await client.get(f"{endpoint.root_url}/readyz")
     except (NotRunningError, httpx2.HTTPError):
         return None
-    return endpoint if response.status_code == 200 and ready.status_code == 200 else None
+    return endpoint if response.status_code == 200 and (ready.status_code == 200 or not with_models) else None

@@ -66,7 +66,7 @@ def node_sheet(node: NodeView, now_s: float) -> str:
         ("state", f"{node.state}{': ' + node.reason if node.reason else ''}"),
         ("since", f"{duration(max(0.0, now_s - node.since_s))} ago"),
         ("wanted", {"serve": "to serve", "cordon": "to take nothing new", "drain": "to be empty"}[node.duty]),
-        ("link", f"{node.link}{f' to {node.address.host}:{node.address.port}' if node.address else ''}"),
+        ("link", _link(node)),
         ("labels", ", ".join(f"{key}={value}" for key, value in node.labels) or "none"),
     ]
     if node.snapshot is None:
@@ -74,6 +74,11 @@ def node_sheet(node: NodeView, now_s: float) -> str:
     parts = [table(("", ""), [*rows, *_facts(node.snapshot)]).lstrip("\n"), _engines(node.snapshot, now_s)]
     parts += [f"! {printable(text)}" for text in node.snapshot.hardware.warnings]
     return "\n\n".join(part for part in parts if part)
+
+
+def _link(node: NodeView) -> str:
+    place = f" to {node.address.host}:{node.address.port}" if node.address else ""
+    return f"{node.link}{place}{f': {node.link_reason}' if node.link_reason else ''}"
 
 
 def _facts(snapshot: NodeSnapshot) -> list[tuple[str, str]]:

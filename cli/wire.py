@@ -58,6 +58,7 @@ def engine_build(paths: StatePaths, kind: str) -> "EngineBuild":
 def node_service(paths: StatePaths) -> Service:
     """The node daemon with every probe and engine adapter of this build."""
     from cli.prepare import this_node
+    from cli.ray import raylet_plan
     from nodes.engines.llamacpp import LlamaCppAdapter
     from nodes.engines.mlx import MlxAdapter
     from nodes.engines.vllm import VllmAdapter
@@ -78,20 +79,22 @@ def node_service(paths: StatePaths) -> Service:
         store=model_store(paths),
         adapters=(LlamaCppAdapter(), VllmAdapter(), MlxAdapter()),
         clock=SystemClock(),
+        raylet=raylet_plan(paths, name),
     )
     return partial(run_node, settings)
 
 
 def head_service(paths: StatePaths) -> Service:
-    """The head of a one-machine cluster: one local link."""
+    """The head, with the link to its own machine; links to others are made as they join."""
     from cli.prepare import this_node
+    from cli.ray import head_ray
     from cluster.local_link import LocalLink
     from cluster.service import HeadSettings, run_head
     from nodes.snapshot import NodeId
 
-    name = this_node(paths, load_or_default(paths).config)
-    link = LocalLink(NodeId(name), paths.node_socket)
-    return partial(run_head, HeadSettings(paths), (link,), SystemClock())
+    name = NodeId(this_node(paths, load_or_default(paths).config))
+    link = LocalLink(name, paths.node_socket)
+    return partial(run_head, HeadSettings(paths, ray_head=head_ray(paths, name)), (link,), SystemClock())
 
 
 def gateway_door(paths: StatePaths, host: str | None, port: int | None) -> tuple[str, int]:

@@ -12,12 +12,16 @@ from nodes.snapshot import EngineId, NodeId, NodeSnapshot
 class ClientLink:
     """All of cluster.link.NodeLink but what kind of link it is, and where it leads."""
 
-    def __init__(self, node_id: NodeId, client: NodeClient) -> None:
-        self._node_id, self._client = node_id, client
+    def __init__(self, node_id: NodeId, client: NodeClient, reason: str = "") -> None:
+        self._node_id, self._client, self._reason = node_id, client, reason
 
     @property
     def node_id(self) -> NodeId:
         return self._node_id
+
+    @property
+    def reason(self) -> str:
+        return self._reason
 
     async def observe(self) -> NodeSnapshot:
         with self._translated():

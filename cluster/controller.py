@@ -87,6 +87,11 @@ class Controller:
         self._own_door = door
         self._wake.set()
 
+    @property
+    def authority(self) -> Authority:
+        """In whose name orders are given now."""
+        return Authority(self._epoch, self._desired.revision)
+
     def add_link(self, link: NodeLink) -> None:
         """A way to a node. One that is known by another way stays known."""
         known = self._watches.get(link.node_id)
@@ -134,10 +139,10 @@ class Controller:
 
     async def tick(self) -> ClusterSnapshot:
         # One configuration for the whole tick, even if another arrives while it waits for its couriers.
-        desired = self._desired
+        desired, authority = self._desired, self.authority
         for watch in self._watches.values():
             watch.judge()
-        authority, candidates = Authority(self._epoch, desired.revision), self._candidates(desired)
+        candidates = self._candidates(desired)
         shop = Shop(self._givers(), authority, self._couriers.backoff)
         copies = plan_copies(desired.models, candidates, place(desired.models, candidates), shop)
         placement = copies.placement

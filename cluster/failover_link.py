@@ -38,6 +38,10 @@ class FailoverLink:
         return self._primary.kind if self._route.on_primary else self._fallback.kind
 
     @property
+    def reason(self) -> str:
+        return "" if self._route.on_primary else self._route.reason
+
+    @property
     def address(self) -> NodeAddress | None:
         return self._fallback.address
 

@@ -13,10 +13,9 @@ from nodes.tls_client import PeerPlace
 class HttpsLink(ClientLink):
     """Implements cluster.link.NodeLink."""
 
-    def __init__(self, node_id: NodeId, address: NodeAddress, context: ssl.SSLContext, timeout_s: float = 5.0) -> None:
-        super().__init__(
-            node_id, NodeClient(PeerPlace("node", node_id, address.host, address.port, context), timeout_s)
-        )
+    def __init__(self, node_id: NodeId, address: NodeAddress, context: ssl.SSLContext, reason: str = "") -> None:
+        """`reason`: why it is not reached through Ray."""
+        super().__init__(node_id, NodeClient(PeerPlace("node", node_id, address.host, address.port, context)), reason)
         self._address = address
 
     @property

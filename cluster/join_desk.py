@@ -3,11 +3,10 @@
 It decides and records. Connections are cluster.join_api's, and what follows from a change is cluster.lan's.
 """
 
-import platform
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 import structlog
 
@@ -17,6 +16,7 @@ from cluster.join_token import JoinToken, proves, verifier_of
 from inventory.clock import Clock
 from nodes.join_wire import JoinBody, Joined, RefusalCode, Renewed, ReportBody
 from nodes.peer import Peer
+from nodes.ray_versions import versions_here
 from nodes.snapshot import NodeId
 
 NONCE_LIFE_S = 60.0
@@ -91,8 +91,8 @@ class JoinDesk:
 
     def renew(self, peer: Peer, request_pem: str) -> Renewed:
         """Another certificate for the same role and name, on the strength of the present one."""
-        self.check_member(peer)
-        subject = Subject("node", peer.name)
+        member = self.check_member(peer)
+        subject = Subject("node", peer.name, (member.host,))
         certificate = _signed(self._authority, request_pem, subject)
         self._records.note_certificate(subject, certificate)
         log.info("certificate_renewed", node=peer.name, serial=certificate.serial)
@@ -100,9 +100,7 @@ class JoinDesk:
 
     def report(self, peer: Peer, body: ReportBody, seen_host: str) -> Member:
         """A member says where it listens. Its certificate must be shown there, so a wrong address harms itself only."""
-        self.check_member(peer)
-        known = self._records.member(NodeId(peer.name))
-        assert known is not None, "check_member found it"
+        known = self.check_member(peer)
         member = replace(known, host=body.host or seen_host, port=body.port)
         if member != known:
             self._records.move(member)
@@ -110,11 +108,13 @@ class JoinDesk:
             self._changed(member)
         return member
 
-    def check_member(self, peer: Peer) -> None:
+    def check_member(self, peer: Peer) -> Member:
+        """Raises JoinRefusedError."""
         member = self._records.member(NodeId(peer.name))
         if peer.role != "node" or member is None or not self._records.holds(peer.serial):
             log.warning("member_refused", peer=str(peer), serial=peer.serial)
             raise JoinRefusedError("not_a_member", f"{peer} is not, or no longer, a member of this cluster")
+        return member
 
     def _join(self, body: JoinBody, seen_host: str) -> Joined:
         self._limit(seen_host)
@@ -133,14 +133,15 @@ class JoinDesk:
             raise JoinRefusedError("used_token", f"this token has been used; make another: {_make(token.node_id)}")
         log.info("joined", node=member.node_id, host=member.host, port=member.port, serial=certificate.serial)
         self._changed(member)
+        here = versions_here()
         return Joined(
             cluster=self._authority.cluster,
             node=member.node_id,
             certificate_pem=certificate.pem,
             wall_s=self._clock.wall_s(),
-            python=platform.python_version(),
+            python=here.python,
             potluck=version("potluck"),
-            ray=_ray_version(),
+            ray=here.ray,
         )
 
     def _proved(self, body: JoinBody) -> TokenRecord:
@@ -167,13 +168,6 @@ def _signed(authority: CertificateAuthority, request_pem: str, subject: Subject)
         return authority.sign(request_pem, subject)
     except BadRequestError as error:
         raise JoinRefusedError("bad_request", str(error)) from error
-
-
-def _ray_version() -> str:
-    try:
-        return version("ray")
-    except PackageNotFoundError:
-        return ""
 
 
 def _make(node_id: NodeId) -> str:

@@ -13,11 +13,12 @@ from fastapi import Request
 
 from cluster.authority import CertificateAuthority, Subject
 from cluster.controller import Controller
-from cluster.https_link import HttpsLink
 from cluster.join_api import JoinProtocol, join_app
 from cluster.join_desk import JoinDesk
 from cluster.join_records import JoinRecords, Member
+from cluster.member_links import LinkParts, MemberLinks, RayOffer, Transport
 from cluster.publisher import Publisher
+from cluster.ray_setup import renew_token
 from cluster.registry import Registry
 from cluster.snapshot import NodeAddress
 from cluster.wish_records import WishRecords
@@ -37,7 +38,7 @@ from nodes.tls_contexts import ReloadingContext, load_identity, server_context
 from nodes.tls_port import open_door
 from nodes.tls_server import serve_tls
 
-TRUST_EVERY_S = 1.0
+TELL_EVERY_S = 1.0
 RENEWAL_LOOK_S = 60.0
 
 log = structlog.get_logger("potluck.cluster.lan")
@@ -45,11 +46,15 @@ log = structlog.get_logger("potluck.cluster.lan")
 
 @dataclass(frozen=True, slots=True)
 class LanSettings:
-    """`host` and `port` of the join listener; port 0 is any free one. `gateway_names`: what clients call it."""
+    """`host` and `port` of the join listener; port 0 is any free one. `gateway_names`: what clients call it.
+
+    `ray` is where Ray's head listens, or why there is none.
+    """
 
     cluster: str
     host: str
     port: int
+    ray: RayOffer | str
     gateway_names: tuple[str, ...] = ()
 
 
@@ -59,6 +64,7 @@ class LanParts:
     registry: Registry
     controller: Controller
     publisher: Publisher
+    transport: Transport
     clock: Clock
 
 
@@ -68,25 +74,31 @@ class LanHead:
     def __init__(self, settings: LanSettings, parts: LanParts, access_changed: Callable[[], None]) -> None:
         self._settings, self._parts, self._access_changed = settings, parts, access_changed
         paths = parts.paths
+        self.ray = settings.ray
         self.authority = CertificateAuthority.ensure(paths.ca, settings.cluster, parts.clock)
         self.records = JoinRecords(parts.registry, parts.clock)
-        self.desk = JoinDesk(self.authority, self.records, parts.clock, self._link)
         self.address = NodeAddress(settings.host, settings.port)  # of the join listener; the port once it listens
         self.listening = asyncio.Event()
         self._controller_files = IdentityFiles.at(paths.identity, "controller")
         self._gateway_files = IdentityFiles.at(paths.identity, "gateway")
         self.renew_own()
         self._context = ReloadingContext(self._controller_files)
+        self._links = MemberLinks(
+            LinkParts(
+                paths, parts.controller, parts.registry, self._context, settings.ray, parts.transport, parts.clock
+            )
+        )
+        self.desk = JoinDesk(self.authority, self.records, parts.clock, self._links.link)
         self._told: dict[NodeId, int] = {}  # the revision of the deny list that each member has
         for member in self.records.members():
-            self._link(member)
+            self._links.link(member)
 
     async def run(self, stop: asyncio.Event) -> None:
         server = server_context(self._controller_files, "may_prove")
         app = join_app(self.desk, self.authority.certificate_pem, self._opinion)
         add_artifacts(app, ModelStore(self._parts.paths.models, self._parts.clock), may_copy=self._is_member)
         async with asyncio.TaskGroup() as tasks:
-            loops = [tasks.create_task(self._tell_trust()), tasks.create_task(self._keep_identities(server))]
+            loops = [tasks.create_task(self._tell_members()), tasks.create_task(self._keep_identities(server))]
             door = await open_door(self._settings.host, self._settings.port, server, stop)
             if door is not None:
                 self.address = NodeAddress(self._settings.host, door.listener.getsockname()[1])
@@ -101,8 +113,10 @@ class LanHead:
         """Revoke a member: no link, no renewal, no traffic. False if there is no such member."""
         known = self.records.remove(node_id)
         WishRecords(self._parts.registry).forget(node_id)  # or a machine of this name that joins later stays cordoned
-        self._parts.controller.remove_link(node_id)
+        self._links.forget(node_id)
         self._told.pop(node_id, None)
+        if known:
+            renew_token(self._parts.paths)  # Ray asks for nothing else that the machine that left does not have
         self._access_changed()
         log.info("member_removed", node=node_id, known=known)
         return known
@@ -133,17 +147,12 @@ class LanHead:
         peer = request.state.peer
         return isinstance(peer, Peer) and peer.role == "node" and self.records.holds(peer.serial)
 
-    def _link(self, member: Member) -> None:
-        address = NodeAddress(member.host, member.port)
-        self._parts.controller.add_link(HttpsLink(member.node_id, address, self._context.current()))
-        self._parts.registry.note_node(member.node_id, "https")
-
     def _opinion(self, member: Member) -> Reported:
         snapshot = self._parts.publisher.cluster
         for node in snapshot.nodes if snapshot is not None else ():
             if node.node_id == member.node_id:
-                return Reported(node.state, node.reason)
-        return Reported("unknown", "the head has not looked yet")
+                return Reported(node.state, node.reason, member.host)
+        return Reported("unknown", "the head has not looked yet", member.host)
 
     async def _keep_identities(self, server: ssl.SSLContext) -> None:
         while True:
@@ -152,20 +161,22 @@ class LanHead:
             self._context.current()
             load_identity(server, self._controller_files)
 
-    async def _tell_trust(self) -> None:
-        """Hand every member the deny list it does not have yet, until it has it."""
+    async def _tell_members(self) -> None:
+        """Hand every member what it must know and does not yet: whom to refuse, and how to take part in Ray."""
         while True:
-            body = self.records.trust()
-            behind = [one for one in self.records.members() if self._told.get(one.node_id) != body.revision]
+            trust = self.records.trust()
             async with asyncio.TaskGroup() as tasks:
-                for member in behind:
-                    tasks.create_task(self._tell_one(member, body))
-            await asyncio.sleep(TRUST_EVERY_S)
+                for member in self.records.members():
+                    tasks.create_task(self._tell_one(member, trust))
+                    tasks.create_task(self._links.tell(member))
+            await asyncio.sleep(TELL_EVERY_S)
 
-    async def _tell_one(self, member: Member, body: TrustBody) -> None:
+    async def _tell_one(self, member: Member, trust: TrustBody) -> None:
+        if self._told.get(member.node_id) == trust.revision:
+            return
         place = PeerPlace("node", member.node_id, member.host, member.port, self._context.current())
         try:
-            await NodeClient(place, timeout_s=2.0).trust(body)
+            await NodeClient(place, timeout_s=2.0).trust(trust)
         except NodeError:
             return  # its state is shown by the controller; the next round tries again
-        self._told[member.node_id] = body.revision
+        self._told[member.node_id] = trust.revision

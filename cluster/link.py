@@ -31,6 +31,11 @@ class NodeLink(Protocol):
     def kind(self) -> LinkKind: ...
 
     @property
+    def reason(self) -> str:
+        """Why it is of this kind although a better one exists; "" where none does."""
+        ...
+
+    @property
     def address(self) -> NodeAddress | None:
         """Where gateways reach the node's TLS port; None for the head's own machine."""
         ...

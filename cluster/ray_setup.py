@@ -18,9 +18,9 @@ from cluster.ray_settings import (
     raylet_command,
 )
 from inventory.paths import StatePaths
-from inventory.secret_files import write_secret
+from inventory.secret_files import read_secret, write_secret
 from nodes.identity import IdentityFiles
-from nodes.ray_process import RayRun
+from nodes.ray_process import RayRun, RayUnfitError, lease_file
 
 
 def ray_program() -> Path | None:
@@ -29,31 +29,26 @@ def ray_program() -> Path | None:
     return program if program.exists() else None
 
 
-class RayMissingError(Exception):
-    """Ray is not installed here. The service that wanted it prints this; links stay https."""
-
-    def __init__(self) -> None:
-        super().__init__("Ray is not installed here; run: pip install 'potluck[ray]', or set `ray: {enabled: false}`")
-
-
 def required_program() -> Path:
-    """Raises RayMissingError."""
+    """Raises RayUnfitError."""
     program = ray_program()
     if program is None:
-        raise RayMissingError
+        raise RayUnfitError(
+            "Ray is not installed here; run: pip install 'potluck[ray]', or set `ray: {enabled: false}`"
+        )
     return program
 
 
-def token_file(paths: StatePaths) -> Path:
-    return paths.secrets / "ray-token"
-
-
-def ensure_token(paths: StatePaths) -> Path:
+def ensure_token(paths: StatePaths) -> str:
     """The cluster's token for Ray, made by the head at its first start. Machines that join are given it."""
-    file = token_file(paths)
-    if not file.exists():
-        write_secret(file, secrets.token_hex(32))
-    return file
+    if not paths.ray_token.exists():
+        renew_token(paths)
+    return read_secret(paths.ray_token)
+
+
+def renew_token(paths: StatePaths) -> None:
+    """Whoever knew the one before is out as soon as Ray has started again with this one, which it does by itself."""
+    write_secret(paths.ray_token, secrets.token_hex(32))
 
 
 def bridge_socket(paths: StatePaths) -> Path:
@@ -69,7 +64,7 @@ def place_of(paths: StatePaths, program: Path, ports: RayPorts, identity: Identi
         home=str(root / "home"),
         temp_dir=str(_temp_dir(paths)),
         store=str(root / "gcs"),
-        token_file=str(token_file(paths)),
+        token_file=str(paths.ray_token),
         tls=tls,
         ports=ports,
     )
@@ -84,7 +79,7 @@ def head_run(paths: StatePaths, place: RayPlace, node: RayNode) -> RayRun:
         home_files=(("ray_bootstrap_config.yaml", bootstrap_stub()),),
         temp_dir=Path(place.temp_dir),
         store=Path(place.store),
-        certificate=_certificate(place),
+        proofs=_proofs(place),
         lease_file=lease_file(paths, "ray-head"),
         log_file=paths.logs / "ray-head.log",
     )
@@ -99,23 +94,21 @@ def raylet_run(paths: StatePaths, place: RayPlace, node: RayNode, head_address: 
         home_files=(("ray_bootstrap_config.yaml", bootstrap_stub()),),
         temp_dir=Path(place.temp_dir),
         store=None,
-        certificate=_certificate(place),
+        proofs=_proofs(place),
         lease_file=lease_file(paths, "raylet"),
         log_file=paths.logs / "raylet.log",
     )
 
 
-def lease_file(paths: StatePaths, name: str) -> Path:
-    """Not among the engines' leases: a raylet is no engine."""
-    return paths.run / f"{name}.lease"
-
-
-def _certificate(place: RayPlace) -> Path | None:
-    return Path(place.tls.certificate) if place.tls else None
+def _proofs(place: RayPlace) -> tuple[Path, ...]:
+    return (Path(place.token_file), *((Path(place.tls.certificate),) if place.tls else ()))
 
 
 def _temp_dir(paths: StatePaths) -> Path:
-    """Below the state directory, or a private short directory where Ray's long socket names would not fit there."""
+    """Below the state directory, or below a private short one where Ray's long socket names would not fit there.
+
+    Ray opens its directory to everybody on the machine, so one that is closed lies around it.
+    """
     below = paths.root / "ray" / "t"
     if fits(str(below)):
         return below
@@ -125,4 +118,4 @@ def _temp_dir(paths: StatePaths) -> Path:
     facts = short.lstat()
     if facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077 or not stat.S_ISDIR(facts.st_mode):
         raise PermissionError(f"{short} is not private to this user; remove it and start again")
-    return short
+    return short / "t"

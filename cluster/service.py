@@ -1,22 +1,28 @@
 """The head as a process: lock, secrets, registry, controller and admin API, from start to stop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, Literal
 
 import structlog
 
 from cluster.admin_api import AdminParts, admin_app
 from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
+from cluster.config import ClusterConfig
 from cluster.config_owner import ConfigOwner
 from cluster.controller import Controller, ControllerTimes
 from cluster.join_admin import add_join_routes
 from cluster.keys import OwnerKey, check_private, ensure_pepper
 from cluster.lan import LanHead, LanParts, LanSettings
 from cluster.link import NodeLink
+from cluster.member_links import RayOffer
 from cluster.publisher import Publisher
+from cluster.ray_settings import RayPorts
+from cluster.ray_setup import ray_program
 from cluster.registry import Registry
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
 from cluster.wish_desk import WishDesk
@@ -24,18 +30,26 @@ from cluster.wish_records import WishRecords
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from nodes.role_lock import RoleLock
+from nodes.snapshot import NodeId
 from nodes.unix_server import serve_unix
+
+RayHead = Callable[[RayOffer, asyncio.Event], Coroutine[Any, Any, None]]
+"""Ray's head and the bridge to it, kept running until the event is set."""
 
 log = structlog.get_logger("potluck.cluster.service")
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """`config_file` is one the operator named; None means STATE/cluster.yaml, or the embedded default."""
+    """`config_file` is one the operator named; None means STATE/cluster.yaml, or the embedded default.
+
+    `ray_head` runs where machines may join and cluster.yaml does not forbid it; without it every link is https.
+    """
 
     paths: StatePaths
     config_file: Path | None = None
     times: ControllerTimes = field(default_factory=ControllerTimes)
+    ray_head: RayHead | None = None
 
 
 async def run_head(settings: HeadSettings, links: Sequence[NodeLink], clock: Clock, stop: asyncio.Event) -> None:
@@ -59,7 +73,7 @@ class _Head:
 
     def __init__(self, settings: HeadSettings, registry: Registry, links: Sequence[NodeLink], clock: Clock) -> None:
         paths = settings.paths
-        self._paths = paths
+        self._paths, self._with_ray = paths, settings.ray_head is not None
         self._registry = registry
         self._owner_key = OwnerKey(paths, registry, ensure_pepper(paths.pepper), clock)
         self._config = ConfigOwner.read(settings.config_file, paths.config_file, registry)
@@ -81,9 +95,14 @@ class _Head:
             return None
         door = config.gateway.lan
         names = (door.listen, *door.names) if door is not None else ()
-        settings = LanSettings(config.cluster.name, config.cluster.listen, config.join.port, names)
-        parts = LanParts(self._paths, self._registry, self.controller, self.publisher, clock)
+        ray = ray_offer(config) if self._with_ray else "this head was made without Ray"
+        settings = LanSettings(config.cluster.name, config.cluster.listen, config.join.port, ray, names)
+        parts = LanParts(self._paths, self._registry, self.controller, self.publisher, self._transport, clock)
         return LanHead(settings, parts, self._publish_access)
+
+    def _transport(self, node_id: NodeId) -> Literal["ray", "https"]:
+        section = self._config.config.nodes.get(node_id)
+        return section.transport if section is not None else "ray"
 
     def config(self) -> ConfigText:
         return ConfigText(self._config.revision, str(self._config.file), self._config.text)
@@ -123,9 +142,25 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
         closing = tasks.create_task(_close_feed(head.publisher, stop))
         if head.lan is not None:
             tasks.create_task(head.lan.run(stop))
+            if settings.ray_head is not None and isinstance(head.lan.ray, RayOffer):
+                tasks.create_task(settings.ray_head(head.lan.ray, stop))
+            else:
+                log.info("ray_off", reason=head.lan.ray)
         await serve_unix(app, settings.paths.head_socket, stop)
         controlling.cancel()
         closing.cancel()
+
+
+def ray_offer(config: ClusterConfig) -> RayOffer | str:
+    """Where Ray's head is to listen, or why there is none."""
+    listen = config.cluster.listen
+    if not config.ray.enabled:
+        return "cluster.yaml says so: ray.enabled"
+    if listen is None or ip_address(listen).is_unspecified or ip_address(listen).is_loopback:
+        return f"Ray needs one address of the network that the machines share, not `cluster.listen: {listen}`"
+    if ray_program() is None:
+        return "Ray is not installed on the head; there: pip install 'potluck[ray]'"
+    return RayOffer(listen, RayPorts(config.ray.port))
 
 
 async def _close_feed(publisher: Publisher, stop: asyncio.Event) -> None:

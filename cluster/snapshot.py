@@ -34,6 +34,7 @@ class NodeView:
     duty: Duty = "serve"  # what the operator wants of it, whatever its state
     labels: tuple[tuple[str, str], ...] = ()
     address: NodeAddress | None = None  # None for the head's own machine
+    link_reason: str = ""  # why the link is of its kind although a better one exists
 
 
 @dataclass(frozen=True, slots=True)

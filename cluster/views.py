@@ -32,6 +32,7 @@ def node_view(link: NodeLink, health: NodeHealth, wish: NodeWish, desired: Desir
         duty=wish.duty,
         labels=wish.labels,
         address=link.address,
+        link_reason=link.reason,
     )
 
 

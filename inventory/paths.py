@@ -107,6 +107,11 @@ class StatePaths:
         return self.secrets / "pepper"
 
     @property
+    def ray_token(self) -> Path:
+        """What every connection of Ray must show; the same on all machines of a cluster."""
+        return self.secrets / "ray-token"
+
+    @property
     def socket_dir(self) -> Path:
         """Sockets lie in run/, or in a private short directory when run/ is too deep for a socket address."""
         if len(os.fsencode(self.run)) + len("/gateway.sock") <= SOCKET_PATH_LIMIT:

@@ -20,6 +20,7 @@ from nodes.api_wire import (
     OrderBody,
     ProtocolRange,
     PullModel,
+    RayBody,
     ShutdownBody,
     TrustBody,
 )
@@ -70,6 +71,12 @@ def node_app(daemon: NodeDaemon, deny_list: DenyList, shut_down: Callable[[], No
         body = await _body(request, TrustBody)
         deny_list.replace(body)
         return _json(body)
+
+    @app.put(f"{PREFIX}/ray")
+    async def ray(request: Request) -> Response:
+        body = await _body(request, RayBody)
+        daemon.supervisor.admit(body.authority)
+        return _json(daemon.ray.follow(body.order))
 
     @app.post(f"{PREFIX}/shutdown")
     async def shutdown(request: Request) -> Response:

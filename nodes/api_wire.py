@@ -54,6 +54,34 @@ class TrustBody:
 
 
 @dataclass(frozen=True, slots=True)
+class RayOrder:
+    """How a machine takes part in the cluster's Ray. `python` and `ray` are the head's versions."""
+
+    head_host: str
+    address: str  # of the machine, as the others reach it
+    port: int  # first of Ray's ports
+    token: str
+    python: str
+    ray: str
+
+
+@dataclass(frozen=True, slots=True)
+class RayBody:
+    """Without an order the machine takes no part, and a raylet that runs ends."""
+
+    order: RayOrder | None
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True)
+class RayStanding:
+    """`reason`: why the machine takes no part."""
+
+    takes_part: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogTail:
     """The end of a log; empty where there is none."""
 

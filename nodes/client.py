@@ -22,6 +22,9 @@ from nodes.api_wire import (
     OrderBody,
     ProtocolRange,
     PullModel,
+    RayBody,
+    RayOrder,
+    RayStanding,
     ShutdownBody,
     TrustBody,
 )
@@ -99,6 +102,10 @@ class NodeClient:
     async def trust(self, body: TrustBody) -> None:
         """Hand over which certificates are revoked."""
         await self._call("PUT", "/trust", body, TrustBody)
+
+    async def ray(self, order: RayOrder | None, authority: Authority) -> RayStanding:
+        """Have it take part in the cluster's Ray, or no longer. Returns whether it does."""
+        return await self._call("PUT", "/ray", RayBody(order, authority), RayStanding)
 
     async def shutdown(self, engines: Literal["stop", "leave"]) -> None:
         """End the daemon; with "stop", its engines first. Returns when they are gone."""

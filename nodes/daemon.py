@@ -20,6 +20,7 @@ from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import valid_engine_id
 from nodes.lifecycle_values import LifecyclePolicy
 from nodes.pulls import ModelPulls
+from nodes.ray_member import RayletPlan, RayMember, no_raylet
 from nodes.snapshot import EngineId, InstalledEngine, NodeId, NodeSnapshot
 from nodes.supervisor import Supervisor, UnknownEngineError, supervising
 
@@ -42,6 +43,7 @@ class NodeSettings:
     zone: str = "default"
     policy: LifecyclePolicy = field(default_factory=LifecyclePolicy)
     refresh_s: float = 1.0
+    raylet: RayletPlan = no_raylet
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class _Survey:
 
 
 class NodeDaemon:
-    """`run` owns everything; `snapshot` and the supervisor's orders are for the node API."""
+    """`run` owns engines, probes and pulls; `snapshot`, `ray` and the supervisor's orders are for the node API."""
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -65,6 +67,7 @@ class NodeDaemon:
         self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher)
         self._changed = asyncio.Event()
         self.pulls = ModelPulls(settings.store, settings.paths.identity, settings.clock, self._changed.set)
+        self.ray = RayMember(settings.paths, settings.raylet, settings.clock)
         self._snapshot: NodeSnapshot | None = None
         self._supervisor: Supervisor | None = None
 

@@ -81,6 +81,7 @@ class Reported:
 
     state: str
     reason: str
+    host: str = ""  # where it reaches the member, which the member's certificate should name
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ async def run_node(settings: NodeSettings, stop: asyncio.Event) -> None:
             app = node_app(daemon, deny_list, stop.set)
             if membership is not None:
                 tasks.create_task(_serve_member(membership, daemon, app, deny_list, stop))
+                tasks.create_task(daemon.ray.run(stop))
             log.info("node_serves", node=settings.node_id, socket=str(paths.node_socket))
             await serve_unix(app, paths.node_socket, stop)
     finally:

@@ -9,7 +9,7 @@ import structlog
 from inventory.clock import Clock
 from inventory.secret_files import ExposedSecretError, read_secret
 from nodes.head_client import HeadCallError, HeadClient, HeadPlace
-from nodes.identity import IdentityFiles, install, new_key, renewal_due, validity_of
+from nodes.identity import IdentityFiles, hosts_of, install, new_key, renewal_due, validity_of
 from nodes.join_wire import ReportBody
 from nodes.membership import Membership
 from nodes.tls_contexts import client_context, load_identity
@@ -48,12 +48,14 @@ class Upkeep:
                 await asyncio.sleep(self._times.look_s)
 
     async def look(self) -> None:
-        """Report, and renew if it is time. Raises HeadCallError, OSError, ExposedSecretError."""
+        """Report; renew if it is time, or for a new address. Raises HeadCallError, OSError, ExposedSecretError."""
         membership = self._membership
         client = HeadClient(HeadPlace(membership.head_host, membership.join_port), client_context(self._files))
-        if renewal_due(validity_of(read_secret(self._files.certificate)), self._clock.wall_s()):
+        seen = await client.report(ReportBody(membership.listen_port, membership.host))
+        certificate = read_secret(self._files.certificate)
+        moved = bool(seen.host) and seen.host not in hosts_of(certificate)
+        if moved or renewal_due(validity_of(certificate), self._clock.wall_s()):
             await self._renew(client)
-        await client.report(ReportBody(membership.listen_port, membership.host))
 
     async def _renew(self, client: HeadClient) -> None:
         key = new_key(self._membership.node_id)

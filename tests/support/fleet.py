@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,13 @@ class Member:
 
 
 class Fleet:
-    """Set up by the commands of the README. Processes end with the Lan."""
+    """Set up by the commands of the README. Processes end with the Lan. The first machine is the head."""
 
-    def __init__(self, lan: Lan) -> None:
-        self.members = {name: Member(lan.host(name)) for name in (HEAD, STUDIO, RTX)}
+    def __init__(self, lan: Lan, config: str = CONFIG, names: Sequence[str] = (HEAD, STUDIO, RTX)) -> None:
+        self.members = {name: Member(lan.host(name)) for name in names}
+        self.head = self.members[names[0]]
+        self._config = config
         self.endpoint = self.key = ""
-
-    @property
-    def head(self) -> Member:
-        return self.members[HEAD]
 
     def prepare(self) -> None:
         """Models where they are needed, in the format of each machine's engine."""
@@ -77,9 +76,9 @@ class Fleet:
 
     def start_head(self) -> None:
         config = self.head.host.root / "cluster.yaml"
-        config.write_text(CONFIG.format(address=self.head.host.address))
+        config.write_text(self._config.format(address=self.head.host.address))
         started = self.head.potluck(
-            "up", "--detach", "--json", "--node", HEAD, "--config", str(config), "--port", "0", timeout_s=120
+            "up", "--detach", "--json", "--node", self.head.name, "--config", str(config), "--port", "0", timeout_s=120
         )
         fields = json.loads(started.stdout)
         self.endpoint, self.key = fields["endpoint"], fields["api_key"]
@@ -92,11 +91,20 @@ class Fleet:
         return self.members[name].potluck(*words[1:], "--detach")
 
     def status(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.head.potluck("status", "--json").stdout)["cluster"]
+        """Asked again while the head starts."""
+        said = eventually(lambda: self.head.potluck("status", "--json", expect=None).stdout, 30, "the head answers")
+        document: dict[str, Any] = json.loads(said)["cluster"]
         return document
 
     def node_states(self) -> dict[str, str]:
         return {node["node_id"]: node["state"] for node in self.status()["nodes"]}
+
+    def links(self) -> dict[str, str]:
+        return {node["node_id"]: node["link"] for node in self.status()["nodes"]}
+
+    def wait_for_links(self, kind: str, *names: str, deadline_s: float = 90) -> None:
+        """Until these machines are reached this way."""
+        self._wait(lambda: all(self.links().get(name) == kind for name in names), deadline_s, f"{names} by {kind}")
 
     def serving(self) -> set[str]:
         """Names of the nodes with a ready engine."""
@@ -108,11 +116,15 @@ class Fleet:
         }
 
     def wait_until_serving(self, *names: str, deadline_s: float = 420) -> None:
+        self._wait(lambda: self.serving() >= set(names), deadline_s, f"engines on {names} are ready")
+
+    def _wait(self, look: Callable[[], bool], deadline_s: float, what: str) -> None:
+        """With everybody's logs where it fails."""
         try:
-            eventually(lambda: self.serving() >= set(names), deadline_s, f"engines on {names} are ready")
+            eventually(look, deadline_s, what)
         except AssertionError as error:
-            status = self.head.potluck("status", expect=None).stdout
-            raise AssertionError("\n".join([str(error), status, *(m.logs() for m in self.members.values())])) from None
+            nodes = self.head.potluck("nodes", "ls", expect=None).stdout
+            raise AssertionError("\n".join([str(error), nodes, *(m.logs() for m in self.members.values())])) from None
 
     def ask(self, count: int, tokens: int = 24) -> list[tuple[str, str]]:
         """(node, text) of `count` streamed answers at once, by the real client on the head's own machine."""
