@@ -34,7 +34,7 @@ def required_program() -> Path:
     program = ray_program()
     if program is None:
         raise RayUnfitError(
-            "Ray is not installed here; run: pip install 'potluck[ray]', or set `ray: {enabled: false}`"
+            "Ray is not installed here; run: pip install 'ray>=2.60', or set `ray: {enabled: false}`"
         )
     return program
 

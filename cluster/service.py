@@ -159,7 +159,7 @@ def ray_offer(config: ClusterConfig) -> RayOffer | str:
     if listen is None or ip_address(listen).is_unspecified or ip_address(listen).is_loopback:
         return f"Ray needs one address of the network that the machines share, not `cluster.listen: {listen}`"
     if ray_program() is None:
-        return "Ray is not installed on the head; there: pip install 'potluck[ray]'"
+        return "Ray is not installed on the head; there: pip install 'ray>=2.60'"
     return RayOffer(listen, RayPorts(config.ray.port))
 
 

@@ -23,9 +23,9 @@ def versions_here() -> Versions:
 def why_apart(machine: Versions, head: Versions) -> str:
     """Why a machine with these versions cannot be in Ray with that head; "" if it can."""
     if not machine.ray:
-        return "Ray is not installed there; on that machine: pip install 'potluck[ray]'"
+        return "Ray is not installed there; on that machine: pip install 'ray>=2.60'"
     if not head.ray:
-        return "Ray is not installed on the head; there: pip install 'potluck[ray]'"
+        return "Ray is not installed on the head; there: pip install 'ray>=2.60'"
     if _minor(machine.python) != _minor(head.python):
         return f"Python {machine.python} there, {head.python} at the head; Ray wants one minor version"
     if machine.ray != head.ray:

@@ -5,12 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cluster.ray_settings import RayPorts
 from support import ray_attack
-from support.fleet import Fleet, Member
+from support.fleet import Fleet
 from support.hosts import Host, Lan, a_lan
 from support.machine import POTLUCK, eventually
 from support.ray_default import default_ray, start_default_head
@@ -43,19 +42,9 @@ def fleet(lan: Lan) -> Fleet:
     return fleet
 
 
-def named(member: Member, word: str) -> list[psutil.Process]:
-    """Processes on this machine whose command line has the word, by itself or as the program's name."""
-    found = []
-    for process in member.host.processes():
-        command = process.cmdline()
-        if command and (word in command or Path(command[0]).name == word):
-            found.append(process)
-    return found
-
-
 def raylets(fleet: Fleet) -> set[int]:
     """Of the machines that are not the head's."""
-    return {process.pid for name in NODES[1:] for process in named(fleet.members[name], "raylet")}
+    return {process.pid for name in NODES[1:] for process in fleet.members[name].named("raylet")}
 
 
 def attack(stranger: Host, victim: Host, marker: Path) -> str:
@@ -114,7 +103,7 @@ def test_the_same_attack_runs_code_on_a_default_head(tmp_path_factory: pytest.Te
 
 
 def test_a_head_that_is_killed_comes_back_with_every_agent_and_no_help(fleet: Fleet) -> None:
-    (gcs,), (bridge,), waiting = named(fleet.head, "gcs_server"), named(fleet.head, "ray-bridge"), raylets(fleet)
+    (gcs,), (bridge,), waiting = fleet.head.named("gcs_server"), fleet.head.named("ray-bridge"), raylets(fleet)
     gcs.kill()
     fleet.wait_for_links("https", *NODES[1:], deadline_s=30)
     eventually(lambda: not bridge.is_running(), 60, "the bridge, Ray's fuse, has died")
@@ -125,12 +114,12 @@ def test_a_head_that_is_killed_comes_back_with_every_agent_and_no_help(fleet: Fl
 
 
 def test_a_controller_that_is_killed_adopts_its_ray(fleet: Fleet) -> None:
-    (gcs,), (head,) = named(fleet.head, "gcs_server"), named(fleet.head, "head")
+    (gcs,), (head,) = fleet.head.named("gcs_server"), fleet.head.named("head")
     head.kill()
-    eventually(lambda: named(fleet.head, "head") and named(fleet.head, "ray-bridge"), 30, "another controller")
+    eventually(lambda: fleet.head.named("head") and fleet.head.named("ray-bridge"), 30, "another controller")
     fleet.wait_for_links("ray", *NODES[1:])
 
-    assert named(fleet.head, "gcs_server") == [gcs]
+    assert fleet.head.named("gcs_server") == [gcs]
 
 
 def test_a_machine_whose_transport_is_https_leaves_ray_and_says_why(fleet: Fleet) -> None:
@@ -139,7 +128,7 @@ def test_a_machine_whose_transport_is_https_leaves_ray_and_says_why(fleet: Fleet
     config.write_text(text.replace("two: {}", "two: {transport: https}"))
     fleet.head.potluck("config", "apply", str(config))
     fleet.wait_for_links("https", "two", deadline_s=30)
-    eventually(lambda: not named(fleet.members["two"], "raylet"), 30, "its raylet has ended")
+    eventually(lambda: not fleet.members["two"].named("raylet"), 30, "its raylet has ended")
 
     assert "nodes.two.transport" in fleet.head.potluck("nodes", "inspect", "two").stdout
 

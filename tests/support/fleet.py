@@ -2,10 +2,13 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from support.hosts import Host, Lan
 from support.machine import POTLUCK, eventually
@@ -53,9 +56,27 @@ class Member:
         leases = (json.loads(path.read_text()) for path in (self.state_dir / "leases").glob("*.json"))
         return {lease["engine_id"]: lease["pid"] for lease in leases if "engine_id" in lease}
 
+    def named(self, word: str) -> list[psutil.Process]:
+        """Processes whose command line has the word, by itself or as the program's name."""
+        found = []
+        for process in self.host.processes():
+            with suppress(psutil.Error):
+                command = process.cmdline()
+                if command and (word in command or Path(command[0]).name == word):
+                    found.append(process)
+        return found
+
     def logs(self) -> str:
         files = [*self.host.root.glob("*.log"), *sorted((self.state_dir / "logs").glob("*.log"))]
         return "\n".join(f"== {self.name} {file.name}\n{file.read_text(errors='replace')[-2500:]}" for file in files)
+
+
+@dataclass
+class Answers:
+    """What came of many requests: how many answers came whole, by node; when and why the others did not."""
+
+    whole: dict[str, int] = field(default_factory=dict)
+    failed: list[tuple[float, str]] = field(default_factory=list)
 
 
 class Fleet:
@@ -99,6 +120,10 @@ class Fleet:
     def node_states(self) -> dict[str, str]:
         return {node["node_id"]: node["state"] for node in self.status()["nodes"]}
 
+    def engine_pids(self) -> dict[str, int]:
+        """Of every machine."""
+        return {engine: pid for member in self.members.values() for engine, pid in member.engine_pids().items()}
+
     def links(self) -> dict[str, str]:
         return {node["node_id"]: node["link"] for node in self.status()["nodes"]}
 
@@ -117,6 +142,22 @@ class Fleet:
 
     def wait_until_serving(self, *names: str, deadline_s: float = 420) -> None:
         self._wait(lambda: self.serving() >= set(names), deadline_s, f"engines on {names} are ready")
+
+    @contextmanager
+    def asked_all_the_time(self, workers: int) -> Iterator[Answers]:
+        """Requests without pause, from the head's own machine, until the end of the block."""
+        script, answers = Path(__file__).with_name("fleet_stream.py"), Answers()
+        words = (str(POTLUCK.with_name("python")), str(script), self.endpoint, str(workers))
+        process = self.head.host.start(*words, stdin=subprocess.PIPE, output=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(self.key.encode() + b"\n")
+        process.stdin.flush()
+        try:
+            yield answers
+        finally:
+            said, _ = process.communicate(timeout=120)
+            record = json.loads(said)
+            answers.whole, answers.failed = record["whole"], record["failed"]
 
     def _wait(self, look: Callable[[], bool], deadline_s: float, what: str) -> None:
         """With everybody's logs where it fails."""

@@ -78,13 +78,17 @@ class Host:
         return done
 
     def start(
-        self, *command: str | Path, env: Mapping[str, str] | None = None, output: int | IO[bytes] = subprocess.DEVNULL
+        self,
+        *command: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        output: int | IO[bytes] = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """A process that runs until it ends or the host does."""
         process = subprocess.Popen(
             self.argv(*command),
             env=self.environment(env),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=output if output == subprocess.DEVNULL else subprocess.STDOUT,
             start_new_session=True,

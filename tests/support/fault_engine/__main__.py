@@ -29,6 +29,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--model-name", default="fault-model")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--context", type=int, default=4096)
+    parser.add_argument("--helpers", type=int, default=0, help="Processes of its own, as vLLM's core is one.")
     for field in fields(Faults):
         flag = "--" + field.name.replace("_", "-")
         if isinstance(field.default, bool):
@@ -44,6 +45,8 @@ async def main(arguments: argparse.Namespace) -> int:
     key = arguments.api_key_file.read_text().strip() if arguments.api_key_file else None
     engine = Engine(arguments.dialect, arguments.model_name, key, faults)
     engine.slots, engine.context = arguments.slots, arguments.context
+    for _ in range(arguments.helpers):
+        await asyncio.create_subprocess_exec("sleep", "3600")
     stop = asyncio.Event()
 
     def on_terminate() -> None:
