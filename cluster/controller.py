@@ -115,6 +115,21 @@ class Controller:
         watch = self._watches.get(node_id)
         return watch.link if watch is not None else None
 
+    def reachable(self) -> list[NodeSnapshot]:
+        """Nodes that answered last: on the others nothing is known well enough to act on."""
+        healths = [watch.health for watch in self._watches.values()]
+        return [health.snapshot for health in healths if health.state == "ready" and health.snapshot]
+
+    def givers(self) -> dict[NodeId, ArtifactHolder]:
+        """Nodes that others can copy artifacts from."""
+        givers: dict[NodeId, ArtifactHolder] = {}
+        for node_id, watch in self._watches.items():
+            is_head = watch.link.kind == "local"
+            address = self._own_door if is_head else watch.link.address
+            if address is not None and watch.health.state == "ready":
+                givers[node_id] = ArtifactHolder(node_id, address.host, address.port, is_head)
+        return givers
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -143,11 +158,11 @@ class Controller:
         for watch in self._watches.values():
             watch.judge()
         candidates = self._candidates(desired)
-        shop = Shop(self._givers(), authority, self._couriers.backoff)
+        shop = Shop(self.givers(), authority, self._couriers.backoff)
         copies = plan_copies(desired.models, candidates, place(desired.models, candidates), shop)
         placement = copies.placement
         goal = Goal(placement, authority, desired.drain_s, self._current_doubts())
-        actions = (*reconcile(goal, self._reachable(), self._clock.wall_s()), *copies.orders)
+        actions = (*reconcile(goal, self.reachable(), self._clock.wall_s()), *copies.orders)
         self._order(actions)
         await self._couriers.settle(self._times.order_patience_s)
         self._couriers.talked_about(actions, {item.spec.engine_id for item in placement.assignments})
@@ -186,21 +201,6 @@ class Controller:
                 fallback = WantedNode(node_id, engines=(), reserve_bytes=None)
                 found.append(Candidate(wanted or fallback, watch.health.snapshot, admission))
         return found
-
-    def _reachable(self) -> list[NodeSnapshot]:
-        """Nodes that answered last: on the others nothing is known well enough to act on."""
-        healths = [watch.health for watch in self._watches.values()]
-        return [health.snapshot for health in healths if health.state == "ready" and health.snapshot]
-
-    def _givers(self) -> dict[NodeId, ArtifactHolder]:
-        """Nodes that others can copy artifacts from."""
-        givers: dict[NodeId, ArtifactHolder] = {}
-        for node_id, watch in self._watches.items():
-            is_head = watch.link.kind == "local"
-            address = self._own_door if is_head else watch.link.address
-            if address is not None and watch.health.state == "ready":
-                givers[node_id] = ArtifactHolder(node_id, address.host, address.port, is_head)
-        return givers
 
     def _order(self, actions: Sequence[Action]) -> None:
         """Nodes at the same time, the orders of one node in sequence."""

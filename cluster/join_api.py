@@ -15,7 +15,19 @@ from uvicorn.server import ServerState
 from cluster.join_desk import JoinDesk, JoinRefusedError
 from cluster.join_records import Member
 from nodes.deny_list import DenyList
-from nodes.join_wire import PREFIX, HelloBody, JoinBody, Nonce, Refusal, RefusalBody, RenewBody, ReportBody, Reported
+from nodes.join_wire import (
+    PREFIX,
+    HelloBody,
+    JoinBody,
+    Nonce,
+    Offers,
+    OffersBody,
+    Refusal,
+    RefusalBody,
+    RenewBody,
+    ReportBody,
+    Reported,
+)
 from nodes.peer import Peer
 from nodes.tls_server import PeerProtocol
 
@@ -49,7 +61,13 @@ class JoinProtocol(PeerProtocol):
         super().connection_lost(exc)
 
 
-def join_app(desk: JoinDesk, ca_pem: str, opinion: Opinion) -> FastAPI:
+class Offering(Protocol):
+    """What others can give to a member."""
+
+    def __call__(self, member: Member, asked: OffersBody) -> Offers: ...
+
+
+def join_app(desk: JoinDesk, ca_pem: str, opinion: Opinion, offering: Offering) -> FastAPI:
     app = FastAPI(title="potluck join", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get(f"{PREFIX}/ca")
@@ -65,7 +83,7 @@ def join_app(desk: JoinDesk, ca_pem: str, opinion: Opinion) -> FastAPI:
     async def join(request: Request) -> Response:
         return _json(desk.join(await _body(request, JoinBody), _host(request)))
 
-    _add_members(app, desk, opinion)
+    _add_members(app, desk, opinion, offering)
 
     @app.exception_handler(JoinRefusedError)
     async def refused(_: Request, error: JoinRefusedError) -> Response:
@@ -74,7 +92,7 @@ def join_app(desk: JoinDesk, ca_pem: str, opinion: Opinion) -> FastAPI:
     return app
 
 
-def _add_members(app: FastAPI, desk: JoinDesk, opinion: Opinion) -> None:
+def _add_members(app: FastAPI, desk: JoinDesk, opinion: Opinion, offering: Offering) -> None:
     @app.post(f"{PREFIX}/renew")
     async def renew(request: Request) -> Response:
         return _json(desk.renew(_peer(request), (await _body(request, RenewBody)).request_pem))
@@ -83,6 +101,11 @@ def _add_members(app: FastAPI, desk: JoinDesk, opinion: Opinion) -> None:
     async def report(request: Request) -> Response:
         body = await _body(request, ReportBody)
         return _json(opinion(desk.report(_peer(request), body, _host(request))))
+
+    @app.post(f"{PREFIX}/offers")
+    async def offers(request: Request) -> Response:
+        member = desk.check_member(_peer(request))
+        return _json(offering(member, await _body(request, OffersBody)))
 
 
 def _peer(request: Request) -> Peer:

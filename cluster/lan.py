@@ -17,6 +17,7 @@ from cluster.join_api import JoinProtocol, join_app
 from cluster.join_desk import JoinDesk
 from cluster.join_records import JoinRecords, Member
 from cluster.member_links import LinkParts, MemberLinks, RayOffer, Transport
+from cluster.offers import offers_for
 from cluster.publisher import Publisher
 from cluster.ray_setup import renew_token
 from cluster.registry import Registry
@@ -30,7 +31,7 @@ from nodes.artifact_api import add_artifacts
 from nodes.client import NodeClient, NodeError
 from nodes.deny_list import DenyList
 from nodes.identity import IdentityFiles, hosts_of, install, new_key, renewal_due, validity_of
-from nodes.join_wire import HEAD_NAME, Reported
+from nodes.join_wire import HEAD_NAME, Offers, OffersBody, Reported
 from nodes.peer import Peer
 from nodes.snapshot import NodeId
 from nodes.tls_client import PeerPlace
@@ -95,7 +96,7 @@ class LanHead:
 
     async def run(self, stop: asyncio.Event) -> None:
         server = server_context(self._controller_files, "may_prove")
-        app = join_app(self.desk, self.authority.certificate_pem, self._opinion)
+        app = join_app(self.desk, self.authority.certificate_pem, self._opinion, self._offers)
         add_artifacts(app, ModelStore(self._parts.paths.models, self._parts.clock), may_copy=self._is_member)
         async with asyncio.TaskGroup() as tasks:
             loops = [tasks.create_task(self._tell_members()), tasks.create_task(self._keep_identities(server))]
@@ -153,6 +154,10 @@ class LanHead:
             if node.node_id == member.node_id:
                 return Reported(node.state, node.reason, member.host)
         return Reported("unknown", "the head has not looked yet", member.host)
+
+    def _offers(self, member: Member, asked: OffersBody) -> Offers:
+        controller = self._parts.controller
+        return Offers(offers_for(asked, controller.reachable(), controller.givers(), member.node_id))
 
     async def _keep_identities(self, server: ssl.SSLContext) -> None:
         while True:

@@ -33,9 +33,7 @@ def required_program() -> Path:
     """Raises RayUnfitError."""
     program = ray_program()
     if program is None:
-        raise RayUnfitError(
-            "Ray is not installed here; run: pip install 'ray>=2.60', or set `ray: {enabled: false}`"
-        )
+        raise RayUnfitError("Ray is not installed here; run: pip install 'ray>=2.60', or set `ray: {enabled: false}`")
     return program
 
 

@@ -149,6 +149,7 @@ class HeldModel:
     created_s: int
     context_length: int | None
     capabilities: frozenset[Capability]
+    source: str = ""  # as of Artifact
 
 
 def writing_capabilities(template: str | None, sees: bool) -> frozenset[Capability]:

@@ -175,6 +175,7 @@ def held_of(model: StoredModel) -> HeldModel:
         created_s=model.created_s,
         context_length=spec.context_length,
         capabilities=spec.capabilities,
+        source=model.artifact.source,
     )
 
 

@@ -13,6 +13,8 @@ from nodes.join_wire import (
     JoinBody,
     Joined,
     Nonce,
+    Offers,
+    OffersBody,
     RefusalBody,
     RenewBody,
     Renewed,
@@ -66,6 +68,10 @@ class HeadClient:
 
     async def report(self, body: ReportBody) -> Reported:
         return await self._call("report", body, Reported)
+
+    async def offers(self, body: OffersBody) -> Offers:
+        """Who in the cluster can give a model."""
+        return await self._call("offers", body, Offers)
 
     async def _call(self, name: str, body: object, expected: type[Expected]) -> Expected:
         place = PeerPlace("controller", HEAD_NAME, self._place.host, self._place.port, self._context)

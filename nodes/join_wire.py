@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from inventory.catalog import ArtifactFormat
+from nodes.orders import PullOrder
+
 PREFIX = "/join/v1"
 HEAD_NAME = "head"  # of the controller's certificate
 
@@ -82,6 +85,22 @@ class Reported:
     state: str
     reason: str
     host: str = ""  # where it reaches the member, which the member's certificate should name
+
+
+@dataclass(frozen=True, slots=True)
+class OffersBody:
+    """A member looks for a model, by its name or, where `source` is given, by where it came from."""
+
+    name: str
+    source: str = ""
+    formats: tuple[ArtifactFormat, ...] = ()  # none: any
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """An order for each artifact that some machine of the cluster can give. Empty where none can."""
+
+    orders: tuple[PullOrder, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class _Pull:
     retry_at_s: float = 0.0  # monotonic
 
 
-def _own_context(identity: Path) -> Callable[[], ssl.SSLContext]:
+def own_context(identity: Path) -> Callable[[], ssl.SSLContext]:
     """As this node, or on the head's own machine, which is no member of its own cluster, as the controller."""
     node, controller = (ReloadingContext(IdentityFiles.at(identity, role)) for role in _ROLES)
 
@@ -96,7 +96,7 @@ class ModelPulls:
         changed: Callable[[], None],
     ) -> None:
         self._store, self._identity, self._clock = store, identity, clock
-        self._context = _own_context(identity)
+        self._context = own_context(identity)
         self._changed = changed
         self._pulls: dict[tuple[ModelName, ArtifactFormat], _Pull] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,7 +153,7 @@ class ModelPulls:
         key = pull.order.name, pull.order.format
         async with self._one_at_a_time:
             watcher = _Watcher(pull, self._ending)
-            order = _as_known_here(pull.order, read_membership(self._identity))
+            order = as_known_here(pull.order, read_membership(self._identity))
             try:
                 await asyncio.to_thread(copy_artifact, self._store, order, self._context, watcher)
             except _DaemonEndsError:
@@ -184,7 +184,8 @@ class ModelPulls:
         log.warning("pull_failed", model=pull.order.name, reason=reason, failures=pull.failures, wait_s=wait_s)
 
 
-def _as_known_here(order: PullOrder, membership: Membership | None) -> PullOrder:
+def as_known_here(order: PullOrder, membership: Membership | None) -> PullOrder:
+    """With the head where this machine reaches it."""
     if membership is None:
         return order
     host, port = membership.head_host, membership.join_port

@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 import pytest
 
+from cli.lan_pull import NotInClusterError, from_cluster
 from cluster.admin_client import AdminClient, AdminRefusedError
 from cluster.controller import ControllerTimes
 from cluster.join_client import Wish, fetch_authority, join
@@ -152,6 +153,21 @@ async def test_a_copy_that_cannot_be_made_is_told_to_the_models_owner(tmp_path: 
 
     assert snapshot.models[0].state == "unplaced"
     assert "other bytes of smol.gguf" in snapshot.models[0].reason
+
+
+async def test_a_member_pulls_by_name_what_another_machine_holds(tmp_path: Path) -> None:
+    _, model = hold_a_model(tmp_path / "server")
+    async with cluster(tmp_path, SERVER) as running:
+        await running.until("")
+        (copied,) = await asyncio.to_thread(from_cluster, running.mac, "smol", "mine", None)
+        from_elsewhere = await asyncio.to_thread(from_cluster, running.mac, "hf:nobody/pulled-this", None, None)
+        with pytest.raises(NotInClusterError, match="no machine of this cluster holds smal"):
+            await asyncio.to_thread(from_cluster, running.mac, "smal", None, None)
+        with pytest.raises(NotInClusterError, match="as mlx"):
+            await asyncio.to_thread(from_cluster, running.mac, "smol", None, "mlx")
+
+    assert (copied.name, copied.artifact.artifact_id) == ("mine", model.artifact.artifact_id)
+    assert from_elsewhere == ()
 
 
 async def test_the_heads_artifacts_are_for_members_only(tmp_path: Path) -> None:
