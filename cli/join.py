@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nodes.join_wire import Joined, Reported
 
 SEEN_WITHIN_S = 20.0
+ANNOUNCED_WITHIN_S = 5.0
 
 
 class AlreadyJoinedError(Exception):
@@ -29,8 +30,11 @@ class AlreadyJoinedError(Exception):
 
 
 def join(
-    head: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where the head's join listener is.")],
     token: Annotated[str, typer.Option("--token", help="From `potluck token create` on the head.")],
+    head: Annotated[
+        str,
+        typer.Argument(metavar="HOST:PORT", help="The head's join listener; looked for on this network if left out."),
+    ] = "",
     node: Annotated[str, typer.Option("--node", help="Insist on this name; the token's otherwise.")] = "",
     listen: Annotated[str, typer.Option("--listen", help="Address of this machine's own TLS port.")] = "0.0.0.0",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="This machine's own TLS port.")] = 8402,
@@ -44,7 +48,7 @@ def join(
 
     paths = paths_of(state_dir).ensure()
     _refuse_second(paths)
-    parsed, place = parse_token(token), _place(head)
+    parsed, place = parse_token(token), _place(head) if head else None
     joined = _join(paths, place, parsed, Wish(node, host, listen, port))
     for finding in _findings(paths, joined):
         _tell(finding)
@@ -57,13 +61,18 @@ def join(
     _run_here(paths)
 
 
-def _join(paths: StatePaths, place: "HeadPlace", token: "JoinToken", wish: "Wish") -> "Joined":
-    from cluster import join_client
+def _join(paths: StatePaths, place: "HeadPlace | None", token: "JoinToken", wish: "Wish") -> "Joined":
+    from cluster import discover, join_client
     from inventory.clock import SystemClock
 
     if token.expires_s <= SystemClock().wall_s():
         talk("!     token       expired, by this machine's clock; the head decides")
-    ca_pem = asyncio.run(join_client.fetch_authority(place, token))
+    if place is None:
+        talk(f"looking for the head on this network, up to {ANNOUNCED_WITHIN_S:.0f} s")
+        found = asyncio.run(discover.find_head(token, ANNOUNCED_WITHIN_S))
+        place, ca_pem = found.place, found.ca_pem
+    else:
+        ca_pem = asyncio.run(join_client.fetch_authority(place, token))
     _tell(Finding("head", "ok", f"{place} answers, with the authority that the token names"))
     joined = asyncio.run(join_client.join(paths, place, token, ca_pem, wish))
     _tell(Finding("token", "ok", f"accepted: this machine is {joined.node} of {joined.cluster}"))

@@ -90,6 +90,10 @@ class JoinSection(Section):
 
     port: int = Field(default=8401, ge=0, le=65535)
     """0 takes any free port, which is for tests: members must find the same port again."""
+    announce: bool = False
+    """Say on the network of `cluster.listen`, by mDNS, where the head is, so that `potluck join` needs no HOST:PORT.
+    Off by itself: mDNS knows no TLS, and tells everybody there that a cluster exists. A change takes effect when the
+    head starts again."""
 
 
 class RaySection(Section):

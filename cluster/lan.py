@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 from fastapi import Request
 
+from cluster.announce import Announcement, announce
 from cluster.authority import CertificateAuthority, Subject
 from cluster.controller import Controller
 from cluster.join_api import JoinProtocol, join_app
@@ -49,7 +50,7 @@ log = structlog.get_logger("potluck.cluster.lan")
 class LanSettings:
     """`host` and `port` of the join listener; port 0 is any free one. `gateway_names`: what clients call it.
 
-    `ray` is where Ray's head listens, or why there is none.
+    `ray` is where Ray's head listens, or why there is none. `announce`: tell the network where this is.
     """
 
     cluster: str
@@ -57,6 +58,7 @@ class LanSettings:
     port: int
     ray: RayOffer | str
     gateway_names: tuple[str, ...] = ()
+    announce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ class LanHead:
                 self.listening.set()
                 self._parts.controller.set_own_door(self.address)
                 log.info("join_listens", host=self.address.host, port=self.address.port)
+                if self._settings.announce:
+                    announcement = Announcement(self._settings.cluster, self.authority.fingerprint, self.address)
+                    tasks.create_task(announce(announcement, stop))
                 await serve_tls(app, door, DenyList(self._parts.paths.ca), stop, JoinProtocol)
             for loop in loops:
                 loop.cancel()

@@ -96,7 +96,9 @@ class _Head:
         door = config.gateway.lan
         names = (door.listen, *door.names) if door is not None else ()
         ray = ray_offer(config) if self._with_ray else "this head was made without Ray"
-        settings = LanSettings(config.cluster.name, config.cluster.listen, config.join.port, ray, names)
+        settings = LanSettings(
+            config.cluster.name, config.cluster.listen, config.join.port, ray, names, config.join.announce
+        )
         parts = LanParts(self._paths, self._registry, self.controller, self.publisher, self._transport, clock)
         return LanHead(settings, parts, self._publish_access)
 

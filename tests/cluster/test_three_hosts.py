@@ -95,7 +95,7 @@ def test_a_cut_link_heals_with_the_same_engine(fleet: Fleet) -> None:
     eventually(lambda: monotonic() - cut_s > CUT_S, CUT_S + 5, "the cut is long enough")
     studio.host.link_up()
 
-    eventually(lambda: fleet.node_states()[STUDIO] == "ready", 10, "the machine is back")
+    eventually(lambda: fleet.node_states()[STUDIO] == "ready", 5, "the machine is back")
     assert studio.engine_pids() == before
     eventually(lambda: STUDIO in answering(fleet), 30, "the machine answers again")
 
