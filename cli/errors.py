@@ -12,6 +12,7 @@ SPECIAL = {
     "ModelNotFoundError": 4,
     "NodeNotFoundError": 4,
     "LabelError": 2,
+    "UnknownQuantisationError": 2,
     "NotRunningError": 6,
     "HeadUnreachableError": 6,
     "StillStartingError": 7,

@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from cli import chat, config, doctor, engines, firewall, join, keys, models, nodes, ray, services, status, token, up
+from cli import (
+    chat,
+    config,
+    doctor,
+    engines,
+    firewall,
+    fit,
+    join,
+    keys,
+    models,
+    nodes,
+    ray,
+    services,
+    status,
+    token,
+    up,
+)
 from cli.errors import exit_code_of
 
 
@@ -60,6 +76,8 @@ app.command(name="node")(services.node)
 app.command(name="head")(services.head)
 app.command(name="gateway")(services.gateway)
 app.command(name="supervise", hidden=True)(services.supervise)
+app.command(name="fit")(fit.fit)
+app.command(name="capacity")(fit.capacity)
 app.command(name="firewall")(firewall.firewall)
 app.command(name="ray", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(ray.ray)
 app.command(name="ray-bridge")(ray.ray_bridge)

@@ -1,8 +1,8 @@
 """Which engines should exist and where, and why: wanted models and node reports in, a Placement out.
 
 Each replica gets an engine kind and the artifact that this kind reads; a model may run as vLLM here and as llama.cpp
-there. Sticky: an engine that runs where it may run stays there, as the kind it is. The memory check is coarse (bytes of
-weights against the budget of the pools its engine kind uses); what it needs beyond weights is not counted here.
+there. Sticky: an engine that runs where it may run stays there, as the kind it is. Everything must fit, with every byte
+that cluster.fit predicts, in the pools that its engine kind uses.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cluster.desired import WantedModel, WantedNode, engine_id
+from cluster.fit import Item, KvBits, Need, Workload, need_of
+from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, pools_of
+from cluster.fit_verdict import Needing, Resident, Room, judge
 from cluster.units import format_bytes
 from inventory.catalog import ArtifactFormat, HeldModel, ModelName
 from inventory.hardware import MemoryPool
@@ -47,7 +50,7 @@ class Assignment:
 
     node_id: NodeId
     spec: EngineSpec
-    weight_bytes: int
+    need_bytes: int  # at its peak
     why: str
 
 
@@ -161,8 +164,7 @@ def _option(model: WantedModel, node: Candidate, placement: Placement) -> _Optio
     ways = [_Option(node.node_id, kind, copy) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
     if not ways:
         return _not_held(model, kinds, held)
-    used = sum(assignment.weight_bytes for assignment in placement.on(node.node_id))
-    problems = [(way, _no_room(way, node, used)) for way in ways]
+    problems = [(way, _no_room(model, way, node, placement)) for way in ways]
     fitting = [way for way, problem in problems if problem is None]
     if not fitting:
         told = [problem if len(ways) == 1 else f"as {way.kind} it {problem}" for way, problem in problems]
@@ -190,30 +192,49 @@ def _not_held(model: WantedModel, kinds: Sequence[EngineKind], held: Sequence[He
     return f"not on this machine: {advice}"
 
 
-def _no_room(option: _Option, node: Candidate, used_bytes: int) -> str | None:
-    budget = budget_bytes(node, option.kind)
-    if budget is None:  # not readable here: the engine's own start is the test
+def _no_room(model: WantedModel, option: _Option, node: Candidate, placement: Placement) -> str | None:
+    room = room_on(node, option.kind, placement)
+    if room is None:  # not readable here: the engine's own start is the test
         return None
-    free = budget - used_bytes
-    if option.held.size_bytes <= free:
-        return None
-    taken = f", {format_bytes(used_bytes)} of it taken by other models" if used_bytes else ""
-    return f"needs {format_bytes(option.held.size_bytes)} for weights; the budget is {format_bytes(budget)}{taken}"
+    verdict = judge(_workload(model, option, node), room, _needing(option), KV_BITS_OF[option.kind])
+    return None if verdict.answer == "fits" else verdict.why
 
 
-def budget_bytes(node: Candidate, kind: EngineKind) -> int | None:
-    """Bytes that engines of `kind` may use on this node; None where any pool they use cannot be read."""
-    budgets = [_pool_budget(pool, node.wanted.reserve_bytes) for pool in _pools(node.snapshot.hardware.pools, kind)]
+def _needing(option: _Option) -> Needing:
+    """By the model's shape; from a node of an older version, which does not tell it, by its weights."""
+    return need_of if option.held.shape is not None else lambda _: _weights_only(option.held)
+
+
+def _weights_only(held: HeldModel) -> Need:
+    return Need((Item("weights", held.size_bytes, "its shape is not known: only the weights are counted"),))
+
+
+def _workload(model: WantedModel, option: _Option, node: Candidate) -> Workload:
+    shape = option.held.shape or bare_shape(option.held.size_bytes)
+    bits: KvBits = 8 if dict(model.options).get("kv-type") == "q8_0" else 16
+    return Workload(
+        option.kind, shape, model.context_tokens, model.slots, bits, accelerated(node.snapshot, option.kind)
+    )
+
+
+def _need_bytes(model: WantedModel, option: _Option, node: Candidate) -> int:
+    return _needing(option)(_workload(model, option, node)).total_bytes
+
+
+def room_on(node: Candidate, kind: EngineKind, placement: Placement) -> Room | None:
+    """The pools that engines of `kind` use on this node; None where any of them cannot be read."""
+    pools = pools_of(node.snapshot, kind)
+    budgets = [_pool_budget(pool, node.wanted.reserve_bytes) for pool in pools]
     known = [budget for budget in budgets if budget is not None]
-    return sum(known) if len(known) == len(budgets) else None
-
-
-def _pools(pools: Sequence[MemoryPool], kind: EngineKind) -> list[MemoryPool]:
-    """llama.cpp splits a model between GPU and main memory; vLLM and MLX use a GPU's memory where there is one."""
-    if kind == "llamacpp":
-        return list(pools)
-    accelerated = [pool for pool in pools if pool.kind == ("vram" if kind == "vllm" else "unified")]
-    return accelerated or [pool for pool in pools if pool.kind != "vram"]
+    if len(known) != len(budgets):
+        return None
+    names = {pool.pool_id for pool in pools}
+    residents = tuple(
+        Resident(one.spec.engine_id, one.spec.model.name, one.need_bytes, movable=False)
+        for one in placement.on(node.node_id)
+        if names & {pool.pool_id for pool in pools_of(node.snapshot, one.spec.kind)}
+    )
+    return Room(sum(known), residents)
 
 
 def _pool_budget(pool: MemoryPool, reserve_bytes: int | None) -> int | None:
@@ -226,10 +247,10 @@ def _preference(
     model: WantedModel, node: Candidate, option: _Option, placement: Placement
 ) -> tuple[int, int, int, int, NodeId]:
     """Lowest wins: fewest replicas of this model, where it serves or runs, order of `on`, most memory left, name."""
-    here = placement.on(node.node_id)
     number = _next_number(model, node, placement)
     listed = model.on.index(node.node_id) if node.node_id in model.on else 0
-    left = (budget_bytes(node, option.kind) or 0) - sum(assignment.weight_bytes for assignment in here)
+    room = room_on(node, option.kind, placement)
+    left = room.free_bytes if room is not None else 0
     return number, _standing(engine_id(model.name, node.node_id, number), node), listed, -left, node.node_id
 
 
@@ -259,17 +280,17 @@ def _assign(model: WantedModel, node: Candidate, option: _Option, placement: Pla
             slots=model.slots,
             options=model.options,
         ),
-        weight_bytes=option.held.size_bytes,
-        why="runs here already" if running else _why(model, node, option),
+        need_bytes=_need_bytes(model, option, node),
+        why="runs here already" if running else _why(model, node, option, placement),
     )
 
 
-def _why(model: WantedModel, node: Candidate, option: _Option) -> str:
-    budget = budget_bytes(node, option.kind)
-    size = format_bytes(option.held.size_bytes)
-    room = "its memory budget cannot be read" if budget is None else f"{size} of weights fit {format_bytes(budget)}"
+def _why(model: WantedModel, node: Candidate, option: _Option, placement: Placement) -> str:
+    room = room_on(node, option.kind, placement)
+    size = format_bytes(_need_bytes(model, option, node))
+    told = "its memory budget cannot be read" if room is None else f"{size} fit {format_bytes(room.free_bytes)} free"
     listed = f"models.{model.name}.on lists it, " if model.on else ""
-    return f"{listed}holds the {option.held.format} artifact, has {option.kind}, {room}"
+    return f"{listed}holds the {option.held.format} artifact, has {option.kind}, {told}"
 
 
 def _running(model: WantedModel, nodes: Iterable[Candidate]) -> bool:

@@ -15,6 +15,8 @@ from cluster.admin_wire import ConfigApplied, ConfigText
 from cluster.config import ClusterConfig
 from cluster.config_owner import ConfigOwner
 from cluster.controller import Controller, ControllerTimes
+from cluster.fit_api import add_fit_routes
+from cluster.fit_fleet import FitQuery, FitReport, fit_report
 from cluster.join_admin import add_join_routes
 from cluster.keys import OwnerKey, check_private, ensure_pepper
 from cluster.lan import LanHead, LanParts, LanSettings
@@ -116,6 +118,9 @@ class _Head:
             log.info("configuration_applied", config_revision=self._config.revision)
         return ConfigApplied(self._config.revision, changed)
 
+    def fit(self, query: FitQuery) -> FitReport:
+        return fit_report(query, self._config.config, self.publisher.cluster)
+
     def rotate_owner(self) -> KeyRecord:
         record = self._owner_key.rotate()
         self._publish_access()
@@ -139,6 +144,7 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
     add_join_routes(app, head.lan)
     add_node_routes(app, head.wishes)
+    add_fit_routes(app, head)
     async with asyncio.TaskGroup() as tasks:
         controlling = tasks.create_task(head.controller.run())
         closing = tasks.create_task(_close_feed(head.publisher, stop))

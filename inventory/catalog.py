@@ -78,6 +78,22 @@ class ExpertShape:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The part of a ModelSpec that says how much memory a model needs: enough to plan with on another machine."""
+
+    architecture: str
+    layers: int
+    embedding_size: int
+    vocabulary_size: int | None
+    context_length: int | None  # trained context, tokens
+    attention: AttentionShape | None
+    recurrent: RecurrentShape | None
+    experts: ExpertShape | None
+    quantisation: str
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model's shape, read from its own file headers and nothing else. None means the file does not say."""
 
@@ -150,6 +166,22 @@ class HeldModel:
     context_length: int | None
     capabilities: frozenset[Capability]
     source: str = ""  # as of Artifact
+    shape: ModelShape | None = None  # None from a node of an older version
+
+
+def shape_of(spec: ModelSpec) -> ModelShape:
+    return ModelShape(
+        architecture=spec.architecture,
+        layers=spec.layers,
+        embedding_size=spec.embedding_size,
+        vocabulary_size=spec.vocabulary_size,
+        context_length=spec.context_length,
+        attention=spec.attention,
+        recurrent=spec.recurrent,
+        experts=spec.experts,
+        quantisation=spec.quantisation,
+        weight_bytes=spec.weight_bytes,
+    )
 
 
 def writing_capabilities(template: str | None, sees: bool) -> frozenset[Capability]:

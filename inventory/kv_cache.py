@@ -1,39 +1,57 @@
-"""How many bytes of keys and values the context of a model takes, by its shape. Pure.
-
-A floor for engines that are told how much cache to make: what each of them adds is theirs to add.
+"""What a model remembers while it answers, in elements, by its shape: keys and values that grow with each token, and
+recurrent state that does not. Engines round, pad and share it in their own ways; that is theirs to add. Pure.
 """
 
-from inventory.catalog import AttentionShape, ModelSpec
+from inventory.catalog import AttentionShape, ModelShape, ModelSpec, RecurrentShape
 
-ELEMENT_BYTES = 2  # bfloat16 or float16, which is what vLLM keeps by default
+ELEMENT_BYTES = 2  # bfloat16 or float16, which is what engines keep by default
 
 
-def kv_cache_bytes(spec: ModelSpec, context_tokens: int, slots: int) -> int | None:
+def kv_cache_bytes(model: ModelShape | ModelSpec, context_tokens: int, slots: int) -> int | None:
     """For `slots` requests of `context_tokens` each; None where the shape is unknown or is not attention alone."""
-    if spec.attention is None or spec.recurrent is not None or not spec.attention.causal:
+    attention = model.attention
+    if attention is None or model.recurrent is not None or not attention.causal:
         return None
-    shape = spec.attention
-    elements = sum(
-        _tokens(shape, layer, context_tokens) * _elements_per_token(shape, layer, kv_heads)
-        for layer, kv_heads in enumerate(shape.kv_heads)
+    return kv_elements(attention, context_tokens, context_tokens) * ELEMENT_BYTES * slots
+
+
+def kv_elements(attention: AttentionShape, tokens: int, sliding_tokens: int) -> int:
+    """Of a cache with room for `tokens` tokens, and for `sliding_tokens` in layers that look back no further than
+    their window: those take no more than the window, unless an engine gives them more and says so."""
+    window = attention.sliding_window
+    sliding = min(sliding_tokens, window) if window is not None else tokens
+    return cache_elements(attention, tokens, sliding)
+
+
+def cache_elements(attention: AttentionShape, tokens: int, sliding_tokens: int) -> int:
+    """As `kv_elements`, where the engine has decided how many tokens a sliding layer keeps."""
+    if not attention.causal:
+        return 0
+    return sum(
+        (sliding_tokens if slides(attention, layer) else tokens) * _elements_per_token(attention, layer, kv_heads)
+        for layer, kv_heads in enumerate(attention.kv_heads)
     )
-    return elements * ELEMENT_BYTES * slots
 
 
-def _slides(shape: AttentionShape, layer: int) -> bool:
-    return layer < len(shape.sliding_layers) and shape.sliding_layers[layer] and shape.sliding_window is not None
+def slides(attention: AttentionShape, layer: int) -> bool:
+    """Whether a layer looks back no further than the window."""
+    known = layer < len(attention.sliding_layers) and attention.sliding_layers[layer]
+    return known and attention.sliding_window is not None
 
 
-def _tokens(shape: AttentionShape, layer: int, context_tokens: int) -> int:
-    window = shape.sliding_window if _slides(shape, layer) else None
-    return context_tokens if window is None else min(window, context_tokens)
+def recurrent_elements(recurrent: RecurrentShape) -> int:
+    """Of the state that one request has in all recurrent layers together."""
+    convolution = max(0, recurrent.conv_kernel - 1) * (
+        recurrent.inner_size + 2 * recurrent.group_count * recurrent.state_size
+    )
+    return sum(recurrent.layers) * (convolution + recurrent.inner_size * recurrent.state_size)
 
 
-def _elements_per_token(shape: AttentionShape, layer: int, kv_heads: int) -> int:
-    if shape.kv_lora_rank is not None:
-        return shape.key_head_size  # MLA: one compressed vector a token, values are part of it
-    key, value = shape.key_head_size, shape.value_head_size
-    if _slides(shape, layer):
-        key = shape.sliding_key_head_size or key
-        value = shape.sliding_value_head_size or value
+def _elements_per_token(attention: AttentionShape, layer: int, kv_heads: int) -> int:
+    if attention.kv_lora_rank is not None:
+        return attention.key_head_size  # MLA: one compressed vector a token, values are part of it
+    key, value = attention.key_head_size, attention.value_head_size
+    if slides(attention, layer):
+        key = attention.sliding_key_head_size or key
+        value = attention.sliding_value_head_size or value
     return kv_heads * (key + value)

@@ -18,6 +18,7 @@ from inventory.catalog import (
     ModelRef,
     ModelSpec,
     StoredModel,
+    shape_of,
 )
 from inventory.folder_spec import FOLDER_SPEC_VERSION
 from inventory.gguf_spec import SPEC_VERSION
@@ -176,6 +177,7 @@ def held_of(model: StoredModel) -> HeldModel:
         context_length=spec.context_length,
         capabilities=spec.capabilities,
         source=model.artifact.source,
+        shape=shape_of(spec),
     )
 
 

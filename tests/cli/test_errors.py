@@ -26,6 +26,7 @@ def test_every_special_error_exists() -> None:
     import cluster.admin_client
     import cluster.config_problems
     import cluster.join_token
+    import inventory.known_models
     import inventory.sources
     import inventory.store
     import inventory.store_records
@@ -39,6 +40,7 @@ def test_every_special_error_exists() -> None:
         cluster.admin_client,
         cluster.config_problems,
         cluster.join_token,
+        inventory.known_models,
         inventory.sources,
         inventory.store,
         inventory.store_records,

@@ -38,7 +38,7 @@ def test_a_model_goes_where_its_artifact_and_its_engine_are() -> None:
     (assignment,) = placement.assignments
     assert (assignment.spec.engine_id, assignment.node_id) == ("smol.b-holder.1", "b-holder")
     assert assignment.spec.model == held("smol").ref
-    assert assignment.why == "holds the gguf artifact, has llamacpp, 1.0 GiB of weights fit 64.0 GiB"
+    assert assignment.why == "holds the gguf artifact, has llamacpp, 1.0 GiB fit 64.0 GiB free"
     assert placement.unplaced == ()
 
 
@@ -66,7 +66,9 @@ def test_an_artifact_in_another_engines_format_does_not_count() -> None:
 def test_weights_that_exceed_the_budget_are_refused_with_both_figures() -> None:
     small = node("box", [held("smol", 6 * GIB)], pools=[pool("ram", 8, others_gib=2, reserved_gib=1)])
 
-    assert why_not(wanted_models(SMOL), small) == "needs 6.0 GiB for weights; the budget is 5.0 GiB"
+    assert (
+        why_not(wanted_models(SMOL), small) == "needs 6.0 GiB: its weights alone, 6.0 GiB, exceed the budget of 5.0 GiB"
+    )
 
 
 def test_models_share_one_budget() -> None:
@@ -76,9 +78,7 @@ def test_models_share_one_budget() -> None:
     placement = place(models, candidates(box))
 
     assert where(placement) == [("a.box.1", "llamacpp")]
-    assert placement.unplaced[0].reason == (
-        "needs 6.0 GiB for weights; the budget is 10.0 GiB, 6.0 GiB of it taken by other models"
-    )
+    assert placement.unplaced[0].reason.startswith("needs 6.0 GiB, 2.0 GiB more than the 4.0 GiB free of 10.0 GiB")
 
 
 def test_a_model_that_runs_is_not_pushed_out_by_one_earlier_in_the_alphabet() -> None:
@@ -119,7 +119,7 @@ def test_the_configured_reserve_is_kept_free() -> None:
 
     placement = place(config.models, candidates(box, config=config))
 
-    assert placement.unplaced[0].reason == "needs 6.0 GiB for weights; the budget is 4.0 GiB"
+    assert placement.unplaced[0].reason == "needs 6.0 GiB: its weights alone, 6.0 GiB, exceed the budget of 4.0 GiB"
 
 
 def test_the_order_of_on_is_a_preference_and_its_absence_a_refusal() -> None:
@@ -225,7 +225,7 @@ def test_no_id_is_given_twice_and_no_budget_is_exceeded(
     for snapshot in fleet:
         budget = snapshot.hardware.pools[0].budget_bytes
         assert budget is not None
-        assert sum(item.weight_bytes for item in placement.on(snapshot.node_id)) <= budget
+        assert sum(item.need_bytes for item in placement.on(snapshot.node_id)) <= budget
 
 
 def admitted(kind: str, snapshot: NodeSnapshot) -> Candidate:
@@ -288,8 +288,8 @@ def test_the_second_choice_of_kind_is_taken_where_the_first_does_not_fit() -> No
 
     assert where(place(models, candidates(box))) == [("m.box.1", "llamacpp")]
     assert place(models, candidates(small)).unplaced[0].reason == (
-        "as vllm it needs 30.0 GiB for weights; the budget is 8.0 GiB; "
-        "as llamacpp it needs 20.0 GiB for weights; the budget is 12.0 GiB"
+        "as vllm it needs 30.0 GiB: its weights alone, 30.0 GiB, exceed the budget of 8.0 GiB; "
+        "as llamacpp it needs 20.0 GiB: its weights alone, 20.0 GiB, exceed the budget of 12.0 GiB"
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from inventory.catalog import AttentionShape, ModelSpec, RecurrentShape
 from inventory.gguf_file import read_spec
-from nodes.kv_cache import kv_cache_bytes
+from inventory.kv_cache import kv_cache_bytes
 from support.packaged_model import smollm2_path
 
 

@@ -1,0 +1,88 @@
+"""`potluck fit` and `potluck capacity`: what a model needs and where it would fit, before anything is started."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.options import AsJson, StateDir, paths_of
+from cli.output import data, data_json
+
+if TYPE_CHECKING:
+    from cluster.config import ClusterConfig
+    from cluster.snapshot import ClusterSnapshot
+    from inventory.paths import StatePaths
+
+ContextText = Annotated[str, typer.Option("--ctx", help="Tokens of a request, prompt and answer together: 8192, 32k.")]
+Users = Annotated[int, typer.Option("--users", min=1, max=4096, help="Requests at the same time.")]
+
+
+def fit(
+    model: Annotated[str, typer.Argument(help="A model of this cluster, or one that is known by name: qwen3-14b.")],
+    context: ContextText = "8k",
+    users: Users = 1,
+    quant: Annotated[str | None, typer.Option("--quant", help="4bit, 8bit, bf16, awq, q4_k_m, q8_0 …")] = None,
+    kv_bits: Annotated[Literal[16, 8], typer.Option("--kv-bits", help="Bits of the KV cache.")] = 16,
+    node: Annotated[str | None, typer.Option("--node", help="One machine only.")] = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """What a model needs, item by item, and on which machines it fits. Exit 3 when it fits nowhere as asked."""
+    from cli.render_fit import fit_text
+    from cluster.fit_fleet import FitQuery, fit_report
+    from cluster.fit_wire import document_of
+    from cluster.units import parse_tokens
+    from nodes.snapshot import NodeId
+
+    try:
+        tokens = parse_tokens(context)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--ctx") from None
+    query = FitQuery(model, tokens, users, quant, kv_bits, NodeId(node) if node else None)
+    report = fit_report(query, *_known(paths_of(state_dir)))
+    if as_json:
+        import msgspec
+
+        data_json("Fit", msgspec.to_builtins(document_of(report)))
+    else:
+        data(fit_text(report))
+    if not report.fits:
+        raise typer.Exit(3)
+
+
+def capacity(
+    context: ContextText = "8k",
+    users: Users = 50,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Which models would serve so many people at once, and on which machine: the largest that fit come first."""
+    from cli.render_fit import capacity_text
+    from cluster.fit_fleet import capacity_reports
+    from cluster.fit_wire import document_of
+    from cluster.units import parse_tokens
+
+    try:
+        tokens = parse_tokens(context)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--ctx") from None
+    reports = capacity_reports(tokens, users, *_known(paths_of(state_dir)))
+    if as_json:
+        import msgspec
+
+        data_json("Capacity", {"models": [msgspec.to_builtins(document_of(report)) for report in reports]})
+    else:
+        data(capacity_text(reports, tokens, users))
+
+
+def _known(paths: "StatePaths") -> "tuple[ClusterConfig, ClusterSnapshot | None]":
+    """What the running head knows, or without one what cluster.yaml describes."""
+    import asyncio
+
+    from cli.wire import load_or_default
+    from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
+
+    config = load_or_default(paths).config
+    try:
+        return config, asyncio.run(AdminClient(paths.head_socket).snapshot())
+    except (HeadUnreachableError, AdminRefusedError):
+        return config, None

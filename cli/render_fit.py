@@ -1,0 +1,64 @@
+"""What fits where, as text."""
+
+from collections.abc import Sequence
+
+from cli.table import mib_or_gib, table
+from cluster.fit_fleet import FitReport, FitRow
+
+
+def fit_text(report: FitReport) -> str:
+    """The sum of the first machine's way in full, then a line for each machine and engine."""
+    query = report.query
+    asked = f"{query.model}: {query.users} x {query.context_tokens:,} tokens"
+    if not report.rows:
+        return f"{asked}: no machine of this cluster has an engine for it"
+    shown = _ways(report.rows)
+    parts = [asked, *(_sum(row) for row in shown), _rows(report.rows)]
+    return "\n\n".join(parts)
+
+
+def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int) -> str:
+    rows = [
+        (
+            report.query.model,
+            best.node,
+            best.kind,
+            best.quantisation,
+            best.verdict.answer,
+            mib_or_gib(best.verdict.need.total_bytes),
+            f"{best.most_users:,}",
+        )
+        for report in reports
+        for best in report.rows[:1]
+    ]
+    head = f"{users} at once, each with {context_tokens:,} tokens; MOST is how many the machine could serve alone"
+    return head + "\n" + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows)
+
+
+def _ways(rows: Sequence[FitRow]) -> list[FitRow]:
+    """One for each engine kind: what a model needs differs between engines, not between machines."""
+    seen: dict[tuple[str, str], FitRow] = {}
+    for row in rows:
+        seen.setdefault((row.kind, row.quantisation), row)
+    return list(seen.values())
+
+
+def _sum(row: FitRow) -> str:
+    need = row.verdict.need
+    lines = [(item.term, mib_or_gib(item.size_bytes), item.how) for item in need.items]
+    head = f"under {row.kind} as {row.quantisation}, by {row.origin}: {mib_or_gib(need.total_bytes)}"
+    return head + "\n" + table(("ITEM", "BYTES", "HOW"), lines)
+
+
+def _rows(rows: Sequence[FitRow]) -> str:
+    return table(("NODE", "ENGINE", "ANSWER", "BUDGET", "MOST USERS", "WHY"), [
+        (
+            row.node,
+            row.kind,
+            row.verdict.answer,
+            mib_or_gib(row.verdict.room.budget_bytes),
+            f"{row.most_users:,}",
+            row.verdict.why + ("" if row.machine == "reports itself" else f" ({row.machine})"),
+        )
+        for row in rows
+    ])  # fmt: skip

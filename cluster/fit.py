@@ -1,0 +1,112 @@
+"""How many bytes an engine needs for a model, item by item, and where each figure comes from. Pure.
+
+A need is what the engine takes of its pool at its peak, with every request as long as it may be: weights, what each
+token and each request keeps, the buffers of an evaluation, and what the engine takes before it has a model at all.
+What an engine adds to the shape of a model is data (cluster.fit_engines), with the version that it was measured on.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from cluster.fit_engines import EngineMemory, memory_of
+from cluster.units import format_bytes
+from inventory.catalog import AttentionShape, ModelShape
+from inventory.kv_cache import cache_elements, recurrent_elements
+from nodes.snapshot import EngineKind
+
+Term = Literal["weights", "kv cache", "recurrent state", "compute buffers", "runtime", "safety"]
+KvBits = Literal[16, 8]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What an engine should be able to do at once: `slots` requests, each of up to `context_tokens` tokens."""
+
+    kind: EngineKind
+    shape: ModelShape
+    context_tokens: int
+    slots: int
+    kv_bits: KvBits = 16
+    accelerated: bool = False  # a GPU's build of the engine
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One term of a need. `how` is its arithmetic, for people."""
+
+    term: Term
+    size_bytes: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    items: tuple[Item, ...]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(item.size_bytes for item in self.items)
+
+    def of(self, term: Term) -> int:
+        return sum(item.size_bytes for item in self.items if item.term == term)
+
+    def __str__(self) -> str:
+        parts = " + ".join(f"{item.term} {format_bytes(item.size_bytes)}" for item in self.items if item.size_bytes)
+        return f"{format_bytes(self.total_bytes)} = {parts}"
+
+
+def need_of(workload: Workload, memory: EngineMemory | None = None) -> Need:
+    """`memory` is the build's as it was measured, unless a ledger of this machine knows it better."""
+    engine = memory or memory_of(workload.kind, workload.accelerated)
+    items = [_weights(workload.shape, engine)]
+    if workload.shape.attention is not None:
+        items.append(_kv_cache(workload, workload.shape.attention, engine))
+    items += [_recurrent(workload, engine), _compute(workload, engine), _runtime(engine)]
+    counted = sum(item.size_bytes for item in items)
+    safety = int(counted * engine.safety)
+    items.append(Item("safety", safety, f"{engine.safety:.0%} of all that was counted"))
+    return Need(tuple(item for item in items if item.size_bytes))
+
+
+def _weights(shape: ModelShape, engine: EngineMemory) -> Item:
+    size = int(shape.weight_bytes * engine.weight_factor)
+    factor = f" x {engine.weight_factor:g}" if engine.weight_factor != 1 else ""
+    return Item("weights", size, f"{format_bytes(shape.weight_bytes)} of {shape.quantisation}{factor}")
+
+
+def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
+    tokens = _stepped(workload.context_tokens + engine.spare_tokens, engine.token_step)
+    sliding, told = tokens, ""
+    if attention.sliding_window is not None and any(attention.sliding_layers):
+        sliding = min(tokens, _stepped(attention.sliding_window + engine.window_spare_tokens, engine.token_step))
+        told = f", {sliding:,} in layers with a window"
+    elements = cache_elements(attention, tokens, sliding) * workload.slots
+    size = int(elements * engine.bytes_of(workload.kv_bits))
+    per_token = cache_elements(attention, 1, 1) * engine.bytes_of(workload.kv_bits)
+    how = f"{workload.slots} x {tokens:,} tokens{told}, {per_token / 1024:.1f} KiB each at {workload.kv_bits} bits"
+    return Item("kv cache", size, how)
+
+
+def _recurrent(workload: Workload, engine: EngineMemory) -> Item:
+    recurrent = workload.shape.recurrent
+    if recurrent is None:
+        return Item("recurrent state", 0, "")
+    each = recurrent_elements(recurrent) * engine.state_bytes
+    return Item("recurrent state", each * workload.slots, f"{workload.slots} x {each / 2**20:.2f} MiB")
+
+
+def _compute(workload: Workload, engine: EngineMemory) -> Item:
+    shape, batch = workload.shape, engine.batch_tokens
+    row = shape.embedding_size * engine.batch_embedding_bytes + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
+    size = int(batch * row + workload.slots * engine.slot_bytes)
+    how = f"{batch} tokens x {row / 1024:.1f} KiB, {workload.slots} x {engine.slot_bytes / 2**20:.1f} MiB"
+    return Item("compute buffers", size, how)
+
+
+def _runtime(engine: EngineMemory) -> Item:
+    return Item("runtime", engine.runtime_bytes, f"{engine.kind} {engine.version}, {engine.origin}")
+
+
+def _stepped(tokens: int, step: int) -> int:
+    return ceil(tokens / step) * step

@@ -1,0 +1,195 @@
+"""What would fit where: a model against every machine of the cluster, also those that are only described. Pure.
+
+One function answers the CLI, the API and the dashboard, so that none of them computes anything itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cluster.config import ClusterConfig, HardwareSection, NodeSection
+from cluster.fit import KvBits, Workload, need_of
+from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, pools_of
+from cluster.fit_verdict import Answer, Resident, Room, Verdict, judge, largest
+from cluster.snapshot import ClusterSnapshot, NodeView
+from inventory.apple_facts import wired_limit
+from inventory.catalog import ArtifactFormat, HeldModel, ModelShape
+from inventory.hardware import Accelerator, Hardware, Host, MemoryPool, PoolId, PoolKind, reserve
+from inventory.known_models import KNOWN, UnknownModelError, known_model
+from inventory.nvidia_facts import gpu_reserve
+from nodes.snapshot import EngineKind, EngineSnapshot, NodeId, NodeSnapshot
+
+FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safetensors", "mlx": "mlx"}
+USUAL: dict[EngineKind, str] = {"llamacpp": "q4_k_m", "vllm": "awq", "mlx": "4bit"}
+MOST_USERS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class FitQuery:
+    """`users` are requests at the same time, each with up to `context_tokens`. Without `quant`: an artifact that is
+    here, or else what is usual for each engine kind. Without `node`: every machine."""
+
+    model: str
+    context_tokens: int
+    users: int
+    quant: str | None = None
+    kv_bits: KvBits = 16
+    node: NodeId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FitRow:
+    """One way to run the model on one machine. `most_users` is how many it could serve at that context, alone there."""
+
+    node: NodeId
+    kind: EngineKind
+    quantisation: str
+    origin: str  # whose figures these are: a file's headers, or the model's public description
+    machine: str  # "reports itself", or "as described in cluster.yaml"
+    verdict: Verdict
+    most_users: int
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    query: FitQuery
+    rows: tuple[FitRow, ...]
+
+    @property
+    def fits(self) -> bool:
+        return any(row.verdict.answer == "fits" for row in self.rows)
+
+
+def fit_report(query: FitQuery, config: ClusterConfig, snapshot: ClusterSnapshot | None) -> FitReport:
+    """Raises UnknownModelError, UnknownQuantisationError."""
+    nodes = snapshot.nodes if snapshot is not None else ()
+    held = [model for node in nodes if node.snapshot for model in node.snapshot.models]
+    rows = [
+        _row(query, place, kind, shape, origin)
+        for place in machines(config, nodes)
+        if query.node in (None, place.node_id)
+        for kind in place.kinds
+        for shape, origin in _shapes(query, kind, held)
+    ]
+    if not rows and known_model(query.model) is None and not any(one.ref.name == query.model for one in held):
+        names = sorted({str(one.ref.name) for one in held} | {model.name for model in KNOWN})
+        raise UnknownModelError(query.model, names)
+    return FitReport(query, tuple(rows))
+
+
+def capacity_reports(
+    context_tokens: int, users: int, config: ClusterConfig, snapshot: ClusterSnapshot | None
+) -> tuple[FitReport, ...]:
+    """Every model that is here or known by name, each with its best way first; the largest that fit come first."""
+    nodes = snapshot.nodes if snapshot is not None else ()
+    here = {str(model.ref.name) for node in nodes if node.snapshot for model in node.snapshot.models}
+    names = sorted(here | {model.name for model in KNOWN})
+    reports = [fit_report(FitQuery(name, context_tokens, users), config, snapshot) for name in names]
+    best = [replace(report, rows=tuple(sorted(report.rows, key=_wish))) for report in reports if report.rows]
+    return tuple(sorted(best, key=lambda report: _wish(report.rows[0])))
+
+
+def _wish(row: FitRow) -> tuple[int, int, int]:
+    """Lower is better: what fits, the larger model, the more room beside it."""
+    answers: tuple[Answer, ...] = ("fits", "after evicting", "with changes", "never")
+    return answers.index(row.verdict.answer), -row.verdict.need.of("weights"), -row.most_users
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine to plan with, whether or not it has joined."""
+
+    node_id: NodeId
+    kinds: tuple[EngineKind, ...]
+    snapshot: NodeSnapshot
+    reports: bool
+
+    def room(self, kind: EngineKind, shapes: Mapping[str, ModelShape]) -> Room | None:
+        """`shapes` by artifact id, for what runs there. None where the memory cannot be read."""
+        pools = pools_of(self.snapshot, kind)
+        budgets = [pool.budget_bytes for pool in pools]
+        known = [budget for budget in budgets if budget is not None]
+        if not pools or len(known) != len(budgets):
+            return None
+        names = {pool.pool_id for pool in pools}
+        residents = tuple(
+            _resident(engine, self.snapshot, shapes)
+            for engine in self.snapshot.engines
+            if engine.state not in ("stopped", "quarantined")
+            and names & {pool.pool_id for pool in pools_of(self.snapshot, engine.kind)}
+        )
+        return Room(sum(known), residents)
+
+
+def machines(config: ClusterConfig, nodes: Sequence[NodeView]) -> tuple[Machine, ...]:
+    """Those that report, as they report; those that are only described, as they are described."""
+    found: list[Machine] = []
+    reporting = {node.node_id: node.snapshot for node in nodes if node.snapshot is not None}
+    for node_id, snapshot in sorted(reporting.items()):
+        section = config.nodes.get(node_id)
+        kinds = section.engines if section is not None else ()
+        installed = tuple(engine.kind for engine in snapshot.installed)
+        found.append(Machine(node_id, kinds or installed, snapshot, reports=True))
+    for name, section in sorted(config.nodes.items()):
+        if NodeId(name) not in reporting and section.hardware is not None:
+            snapshot = described(NodeId(name), section, section.hardware)
+            found.append(Machine(NodeId(name), section.engines or _suited(section.hardware), snapshot, reports=False))
+    return tuple(found)
+
+
+def described(node_id: NodeId, section: NodeSection, hardware: HardwareSection) -> NodeSnapshot:
+    """A machine as cluster.yaml describes it, with nothing on it."""
+    kept = section.memory.reserve
+    pools = [_pool("vram", f"vram:{number}", size, gpu_reserve(size)) for number, size in enumerate(hardware.vram)]
+    gpus = [Accelerator("nvidia", "a GPU", pool.pool_id, None, None) for pool in pools]
+    if hardware.unified is not None:
+        total = hardware.unified
+        pools.append(_pool("unified", "unified", total, max(reserve(total, kept), total - wired_limit({}, total))))
+        gpus.append(Accelerator("apple", "Apple GPU", PoolId("unified"), None, None))
+    if hardware.ram is not None:
+        pools.append(_pool("ram", "ram", hardware.ram, reserve(hardware.ram, kept)))
+    host = Host(hardware.os or "other", "", hardware.arch or "", hardware.cpu, None, None, None)
+    facts = Hardware(host, tuple(pools), tuple(gpus), None, None)
+    return NodeSnapshot(node_id, section.zone, 0.0, facts, (), (), ())
+
+
+def _pool(kind: PoolKind, name: str, total_bytes: int, reserved_bytes: int) -> MemoryPool:
+    return MemoryPool(PoolId(name), kind, total_bytes, 0, reserved_bytes)
+
+
+def _suited(hardware: HardwareSection) -> tuple[EngineKind, ...]:
+    if hardware.unified is not None:
+        return ("mlx", "llamacpp")
+    return ("vllm", "llamacpp") if hardware.vram else ("llamacpp",)
+
+
+def _shapes(query: FitQuery, kind: EngineKind, held: Sequence[HeldModel]) -> list[tuple[ModelShape, str]]:
+    """The artifact that this kind reads, if some machine has one; else the model as the world knows it."""
+    mine = [one for one in held if one.ref.name == query.model and one.format == FORMAT_OF[kind]]
+    if mine and query.quant is None:
+        return [(mine[0].shape or bare_shape(mine[0].size_bytes), f"the {mine[0].format} artifact's own headers")]
+    known = known_model(query.model)
+    if known is None:
+        return []
+    return [(known.shape(query.quant or USUAL[kind]), "the model's public description")]
+
+
+def _row(query: FitQuery, place: Machine, kind: EngineKind, shape: ModelShape, origin: str) -> FitRow:
+    gpu = accelerated(place.snapshot, kind)
+    bits = query.kv_bits if query.kv_bits in KV_BITS_OF[kind] else 16
+    workload = Workload(kind, shape, query.context_tokens, query.users, bits, gpu)
+    shapes = {str(one.ref.artifact_id): one.shape for one in place.snapshot.models if one.shape is not None}
+    room = place.room(kind, shapes) or Room(0)
+    alone = Room(room.budget_bytes)
+    most = largest(lambda users: Workload(kind, shape, query.context_tokens, users, bits, gpu), MOST_USERS, 1, alone)
+    machine = "reports itself" if place.reports else "as described in cluster.yaml"
+    verdict = judge(workload, room, kv_bits=KV_BITS_OF[kind])
+    return FitRow(place.node_id, kind, shape.quantisation, origin, machine, verdict, most or 0)
+
+
+def _resident(engine: EngineSnapshot, snapshot: NodeSnapshot, shapes: Mapping[str, ModelShape]) -> Resident:
+    shape = shapes.get(engine.model.artifact_id)
+    size = 0
+    if shape is not None:
+        gpu = accelerated(snapshot, engine.kind)
+        size = need_of(Workload(engine.kind, shape, engine.context_tokens, engine.load.slots or 1, 16, gpu)).total_bytes
+    return Resident(engine.engine_id, engine.model.name, size, movable=not engine.load.running)

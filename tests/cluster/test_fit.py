@@ -1,0 +1,114 @@
+"""Bytes by item, against sums made by hand, and what must hold for every shape."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.fit import Workload, need_of
+from cluster.fit_engines import ENGINES, EngineMemory, memory_of
+from inventory.catalog import ModelShape
+from nodes.snapshot import EngineKind
+from support.shapes import COMPRESSED, DENSE, ENCODER, EVERY, GIB, HYBRID, SLIDING
+
+BARE = EngineMemory("llamacpp", accelerated=False, version="1", origin="a test", runtime_bytes=0, safety=0.0)
+KINDS: tuple[EngineKind, ...] = ("llamacpp", "vllm", "mlx")
+
+workloads = st.builds(
+    Workload,
+    kind=st.sampled_from(KINDS),
+    shape=st.sampled_from(list(EVERY.values())),
+    context_tokens=st.integers(1, 131_072),
+    slots=st.integers(1, 64),
+    kv_bits=st.sampled_from((16, 8)),
+    accelerated=st.booleans(),
+)
+
+
+def kv(shape: ModelShape, context: int, slots: int = 1) -> int:
+    return need_of(Workload("llamacpp", shape, context, slots), BARE).of("kv cache")
+
+
+def test_keys_and_values_are_kept_for_every_token_of_every_request() -> None:
+    """Llama-3.1-8B at 32k: 4 GiB, as its makers' figures give."""
+    assert kv(DENSE, 32_768) == 4 * GIB
+    assert kv(DENSE, 1000, slots=3) == 3 * 1000 * 32 * 8 * (128 + 128) * 2
+
+
+def test_layers_with_a_window_keep_no_more_than_the_window() -> None:
+    windowed, full = 27, 5
+    assert sum(SLIDING.attention.sliding_layers) == windowed  # type: ignore[union-attr]  # it has attention
+
+    assert kv(SLIDING, 32_768) == (windowed * 1024 + full * 32_768) * 8 * 256 * 2
+    assert kv(SLIDING, 500) == 32 * 500 * 8 * 256 * 2
+
+
+def test_compressed_attention_keeps_one_vector_a_token() -> None:
+    assert kv(COMPRESSED, 1000) == 32 * 1000 * 576 * 2
+
+
+def test_recurrent_state_grows_with_requests_and_not_with_their_length() -> None:
+    short = need_of(Workload("llamacpp", HYBRID, 512, 2), BARE)
+    long = need_of(Workload("llamacpp", HYBRID, 65_536, 2), BARE)
+
+    assert (
+        short.of("recurrent state")
+        == long.of("recurrent state")
+        == 2 * 24 * (3 * (8192 + 2 * 8 * 128) + 8192 * 128) * 4
+    )
+    assert long.of("kv cache") == 2 * 65_536 * 8 * 8 * 256 * 2
+
+
+def test_an_encoder_keeps_nothing_between_requests() -> None:
+    assert need_of(Workload("llamacpp", ENCODER, 8192, 4), BARE).of("kv cache") == 0
+
+
+def test_a_cache_of_8_bits_has_a_scale_for_each_32_elements() -> None:
+    half = need_of(Workload("llamacpp", DENSE, 32_768, 1, kv_bits=8), BARE)
+
+    assert half.of("kv cache") == 4 * GIB * 34 // 64
+
+
+def test_an_engine_rounds_up_and_keeps_spare_tokens() -> None:
+    stepping = replace(BARE, token_step=256, spare_tokens=100)
+
+    assert need_of(Workload("llamacpp", DENSE, 1000, 1), stepping).of("kv cache") == kv(DENSE, 1280)
+
+
+def test_every_term_says_how_it_came_about() -> None:
+    need = need_of(Workload("vllm", SLIDING, 8192, 4))
+
+    assert need.total_bytes == sum(item.size_bytes for item in need.items)
+    assert all(item.how for item in need.items)
+    assert "in layers with a window" in next(item.how for item in need.items if item.term == "kv cache")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_every_build_of_every_engine_is_known(kind: EngineKind, accelerated: bool) -> None:
+    assert memory_of(kind, accelerated).version
+    assert len(ENGINES) == 2 * len(KINDS)
+
+
+@given(workloads, st.integers(1, 10_000), st.integers(1, 8))
+def test_more_context_or_more_requests_never_need_less(workload: Workload, tokens: int, slots: int) -> None:
+    here = need_of(workload).total_bytes
+
+    assert need_of(replace(workload, context_tokens=workload.context_tokens + tokens)).total_bytes >= here
+    assert need_of(replace(workload, slots=workload.slots + slots)).total_bytes >= here
+
+
+@given(workloads, st.integers(1, 8))
+def test_more_layers_never_need_less(workload: Workload, more: int) -> None:
+    attention = workload.shape.attention
+    assert attention is not None
+    deeper = replace(attention, kv_heads=attention.kv_heads + attention.kv_heads[-1:] * more)
+    shape = replace(workload.shape, layers=workload.shape.layers + more, attention=deeper)
+
+    assert need_of(replace(workload, shape=shape)).total_bytes >= need_of(workload).total_bytes
+
+
+@given(workloads)
+def test_a_smaller_cache_type_never_needs_more(workload: Workload) -> None:
+    assert need_of(replace(workload, kv_bits=8)).total_bytes <= need_of(replace(workload, kv_bits=16)).total_bytes
