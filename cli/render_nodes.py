@@ -111,7 +111,7 @@ def _facts(snapshot: NodeSnapshot) -> list[tuple[str, str]]:
 def _engines(snapshot: NodeSnapshot, now_s: float) -> str:
     if not snapshot.engines:
         return ""
-    return table(("ENGINE", "KIND", "STATE", "PID", "FOR", "GENERATION"), [
+    return table(("ENGINE", "KIND", "STATE", "PID", "FOR", "GENERATION", "MEMORY", "PEAK"), [
         (
             engine.engine_id,
             engine.kind,
@@ -119,6 +119,8 @@ def _engines(snapshot: NodeSnapshot, now_s: float) -> str:
             str(engine.pid or "-"),
             duration(max(0.0, now_s - engine.since_s)),
             str(engine.generation),
+            "?" if engine.memory_bytes is None else mib_or_gib(engine.memory_bytes),
+            "?" if engine.memory_peak_bytes is None else mib_or_gib(engine.memory_peak_bytes),
         )
         for engine in snapshot.engines
     ])  # fmt: skip

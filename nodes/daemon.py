@@ -15,13 +15,14 @@ from inventory.store import ModelStore
 from nodes import engine_log
 from nodes.engine_body import Workshop, log_file
 from nodes.engine_envs import installed
+from nodes.engine_memory import EngineMemories
 from nodes.engines.base import EngineAdapter
 from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import valid_engine_id
 from nodes.lifecycle_values import LifecyclePolicy
 from nodes.pulls import ModelPulls
 from nodes.ray_member import RayletPlan, RayMember, no_raylet
-from nodes.snapshot import EngineId, InstalledEngine, NodeId, NodeSnapshot
+from nodes.snapshot import EngineId, EngineSnapshot, InstalledEngine, NodeId, NodeSnapshot
 from nodes.supervisor import Supervisor, UnknownEngineError, supervising
 
 SURVEY_LATE_S = 10.0
@@ -67,6 +68,7 @@ class NodeDaemon:
         self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher)
         self._changed = asyncio.Event()
         self.pulls = ModelPulls(settings.store, settings.paths.identity, settings.clock, self._changed.set)
+        self._memories = EngineMemories(settings.clock)
         self.ray = RayMember(settings.paths, settings.raylet, settings.clock)
         self._snapshot: NodeSnapshot | None = None
         self._supervisor: Supervisor | None = None
@@ -97,7 +99,7 @@ class NodeDaemon:
 
     async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
         """Adopt, then survey and publish until `stop`. Engines are left running; see Supervisor.stop_all."""
-        found = await asyncio.to_thread(self._look, frozenset[int]())
+        found = await asyncio.to_thread(self._look, ())
         async with self.pulls, supervising(self._workshop, self._settings.policy, self._changed.set) as supervisor:
             self._supervisor = supervisor
             self._publish(found)
@@ -125,23 +127,23 @@ class NodeDaemon:
             taken_at_s=settings.clock.wall_s(),
             hardware=hardware,
             installed=found.installed,
-            engines=self.supervisor.snapshots(),
+            engines=self._memories.told(self.supervisor.snapshots()),
             models=found.models,
             pulls=self.pulls.snapshots(),
         )
 
     async def _look_again(self) -> _Survey:
         await asyncio.sleep(self._settings.refresh_s)
-        pids = frozenset(engine.pid for engine in self.supervisor.snapshots() if engine.pid is not None)
-        return await asyncio.to_thread(self._look, pids)
+        return await asyncio.to_thread(self._look, self.supervisor.snapshots())
 
-    def _look(self, own_pids: frozenset[int]) -> _Survey:
+    def _look(self, engines: tuple[EngineSnapshot, ...]) -> _Survey:
         """In a thread: drivers and disks may take their time."""
         settings = self._settings
-        hardware = survey(settings.probes, own_pids)
+        self._memories.look(engines)
+        hardware = survey(settings.probes, frozenset(engine.pid for engine in engines if engine.pid is not None))
         self._facts.hardware = hardware
-        engines = tuple(InstalledEngine(found.kind, found.version) for found in installed(settings.paths.engines))
-        return _Survey(hardware, engines, tuple(settings.store.held()), settings.clock.monotonic_s())
+        kinds = tuple(InstalledEngine(found.kind, found.version) for found in installed(settings.paths.engines))
+        return _Survey(hardware, kinds, tuple(settings.store.held()), settings.clock.monotonic_s())
 
 
 async def _first_of(stop: asyncio.Event, changed: asyncio.Event, timeout_s: float) -> None:

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from inventory.catalog import ArtifactId, HeldModel, StoredModel
 from inventory.hardware import Hardware
+from inventory.kv_cache import kv_cache_bytes
 from inventory.store_records import DamagedRecordError, ModelNotFoundError
 from nodes.engine_body import CannotLaunchError, LaunchPlan
 from nodes.engine_builds import accelerators_of, build_named
 from nodes.engine_envs import EngineEnvironment, installed
 from nodes.engines.base import EngineAdapter
-from inventory.kv_cache import kv_cache_bytes
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineKind
 

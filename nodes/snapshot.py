@@ -55,6 +55,8 @@ class EngineSnapshot:
     load: EngineLoad
     progress_age_s: float | None  # seconds since it last produced a token while busy; None while idle
     ready_after_s: float | None  # measured start-up time of this generation
+    memory_bytes: int | None = None  # main memory that its processes hold; None where it cannot be read
+    memory_peak_bytes: int | None = None  # the most that was seen of this generation
 
 
 @dataclass(frozen=True, slots=True)

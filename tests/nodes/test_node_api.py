@@ -130,6 +130,16 @@ async def test_an_engine_is_ordered_drained_and_forgotten(client: NodeClient) ->
     assert stopped.pid is None
 
 
+async def test_a_node_tells_what_each_engine_holds(client: NodeClient) -> None:
+    await client.ensure_engine(spec(), CHIEF)
+    engine = await seen(
+        client, lambda snapshot: next((one for one in snapshot.engines if one.memory_bytes), None), "what it holds"
+    )
+
+    assert engine.memory_bytes is not None and engine.memory_peak_bytes is not None
+    assert 1_000_000 < engine.memory_bytes <= engine.memory_peak_bytes
+
+
 async def test_snapshots_are_taken_anew_each_interval(client: NodeClient) -> None:
     first = await client.observe()
     assert await seen(client, lambda node: node.taken_at_s > first.taken_at_s, "a later snapshot")
