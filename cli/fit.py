@@ -30,14 +30,9 @@ def fit(
     from cli.render_fit import fit_text
     from cluster.fit_fleet import FitQuery, fit_report
     from cluster.fit_wire import document_of
-    from cluster.units import parse_tokens
     from nodes.snapshot import NodeId
 
-    try:
-        tokens = parse_tokens(context)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--ctx") from None
-    query = FitQuery(model, tokens, users, quant, kv_bits, NodeId(node) if node else None)
+    query = FitQuery(model, _tokens(context), users, quant, kv_bits, NodeId(node) if node else None)
     report = fit_report(query, *_known(paths_of(state_dir)))
     if as_json:
         import msgspec
@@ -59,12 +54,8 @@ def capacity(
     from cli.render_fit import capacity_text
     from cluster.fit_fleet import capacity_reports
     from cluster.fit_wire import document_of
-    from cluster.units import parse_tokens
 
-    try:
-        tokens = parse_tokens(context)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--ctx") from None
+    tokens = _tokens(context)
     reports = capacity_reports(tokens, users, *_known(paths_of(state_dir)))
     if as_json:
         import msgspec
@@ -72,6 +63,15 @@ def capacity(
         data_json("Capacity", {"models": [msgspec.to_builtins(document_of(report)) for report in reports]})
     else:
         data(capacity_text(reports, tokens, users))
+
+
+def _tokens(text: str) -> int:
+    from cluster.units import parse_tokens
+
+    try:
+        return parse_tokens(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--ctx") from None
 
 
 def _known(paths: "StatePaths") -> "tuple[ClusterConfig, ClusterSnapshot | None]":

@@ -1,7 +1,7 @@
 """What a model is: its name and revision, its shape, and the artifact that holds its weights."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, NewType
 
 ModelName = NewType("ModelName", str)
@@ -89,27 +89,17 @@ class ModelShape:
     attention: AttentionShape | None
     recurrent: RecurrentShape | None
     experts: ExpertShape | None
-    quantisation: str
-    weight_bytes: int
+    quantisation: str  # "Q4_1", "BF16": the type that holds most weight bytes
+    weight_bytes: int  # exact sum over tensors
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSpec:
+class ModelSpec(ModelShape):
     """A model's shape, read from its own file headers and nothing else. None means the file does not say."""
 
-    architecture: str
     display_name: str | None
     parameters: int
-    layers: int
-    embedding_size: int
-    vocabulary_size: int | None
-    context_length: int | None  # trained context, tokens
-    attention: AttentionShape | None
-    recurrent: RecurrentShape | None
-    experts: ExpertShape | None
     tied_embeddings: bool | None
-    quantisation: str  # "Q4_1", "BF16": the type that holds most weight bytes
-    weight_bytes: int  # exact sum over tensors
     licence: str | None
     chat_template: str | None
     template_hash: str | None  # sha256 of the chat template, hex
@@ -170,18 +160,7 @@ class HeldModel:
 
 
 def shape_of(spec: ModelSpec) -> ModelShape:
-    return ModelShape(
-        architecture=spec.architecture,
-        layers=spec.layers,
-        embedding_size=spec.embedding_size,
-        vocabulary_size=spec.vocabulary_size,
-        context_length=spec.context_length,
-        attention=spec.attention,
-        recurrent=spec.recurrent,
-        experts=spec.experts,
-        quantisation=spec.quantisation,
-        weight_bytes=spec.weight_bytes,
-    )
+    return ModelShape(**{field.name: getattr(spec, field.name) for field in fields(ModelShape)})
 
 
 def writing_capabilities(template: str | None, sees: bool) -> frozenset[Capability]:

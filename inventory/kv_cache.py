@@ -2,12 +2,12 @@
 recurrent state that does not. Engines round, pad and share it in their own ways; that is theirs to add. Pure.
 """
 
-from inventory.catalog import AttentionShape, ModelShape, ModelSpec, RecurrentShape
+from inventory.catalog import AttentionShape, ModelShape, RecurrentShape
 
 ELEMENT_BYTES = 2  # bfloat16 or float16, which is what engines keep by default
 
 
-def kv_cache_bytes(model: ModelShape | ModelSpec, context_tokens: int, slots: int) -> int | None:
+def kv_cache_bytes(model: ModelShape, context_tokens: int, slots: int) -> int | None:
     """For `slots` requests of `context_tokens` each; None where the shape is unknown or is not attention alone."""
     attention = model.attention
     if attention is None or model.recurrent is not None or not attention.causal:
