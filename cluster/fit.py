@@ -15,7 +15,7 @@ from inventory.catalog import AttentionShape, ModelShape
 from inventory.kv_cache import cache_elements, recurrent_elements
 from nodes.snapshot import EngineKind
 
-Term = Literal["weights", "kv cache", "recurrent state", "compute buffers", "runtime", "safety"]
+Term = Literal["weights", "kv cache", "recurrent state", "compute buffers", "kept prompts", "runtime", "safety"]
 KvBits = Literal[16, 8]
 
 
@@ -59,20 +59,19 @@ class Need:
 def need_of(workload: Workload, memory: EngineMemory | None = None) -> Need:
     """`memory` is the build's as it was measured, unless a ledger of this machine knows it better."""
     engine = memory or memory_of(workload.kind, workload.accelerated)
-    items = [_weights(workload.shape, engine)]
+    items = [_weights(workload.shape)]
     if workload.shape.attention is not None:
         items.append(_kv_cache(workload, workload.shape.attention, engine))
-    items += [_recurrent(workload, engine), _compute(workload, engine), _runtime(engine)]
+        items.append(_kept_prompts(workload, workload.shape.attention, engine))
+    items += [_recurrent(workload, engine), _compute(workload, engine), _runtime(workload, engine)]
     counted = sum(item.size_bytes for item in items)
     safety = int(counted * engine.safety)
     items.append(Item("safety", safety, f"{engine.safety:.0%} of all that was counted"))
     return Need(tuple(item for item in items if item.size_bytes))
 
 
-def _weights(shape: ModelShape, engine: EngineMemory) -> Item:
-    size = int(shape.weight_bytes * engine.weight_factor)
-    factor = f" x {engine.weight_factor:g}" if engine.weight_factor != 1 else ""
-    return Item("weights", size, f"{format_bytes(shape.weight_bytes)} of {shape.quantisation}{factor}")
+def _weights(shape: ModelShape) -> Item:
+    return Item("weights", shape.weight_bytes, f"{format_bytes(shape.weight_bytes)} of {shape.quantisation}")
 
 
 def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
@@ -96,16 +95,34 @@ def _recurrent(workload: Workload, engine: EngineMemory) -> Item:
     return Item("recurrent state", each * workload.slots, f"{workload.slots} x {each / 2**20:.2f} MiB")
 
 
+def _kept_prompts(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
+    """Caches of prompts that were answered, beside those of the requests under way."""
+    tokens = _stepped(workload.context_tokens, engine.token_step)
+    each = int(cache_elements(attention, tokens, tokens) * engine.bytes_of(workload.kv_bits))
+    size = min(each * max(0, engine.kept_prompts - workload.slots), engine.kept_limit_bytes)
+    how = (
+        f"up to {engine.kept_prompts} prompts of {format_bytes(each)}, at most {format_bytes(engine.kept_limit_bytes)}"
+    )
+    return Item("kept prompts", size, how)
+
+
 def _compute(workload: Workload, engine: EngineMemory) -> Item:
     shape, batch = workload.shape, engine.batch_tokens
-    row = shape.embedding_size * engine.batch_embedding_bytes + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
-    size = int(batch * row + workload.slots * engine.slot_bytes)
-    how = f"{batch} tokens x {row / 1024:.1f} KiB, {workload.slots} x {engine.slot_bytes / 2**20:.1f} MiB"
-    return Item("compute buffers", size, how)
+    row = (
+        shape.embedding_size * engine.batch_width_bytes
+        + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
+        + workload.context_tokens * engine.batch_context_bytes
+    )
+    return Item("compute buffers", int(batch * row), f"{batch} tokens x {row / 1024:.1f} KiB")
 
 
-def _runtime(engine: EngineMemory) -> Item:
-    return Item("runtime", engine.runtime_bytes, f"{engine.kind} {engine.version}, {engine.origin}")
+def _runtime(workload: Workload, engine: EngineMemory) -> Item:
+    shape = workload.shape
+    tables = (shape.vocabulary_size or 0) * engine.vocab_bytes + shape.layers * engine.layer_bytes
+    texts = workload.slots * workload.context_tokens * engine.token_bytes
+    told = f", {format_bytes(tables + texts)} of it for vocabulary, layers and texts" if tables + texts else ""
+    size = engine.runtime_bytes + tables + texts
+    return Item("runtime", size, f"{engine.kind} {engine.version}, {engine.origin}{told}")
 
 
 def _stepped(tokens: int, step: int) -> int:

@@ -1,8 +1,7 @@
 """What each engine does with memory beside a model's own bytes: data, with the version and machine it was measured on.
 
-Figures of the CPU builds come from `make bench-fit`, calibrated on three shapes that its table leaves out. Those of GPU
-builds are from what their makers and users report, and say so; a node's own measurements replace them
-(cluster.fit_ledger).
+Figures of llama.cpp's CPU build come from `make bench-fit`, calibrated on three shapes that its table leaves out. Those of
+the other CPU builds come from a few cells of it, and those of GPU builds from what users report; each says so.
 """
 
 from dataclasses import dataclass
@@ -22,15 +21,19 @@ class EngineMemory:
     version: str
     origin: str  # where the figures come from
     runtime_bytes: int  # processes and libraries, before a model
-    weight_factor: float = 1.0  # resident bytes for each byte of weights
+    layer_bytes: int = 0  # of each layer: its graph and its names
+    vocab_bytes: int = 0  # of each entry of the vocabulary: the tokenizer's tables
+    token_bytes: int = 0  # of each token of context: its number, its text, its place
     token_step: int = 1  # a cache grows in steps of so many tokens
     spare_tokens: int = 0  # kept for each request beyond its context
     window_spare_tokens: int = 0  # kept in a sliding layer beyond its window
     state_bytes: int = 4  # of an element of recurrent state
     batch_tokens: int = 512  # prompt tokens of one evaluation
-    batch_embedding_bytes: float = 0.0  # for each of these and each element of the model's width
+    batch_width_bytes: float = 0.0  # for each of these and each element of the model's width
     batch_vocab_bytes: float = 0.0  # for each of these and each entry of the vocabulary
-    slot_bytes: int = 0  # for each request that it serves at once
+    batch_context_bytes: float = 0.0  # for each of these and each token of one request's context
+    kept_prompts: int = 0  # caches of earlier prompts that stay, up to `kept_limit_bytes`
+    kept_limit_bytes: int = 0
     safety: float = 0.02
 
     def bytes_of(self, kv_bits: int) -> float:
@@ -38,33 +41,40 @@ class EngineMemory:
         return KV_BYTES[kv_bits]
 
 
+_LLAMACPP = "2026.10.11549"
+_REPORTED = "as reported by users, not measured"
+_FEW = "measured on a few models"
+
 ENGINES: tuple[EngineMemory, ...] = (
     EngineMemory(
-        kind="llamacpp", accelerated=False, version="2026.10.11549", origin="measured",
-        runtime_bytes=130 * MIB, token_step=256, window_spare_tokens=128, batch_tokens=128,
-        batch_embedding_bytes=40.0, batch_vocab_bytes=4.0,
+        kind="llamacpp", accelerated=False, version=_LLAMACPP, origin="measured",
+        runtime_bytes=42 * MIB, layer_bytes=400 * 1024, vocab_bytes=210, token_bytes=300,
+        token_step=256, window_spare_tokens=128, batch_tokens=128, batch_width_bytes=62.0, batch_context_bytes=2.0,
+        safety=0.01,
     ),
     EngineMemory(
-        kind="llamacpp", accelerated=True, version="2026.10.11549", origin="as reported by users, not measured",
-        runtime_bytes=500 * MIB, token_step=256, window_spare_tokens=1024, batch_tokens=1024,
-        batch_embedding_bytes=40.0, batch_vocab_bytes=4.0,
+        kind="llamacpp", accelerated=True, version=_LLAMACPP, origin=_REPORTED,
+        runtime_bytes=500 * MIB, layer_bytes=400 * 1024, vocab_bytes=210, token_bytes=300,
+        token_step=256, window_spare_tokens=1024, batch_tokens=1024, batch_width_bytes=62.0, batch_vocab_bytes=4.0,
+        batch_context_bytes=2.0,
     ),
     EngineMemory(
-        kind="vllm", accelerated=False, version="0.32.0", origin="measured",
-        runtime_bytes=1600 * MIB, token_step=128, spare_tokens=256, batch_embedding_bytes=40.0, batch_vocab_bytes=4.0,
+        kind="vllm", accelerated=False, version="0.32.0", origin=_FEW,
+        runtime_bytes=1615 * MIB, token_step=1, spare_tokens=256,
     ),
     EngineMemory(
-        kind="vllm", accelerated=True, version="0.32.0", origin="as reported by users, not measured",
-        runtime_bytes=1400 * MIB, token_step=16, spare_tokens=256, batch_tokens=2048,
-        batch_embedding_bytes=40.0, batch_vocab_bytes=4.0,
+        kind="vllm", accelerated=True, version="0.32.0", origin=_REPORTED,
+        runtime_bytes=1400 * MIB, spare_tokens=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
     ),
     EngineMemory(
-        kind="mlx", accelerated=False, version="0.32.2", origin="measured",
-        runtime_bytes=250 * MIB, token_step=256, batch_tokens=256, batch_embedding_bytes=40.0, batch_vocab_bytes=4.0,
+        kind="mlx", accelerated=False, version="0.32.2", origin=_FEW,
+        runtime_bytes=95 * MIB, token_step=256, batch_tokens=256, batch_width_bytes=20.0,
+        kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
     EngineMemory(
-        kind="mlx", accelerated=True, version="0.32.2", origin="as reported by users, not measured",
-        runtime_bytes=1 * GIB, token_step=256, batch_tokens=2048, batch_embedding_bytes=40.0, batch_vocab_bytes=4.0,
+        kind="mlx", accelerated=True, version="0.32.2", origin=_REPORTED,
+        runtime_bytes=1 * GIB, token_step=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
+        kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
 )  # fmt: skip
 
