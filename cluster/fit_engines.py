@@ -1,7 +1,7 @@
 """What each engine does with memory beside a model's own bytes: data, with the version and machine it was measured on.
 
-Figures of llama.cpp's CPU build come from `make bench-fit`, calibrated on three shapes that its table leaves out. Those of
-the other CPU builds come from a few cells of it, and those of GPU builds from what users report; each says so.
+Figures of llama.cpp's CPU build come from `make bench-fit`, calibrated on three shapes that its table leaves out. Those
+of the other CPU builds come from a few cells of it, and those of GPU builds from what users report; each says so.
 """
 
 from dataclasses import dataclass
