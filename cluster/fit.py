@@ -113,7 +113,8 @@ def _compute(workload: Workload, engine: EngineMemory) -> Item:
         + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
         + workload.context_tokens * engine.batch_context_bytes
     )
-    return Item("compute buffers", int(batch * row), f"{batch} tokens x {row / 1024:.1f} KiB")
+    tokens = batch * (workload.slots if engine.batch_each else 1)
+    return Item("compute buffers", int(tokens * row), f"{tokens:,} tokens x {row / 1024:.1f} KiB")
 
 
 def _runtime(workload: Workload, engine: EngineMemory) -> Item:

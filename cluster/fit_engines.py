@@ -32,6 +32,7 @@ class EngineMemory:
     batch_width_bytes: float = 0.0  # for each of these and each element of the model's width
     batch_vocab_bytes: float = 0.0  # for each of these and each entry of the vocabulary
     batch_context_bytes: float = 0.0  # for each of these and each token of one request's context
+    batch_each: bool = False  # each request has a batch of its own, all at the same time
     kept_prompts: int = 0  # caches of earlier prompts that stay, up to `kept_limit_bytes`
     kept_limit_bytes: int = 0
     safety: float = 0.02
@@ -60,7 +61,7 @@ ENGINES: tuple[EngineMemory, ...] = (
     ),
     EngineMemory(
         kind="vllm", accelerated=False, version="0.32.0", origin=_FEW,
-        runtime_bytes=1615 * MIB, token_step=1, spare_tokens=256,
+        runtime_bytes=1455 * MIB, vocab_bytes=3200, spare_tokens=256,
     ),
     EngineMemory(
         kind="vllm", accelerated=True, version="0.32.0", origin=_REPORTED,
@@ -68,13 +69,13 @@ ENGINES: tuple[EngineMemory, ...] = (
     ),
     EngineMemory(
         kind="mlx", accelerated=False, version="0.32.2", origin=_FEW,
-        runtime_bytes=95 * MIB, token_step=256, batch_tokens=256, batch_width_bytes=20.0,
-        kept_prompts=10, kept_limit_bytes=2 * GIB,
+        runtime_bytes=78 * MIB, vocab_bytes=600, token_step=256, batch_tokens=256, batch_width_bytes=100.0,
+        batch_each=True, kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
     EngineMemory(
         kind="mlx", accelerated=True, version="0.32.2", origin=_REPORTED,
         runtime_bytes=1 * GIB, token_step=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
-        kept_prompts=10, kept_limit_bytes=2 * GIB,
+        batch_each=True, kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ HOST = "127.0.0.1"  # never another one: what reaches this engine comes through 
 EXIT_PORT_TAKEN = 98  # nodes/engines/llamacpp.py knows it
 EXIT_CANNOT_SERVE = 1
 SPARE_CONNECTIONS = 64  # each open connection holds a thread; probes must get through beside a full load
+LOG_BUFFERS = 4  # the level at which it tells the size of each buffer; of requests it tells no more than at its own, 3
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -62,6 +63,8 @@ def parameters(arguments: argparse.Namespace) -> "xllamacpp.CommonParams":
     chosen.cache_type_k = chosen.cache_type_v = types[arguments.kv_type]
     chosen.use_jinja = True
     chosen.warmup = False  # a second of start-up for milliseconds of the first answer
+    chosen.verbosity = LOG_BUFFERS
+    chosen.n_ctx_checkpoints = 0  # of a model with windows each takes as much as its windows, up to 32 for a request
     chosen.offline = True
     chosen.ui = False
     chosen.endpoint_metrics = chosen.endpoint_slots = True

@@ -23,6 +23,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 from mlx_lm import server
 
 HOST = "127.0.0.1"  # never another one: what reaches this engine comes through potluck
@@ -74,6 +75,9 @@ class Meter:
                 ("prompt_tokens_total", "counter", self._prompt_tokens),
                 ("output_tokens_total", "counter", self._output_tokens),
                 ("steps_total", "counter", self._steps),
+                ("active_bytes", "gauge", mx.get_active_memory()),
+                ("peak_bytes", "gauge", mx.get_peak_memory()),
+                ("cache_bytes", "gauge", mx.get_cache_memory()),  # freed by the model, kept by MLX for reuse
             )
         return "".join(f"# TYPE potluck_mlx_{name} {kind}\npotluck_mlx_{name} {value}\n" for name, kind, value in rows)
 

@@ -1,0 +1,1 @@
+"""How many bytes models need: predicted by potluck and by its peers, then measured on the engines that run here."""

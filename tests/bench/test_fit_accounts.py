@@ -1,0 +1,48 @@
+"""What engines say of themselves becomes figures in the terms of a need."""
+
+from bench.fit.accounts import accounts_of, copied_bytes
+from bench.fit.cells import Account
+
+LLAMACPP = """\
+0.00.292.540 I load_tensors:   CPU_Mapped model buffer size =    92.00 MiB
+0.00.292.541 I load_tensors:   CPU_REPACK model buffer size =    60.50 MiB
+0.00.296.333 I llama_context:        CPU  output buffer size =     0.25 MiB
+0.00.296.438 I llama_kv_cache:        CPU KV buffer size =    22.50 MiB
+0.00.311.387 I llama_kv_cache: size =   22.50 MiB (   512 cells,  30 layers,  2/2 seqs), K (f16):   11.25 MiB
+0.00.312.000 I llama_memory_recurrent:        CPU RS buffer size =     4.00 MiB
+0.00.318.098 I sched_reserve:        CPU compute buffer size =     3.75 MiB
+"""
+MIB = 1 << 20
+
+
+def test_llamacpp_tells_each_buffer_in_its_log() -> None:
+    assert accounts_of("llamacpp", LLAMACPP, "") == (
+        Account(("weights",), 92 * MIB),  # what was laid out anew is no weight more
+        Account(("compute buffers",), 4 * MIB),  # and what it calls output
+        Account(("kv cache",), round(22.5 * MIB)),
+        Account(("recurrent state",), 4 * MIB),
+    )
+
+
+def test_weights_that_were_laid_out_anew_are_told_apart() -> None:
+    assert copied_bytes(LLAMACPP) == round(60.5 * MIB)
+
+
+def test_mlx_tells_the_most_that_all_its_arrays_took() -> None:
+    metrics = "potluck_mlx_active_bytes 100\npotluck_mlx_peak_bytes 250\n"
+
+    (account,) = accounts_of("mlx", "", metrics)
+
+    assert account.size_bytes == 250
+    assert set(account.terms) == {"weights", "kv cache", "recurrent state", "compute buffers"}
+
+
+def test_vllm_tells_its_cache_in_a_label() -> None:
+    metrics = 'vllm:cache_config_info{block_size="128",kv_cache_memory_bytes="3145728",num_gpu_blocks="6"} 1.0\n'
+
+    assert accounts_of("vllm", "", metrics) == (Account(("kv cache",), 3 * MIB),)
+
+
+def test_an_engine_that_says_nothing_has_no_figures() -> None:
+    assert accounts_of("mlx", "", "") == ()
+    assert accounts_of("vllm", LLAMACPP, "") == ()
