@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import httpx2
 
 POLL_S = 0.1
+USABLE = ("ready", "yielding", "asleep")  # a request gets an answer, if not at once
 
 
 class NotReadyError(Exception):
@@ -60,7 +61,7 @@ async def _wait(paths: StatePaths, deadline_s: float) -> Endpoint:
                     return endpoint
             await asyncio.sleep(POLL_S)
     raise StillStartingError(
-        deadline_s, [model for model in snapshot.models if model.state != "ready"] if snapshot else []
+        deadline_s, [model for model in snapshot.models if model.state not in USABLE] if snapshot else []
     )
 
 
@@ -79,15 +80,14 @@ def _settled(snapshot: ClusterSnapshot) -> bool:
     """Nothing is starting any more, and something serves. Raises NotReadyError when nothing ever will."""
     if not any(node.snapshot for node in snapshot.nodes) or any(model.state == "starting" for model in snapshot.models):
         return False
-    ready = [model for model in snapshot.models if model.state == "ready"]
-    if snapshot.models and not ready:
+    if snapshot.models and not any(model.state in USABLE for model in snapshot.models):
         raise NotReadyError(snapshot.models)
     return True
 
 
 def _warn_of_unplaced(snapshot: ClusterSnapshot) -> None:
     for model in snapshot.models:
-        if model.state != "ready":
+        if model.state not in USABLE:
             talk(f"! {model.name}: {model.state}: {model.reason}")
 
 

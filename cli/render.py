@@ -29,7 +29,7 @@ def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -
         table(("MODEL", "STATE", "REVISION", "CONTEXT", "CAPABILITIES"), [
             (
                 model.name,
-                _with_reason(model.state, model.reason),
+                _with_reason(model.state, model.reason) + _eta(model.eta_s),
                 model.ref.revision if model.ref else "-",
                 str(model.context_tokens or "-"),
                 ",".join(sorted(model.capabilities)) or "-",
@@ -121,6 +121,10 @@ def _pools(node: NodeView) -> str:
 def _pool(pool: MemoryPool) -> str:
     figures = (pool.used_by_others_bytes, pool.reserved_bytes, pool.budget_bytes)
     return f"{pool.pool_id} {' / '.join(gib(figure) for figure in figures)} of {gib(pool.total_bytes)}"
+
+
+def _eta(eta_s: float | None) -> str:
+    return "" if eta_s is None else f", about {eta_s:.0f} s"
 
 
 def _with_reason(state: str, reason: str) -> str:

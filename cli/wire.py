@@ -119,6 +119,7 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
         first_byte_s=section.timeouts.first_token,
         stall_s=section.timeouts.idle,
         total_s=section.timeouts.total,
+        wait_s=section.timeouts.wait,
         lan=_lan_door(section),
     )
     return partial(run_gateway, settings)

@@ -12,6 +12,7 @@ import msgspec
 from cluster.admin_wire import (
     ConfigApplied,
     ConfigText,
+    DemandNoted,
     DoubtsNoted,
     FaultBody,
     MemberRemoved,
@@ -19,6 +20,7 @@ from cluster.admin_wire import (
     RotatedKey,
     TokenMade,
 )
+from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
 from cluster.publication import Publication, decode_line
 from cluster.snapshot import ClusterSnapshot
@@ -96,6 +98,10 @@ class AdminClient:
     async def doubt(self, doubts: Sequence[EngineDoubt]) -> None:
         """What a gateway found out about engines; it holds for a few seconds."""
         await self._call("POST", "/api/v1/doubts", DoubtsNoted, {"doubts": [asdict(doubt) for doubt in doubts]})
+
+    async def demand(self, report: DemandReport) -> None:
+        """What a gateway has of models that sleep while nobody asks; it holds for a few seconds."""
+        await self._call("POST", "/api/v1/demand", DemandNoted, asdict(report))
 
     async def watch(self) -> AsyncIterator[Publication]:
         """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""

@@ -63,3 +63,8 @@ class NodeLog:
 @dataclass(frozen=True, slots=True)
 class DoubtsNoted:
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DemandNoted:
+    count: int

@@ -117,6 +117,9 @@ class TimeoutsSection(Section):
     """A whole request."""
     drain: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
     """How long an engine that must go may finish what it has begun."""
+    wait: Duration = Field(default=60.0, json_schema_extra={"default": "1m"})
+    """How long a request waits for a model that is not running, if its answer is not streamed. Then it gets 503 with
+    Retry-After. A streamed one is told how things stand every few seconds, and may wait for as long as `total`."""
 
 
 class LanSection(Section):
@@ -205,6 +208,8 @@ class ModelSection(Section):
     """How many engines serve it. 0 keeps the entry and runs nothing."""
     engine: EngineKind | None = None
     """Insist on one engine kind. Otherwise the machine's preference decides."""
+    keep_alive: Duration | None = None
+    """It sleeps until somebody asks for it, and again once nobody has for so long. Absent: it always runs."""
     options: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], OptionText] = {}
     """Settings of the engine itself. The engine's adapter says which it knows."""
 
@@ -220,6 +225,14 @@ class ModelSection(Section):
         return self.source or self.sources.get(kind)
 
 
+class ResidencySection(Section):
+    """How models with `keep_alive` that do not fit together take turns."""
+
+    dwell: Duration = Field(default=180.0, json_schema_extra={"default": "3m"})
+    """How long a model that serves keeps its place, however many ask for others: at most one swap in that time on each
+    machine. Shorter means quicker turns, and more time spent loading."""
+
+
 class ClusterConfig(Section):
     """The whole of cluster.yaml: which machines, which models, and how clients reach them."""
 
@@ -229,6 +242,7 @@ class ClusterConfig(Section):
     join: JoinSection = JoinSection()
     ray: RaySection = RaySection()
     gateway: GatewaySection = GatewaySection()
+    residency: ResidencySection = ResidencySection()
     nodes: dict[NodeName, NodeSection] = {}
     """The machines, by name. Empty: the one this runs on."""
     models: dict[ConfiguredName, ModelSection] = {}

@@ -5,7 +5,7 @@ waits for no node: each is observed in a loop of its own (cluster.node_watch) an
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,15 +13,20 @@ import structlog
 from cluster import views
 from cluster.copies import Shop, plan_copies
 from cluster.couriers import Couriers
+from cluster.demand import DemandReport
 from cluster.desired import Desired, WantedNode
 from cluster.doubts import EngineDoubt
 from cluster.link import NodeLink
+from cluster.load_times import LoadBook
 from cluster.node_watch import NodeWatch, WatchTimes
 from cluster.placement import Candidate, Placement, place
 from cluster.publisher import Publisher
 from cluster.reconcile import Action, Goal, reconcile
+from cluster.residence import Residence
+from cluster.residency_values import Outlook
 from cluster.snapshot import SCHEMA_VERSION, ClusterSnapshot, NodeAddress
 from cluster.wishes import NodeWish
+from inventory.catalog import ModelName
 from inventory.clock import Clock
 from nodes.orders import ArtifactHolder, Authority
 from nodes.snapshot import EngineId, NodeId, NodeSnapshot
@@ -57,6 +62,7 @@ class Controller:
         self._doubts: dict[EngineId, tuple[EngineDoubt, float]] = {}  # with the time until which each holds
         self._own_door: NodeAddress | None = None
         self._couriers = Couriers(clock, times.order_timeout_s)
+        self._residence = Residence(clock)
         self._wake = asyncio.Event()
         self._started_s = clock.wall_s()
         self._tasks: asyncio.TaskGroup | None = None  # while `run` does
@@ -81,6 +87,15 @@ class Controller:
         until_s = self._clock.monotonic_s() + self._times.doubt_s
         self._doubts.update({doubt.engine_id: (doubt, until_s) for doubt in doubts})
         self._wake.set()
+
+    def note_demand(self, report: DemandReport) -> None:
+        """What a gateway has of models that sleep while nobody asks. It holds for a few seconds."""
+        self._residence.note_demand(report)
+        self._wake.set()
+
+    def keep_loads(self, loads: LoadBook) -> None:
+        """How long models took to load under earlier heads, and where that is written down from now on."""
+        self._residence.keep_loads(loads)
 
     def set_own_door(self, door: NodeAddress) -> None:
         """Where members copy artifacts of the head's own machine."""
@@ -159,14 +174,17 @@ class Controller:
             watch.judge()
         candidates = self._candidates(desired)
         shop = Shop(self.givers(), authority, self._couriers.backoff)
-        copies = plan_copies(desired.models, candidates, place(desired.models, candidates), shop)
+        roster = self._residence.decide(desired, candidates)
+        copies = plan_copies(roster.models, candidates, place(roster.models, candidates), shop)
         placement = copies.placement
         goal = Goal(placement, authority, desired.drain_s, self._current_doubts())
         actions = (*reconcile(goal, self.reachable(), self._clock.wall_s()), *copies.orders)
         self._order(actions)
         await self._couriers.settle(self._times.order_patience_s)
         self._couriers.talked_about(actions, {item.spec.engine_id for item in placement.assignments})
-        return self._publisher.publish_cluster(self._snapshot(desired, placement))
+        snapshot = self._snapshot(desired, placement, self._residence.expect(roster, placement))
+        self._residence.note_views(snapshot.models)
+        return self._publisher.publish_cluster(snapshot)
 
     def _observe(self, node_id: NodeId) -> None:
         if self._tasks is not None:
@@ -218,7 +236,9 @@ class Controller:
     def _wish(self, node_id: NodeId) -> NodeWish:
         return self._wishes.get(node_id) or NodeWish(node_id)
 
-    def _snapshot(self, desired: Desired, placement: Placement) -> ClusterSnapshot:
+    def _snapshot(
+        self, desired: Desired, placement: Placement, outlooks: Mapping[ModelName, Outlook]
+    ) -> ClusterSnapshot:
         health = {node_id: watch.health for node_id, watch in self._watches.items()}
         backoff = self._couriers.backoff
         linked = [
@@ -234,6 +254,9 @@ class Controller:
             config_revision=desired.revision,
             taken_at_s=self._clock.wall_s(),
             nodes=(*linked, *absent),
-            models=tuple(views.model_view(model, placement, health, backoff) for model in desired.models),
+            models=tuple(
+                views.model_view(model, placement, health, backoff, outlooks.get(model.name, Outlook()))
+                for model in desired.models
+            ),
             aliases=desired.aliases,
         )

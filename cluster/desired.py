@@ -20,6 +20,7 @@ class WantedModel:
     on: tuple[NodeId, ...]  # preferred first; empty: any node
     replicas: int
     options: tuple[tuple[str, str], ...]
+    keep_alive_s: float | None = None  # None: it always runs; else it sleeps while nobody asks, after so long
 
     @property
     def kinds(self) -> tuple[EngineKind, ...]:
@@ -46,6 +47,7 @@ class Desired:
     nodes: tuple[WantedNode, ...]  # empty: every node that has a link
     aliases: tuple[tuple[str, str], ...]
     drain_s: float  # an engine that must go is stopped after this, whatever it still has to do
+    dwell_s: float = 180.0  # a model that was woken keeps its place for so long
 
     def node(self, node_id: NodeId) -> WantedNode | None:
         """None for a node that cluster.yaml leaves out."""
@@ -62,6 +64,7 @@ def desired_state(config: ClusterConfig, revision: int) -> Desired:
         nodes=tuple(_node(NodeId(name), section) for name, section in sorted(config.nodes.items())),
         aliases=tuple(sorted(config.aliases.items())),
         drain_s=config.gateway.timeouts.drain,
+        dwell_s=config.residency.dwell,
     )
 
 
@@ -81,6 +84,7 @@ def _model(name: ModelName, section: ModelSection) -> WantedModel:
         on=tuple(NodeId(node) for node in section.on),
         replicas=section.replicas,
         options=tuple(sorted(section.options.items())),
+        keep_alive_s=section.keep_alive,
     )
 
 

@@ -5,7 +5,7 @@ token and each request keeps, the buffers of an evaluation, and what the engine 
 What an engine adds to the shape of a model is data (cluster.fit_engines), with the version that it was measured on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
@@ -60,9 +60,9 @@ def need_of(workload: Workload, memory: EngineMemory | None = None) -> Need:
     """`memory` is the build's as it was measured, unless a ledger of this machine knows it better."""
     engine = memory or memory_of(workload.kind, workload.accelerated)
     items = [_weights(workload.shape)]
-    if workload.shape.attention is not None:
-        items.append(_kv_cache(workload, workload.shape.attention, engine))
-        items.append(_kept_prompts(workload, workload.shape.attention, engine))
+    attention = _as_cached(workload.shape, engine)
+    if attention is not None:
+        items += [_kv_cache(workload, attention, engine), _kept_prompts(workload, attention, engine)]
     items += [_recurrent(workload, engine), _compute(workload, engine), _runtime(workload, engine)]
     counted = sum(item.size_bytes for item in items)
     safety = int(counted * engine.safety)
@@ -75,16 +75,38 @@ def _weights(shape: ModelShape) -> Item:
 
 
 def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
-    tokens = _stepped(workload.context_tokens + engine.spare_tokens, engine.token_step)
-    sliding, told = tokens, ""
-    if attention.sliding_window is not None and any(attention.sliding_layers):
-        sliding = min(tokens, _stepped(attention.sliding_window + engine.window_spare_tokens, engine.token_step))
-        told = f", {sliding:,} in layers with a window"
-    elements = cache_elements(attention, tokens, sliding) * workload.slots
-    size = int(elements * engine.bytes_of(workload.kv_bits))
+    tokens, sliding = _cached_tokens(workload, attention, engine)
+    told = f", {sliding:,} in layers with a window" if sliding != tokens else ""
     per_token = cache_elements(attention, 1, 1) * engine.bytes_of(workload.kv_bits)
+    size = _cache_bytes(workload, attention, engine) * workload.slots
     how = f"{workload.slots} x {tokens:,} tokens{told}, {per_token / 1024:.1f} KiB each at {workload.kv_bits} bits"
     return Item("kv cache", size, how)
+
+
+def _cached_tokens(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> tuple[int, int]:
+    """Of one request: in layers that see everything, and in those that see a window."""
+    tokens = _stepped(workload.context_tokens + engine.spare_tokens, engine.token_step)
+    if attention.sliding_window is None or not any(attention.sliding_layers):
+        return tokens, tokens
+    return tokens, min(tokens, _stepped(attention.sliding_window + engine.window_spare_tokens, engine.token_step))
+
+
+def _cache_bytes(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> int:
+    """Of one request."""
+    tokens, sliding = _cached_tokens(workload, attention, engine)
+    return int(cache_elements(attention, tokens, sliding) * engine.bytes_of(workload.kv_bits))
+
+
+def _as_cached(shape: ModelShape, engine: EngineMemory) -> AttentionShape | None:
+    """Compressed keys and values as whole heads, where the engine unpacks them before it keeps them."""
+    attention = shape.attention
+    if attention is None or shape.architecture not in engine.unpacks:
+        return attention
+    key, value = attention.unpacked_key_head_size, attention.unpacked_value_head_size
+    if key is None or value is None:
+        return attention
+    heads = tuple(attention.heads if own else 0 for own in attention.kv_heads)
+    return replace(attention, kv_heads=heads, key_head_size=key, value_head_size=value, kv_lora_rank=None)
 
 
 def _recurrent(workload: Workload, engine: EngineMemory) -> Item:
@@ -97,8 +119,7 @@ def _recurrent(workload: Workload, engine: EngineMemory) -> Item:
 
 def _kept_prompts(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
     """Caches of prompts that were answered, beside those of the requests under way."""
-    tokens = _stepped(workload.context_tokens, engine.token_step)
-    each = int(cache_elements(attention, tokens, tokens) * engine.bytes_of(workload.kv_bits))
+    each = _cache_bytes(workload, attention, engine)
     size = min(each * max(0, engine.kept_prompts - workload.slots), engine.kept_limit_bytes)
     how = (
         f"up to {engine.kept_prompts} prompts of {format_bytes(each)}, at most {format_bytes(engine.kept_limit_bytes)}"

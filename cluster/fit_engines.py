@@ -27,6 +27,7 @@ class EngineMemory:
     token_step: int = 1  # a cache grows in steps of so many tokens
     spare_tokens: int = 0  # kept for each request beyond its context
     window_spare_tokens: int = 0  # kept in a sliding layer beyond its window
+    unpacks: frozenset[str] = frozenset()  # architectures whose compressed keys and values it keeps as whole heads
     state_bytes: int = 4  # of an element of recurrent state
     batch_tokens: int = 512  # prompt tokens of one evaluation
     batch_width_bytes: float = 0.0  # for each of these and each element of the model's width
@@ -43,6 +44,7 @@ class EngineMemory:
 
 
 _LLAMACPP = "2026.10.11549"
+_MLX_UNPACKS = frozenset(("deepseek_v2", "minicpm3", "youtu_llm"))
 _REPORTED = "as reported by users, not measured"
 _FEW = "measured on a few models"
 
@@ -70,12 +72,12 @@ ENGINES: tuple[EngineMemory, ...] = (
     EngineMemory(
         kind="mlx", accelerated=False, version="0.32.2", origin=_FEW,
         runtime_bytes=78 * MIB, vocab_bytes=600, token_step=256, batch_tokens=256, batch_width_bytes=100.0,
-        batch_each=True, kept_prompts=10, kept_limit_bytes=2 * GIB,
+        batch_each=True, unpacks=_MLX_UNPACKS, kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
     EngineMemory(
         kind="mlx", accelerated=True, version="0.32.2", origin=_REPORTED,
         runtime_bytes=1 * GIB, token_step=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
-        batch_each=True, kept_prompts=10, kept_limit_bytes=2 * GIB,
+        batch_each=True, unpacks=_MLX_UNPACKS, kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, pools_of
 from cluster.fit_verdict import Needing, Resident, Room, judge
 from cluster.units import format_bytes
 from inventory.catalog import ArtifactFormat, HeldModel, ModelName
-from inventory.hardware import MemoryPool
+from inventory.hardware import MemoryPool, default_reserve
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineId, EngineKind, NodeId, NodeSnapshot
 
@@ -193,7 +193,8 @@ def _not_held(model: WantedModel, kinds: Sequence[EngineKind], held: Sequence[He
 
 
 def _no_room(model: WantedModel, option: _Option, node: Candidate, placement: Placement) -> str | None:
-    room = room_on(node, option.kind, placement)
+    identity = engine_id(model.name, node.node_id, _next_number(model, node, placement))
+    room = room_on(node, option.kind, placement, slack=_standing(identity, node) != _ABSENT)
     if room is None:  # not readable here: the engine's own start is the test
         return None
     verdict = judge(_workload(model, option, node), room, _needing(option), KV_BITS_OF[option.kind])
@@ -221,11 +222,16 @@ def _need_bytes(model: WantedModel, option: _Option, node: Candidate) -> int:
     return _needing(option)(_workload(model, option, node)).total_bytes
 
 
-def room_on(node: Candidate, kind: EngineKind, placement: Placement) -> Room | None:
-    """The pools that engines of `kind` use on this node; None where any of them cannot be read."""
+def room_on(node: Candidate, kind: EngineKind, placement: Placement, slack: bool = False) -> Room | None:
+    """The pools that engines of `kind` use on this node; None where any of them cannot be read.
+
+    With `slack`, a part of what is kept free counts too: what runs is not stopped because a browser has grown.
+    """
     pools = pools_of(node.snapshot, kind)
     budgets = [_pool_budget(pool, node.wanted.reserve_bytes) for pool in pools]
     known = [budget for budget in budgets if budget is not None]
+    if slack:
+        known = [budget + _slack(pool) for budget, pool in zip(known, pools, strict=False)]
     if len(known) != len(budgets):
         return None
     names = {pool.pool_id for pool in pools}
@@ -235,6 +241,11 @@ def room_on(node: Candidate, kind: EngineKind, placement: Placement) -> Room | N
         if names & {pool.pool_id for pool in pools_of(node.snapshot, one.spec.kind)}
     )
     return Room(sum(known), residents)
+
+
+def _slack(pool: MemoryPool) -> int:
+    """Half of what an operating system is left with at the least."""
+    return min(pool.reserved_bytes, default_reserve(pool.total_bytes)) // 2
 
 
 def _pool_budget(pool: MemoryPool, reserve_bytes: int | None) -> int | None:

@@ -49,6 +49,13 @@ MIGRATIONS = (
         node_id TEXT PRIMARY KEY, duty TEXT NOT NULL, since_s REAL NOT NULL, labels TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE load_times (
+        node_id TEXT NOT NULL, artifact_id TEXT NOT NULL, engine_kind TEXT NOT NULL, seconds REAL NOT NULL,
+        at_s REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX load_times_by_key ON load_times (node_id, artifact_id, engine_kind);
+    """,
 )
 
 

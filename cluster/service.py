@@ -10,6 +10,7 @@ from typing import Any, Literal
 import structlog
 
 from cluster.admin_api import AdminParts, admin_app
+from cluster.admin_demand import add_demand_routes
 from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
 from cluster.config import ClusterConfig
@@ -21,6 +22,8 @@ from cluster.join_admin import add_join_routes
 from cluster.keys import OwnerKey, check_private, ensure_pepper
 from cluster.lan import LanHead, LanParts, LanSettings
 from cluster.link import NodeLink
+from cluster.load_records import LoadRecords
+from cluster.load_times import LoadBook
 from cluster.member_links import RayOffer
 from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
@@ -82,6 +85,8 @@ class _Head:
         self._epoch = registry.next_epoch()
         self.publisher = Publisher()
         self.controller = Controller(links, self._config.desired, self._epoch, self.publisher, clock, settings.times)
+        loads = LoadRecords(registry)
+        self.controller.keep_loads(LoadBook(loads.all(), loads.put))
         for link in links:
             registry.note_node(link.node_id, link.kind)
         self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
@@ -144,6 +149,7 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
     add_join_routes(app, head.lan)
     add_node_routes(app, head.wishes)
+    add_demand_routes(app, head.controller)
     add_fit_routes(app, head)
     async with asyncio.TaskGroup() as tasks:
         controlling = tasks.create_task(head.controller.run())

@@ -10,7 +10,9 @@ from nodes.snapshot import NodeId, NodeSnapshot
 SCHEMA_VERSION = 1
 
 NodeState = Literal["joining", "ready", "suspect", "lost", "cordoned", "draining"]
-ModelState = Literal["unplaced", "starting", "ready", "failed"]
+ModelState = Literal["unplaced", "asleep", "starting", "ready", "yielding", "failed"]
+"""asleep: starts when somebody asks. yielding: finishes its requests and takes no others, as another gets its place or
+nobody has asked for it for long. unplaced: no machine can run it as things are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ class ModelView:
     name: ModelName
     ref: ModelRef | None
     state: ModelState
-    reason: str  # why it is unplaced or failed, and what to do; "" when ready
+    reason: str  # why it is in this state, and what to do; "" when ready
     created_s: int  # wall time the artifact entered the store; what /v1/models calls `created`
     context_tokens: int | None
     capabilities: frozenset[Capability]
+    keep_alive_s: float | None = None  # it sleeps after being idle for so long; None: it always runs
+    eta_s: float | None = None  # until it serves, if it is on its way or asked for; None where nothing is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from cluster.desired import Desired, WantedModel
 from cluster.link import NodeLink
 from cluster.node_health import NodeHealth, membership
 from cluster.placement import Admission, Assignment, Placement
+from cluster.residency_values import Outlook
 from cluster.snapshot import ModelState, ModelView, NodeView
 from cluster.wishes import NodeWish
 from inventory.catalog import HeldModel
@@ -61,11 +62,18 @@ def absent_nodes(desired: Desired, linked: Sequence[NodeId], since_s: float) -> 
 
 
 def model_view(
-    model: WantedModel, placement: Placement, health: Mapping[NodeId, NodeHealth], backoff: Backoff
+    model: WantedModel,
+    placement: Placement,
+    health: Mapping[NodeId, NodeHealth],
+    backoff: Backoff,
+    outlook: Outlook,
 ) -> ModelView:
     assigned = [assignment for assignment in placement.assignments if assignment.spec.model.name == model.name]
     engines = _engines_of(model, placement, health)
     state, reason = _state(model, assigned, engines, placement, backoff)
+    stance = outlook.stance
+    if stance is not None and (stance.kind == "asleep" or (stance.kind == "yielding" and state == "ready")):
+        state, reason = stance.kind, stance.why
     held = _held(model, assigned, health)
     return ModelView(
         name=model.name,
@@ -75,6 +83,8 @@ def model_view(
         created_s=held.created_s if held else 0,
         context_tokens=model.context_tokens,
         capabilities=held.capabilities if held else frozenset(),
+        keep_alive_s=model.keep_alive_s,
+        eta_s=None if state == "ready" else outlook.eta_s,
     )
 
 

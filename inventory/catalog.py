@@ -39,7 +39,8 @@ class AttentionShape:
     elements, not bytes. `sliding_window` is in tokens; `sliding_layers` says which layers use it (empty: none), and
     those layers have head sizes of their own where the sliding sizes are set.
     `kv_lora_rank` and `rope_head_size` are set for MLA (multi-head latent attention) only: a token then costs
-    key_head_size elements a layer, since the values are a part of the keys.
+    key_head_size elements a layer, since the values are a part of the keys. An engine that unpacks them before it
+    caches them (mlx-lm does so for deepseek_v2) keeps `heads` heads of the unpacked sizes instead.
     A model that is not causal (an encoder) keeps no cache between requests.
     """
 
@@ -54,6 +55,8 @@ class AttentionShape:
     sliding_key_head_size: int | None = None
     sliding_value_head_size: int | None = None
     causal: bool = True
+    unpacked_key_head_size: int | None = None
+    unpacked_value_head_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

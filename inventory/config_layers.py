@@ -30,7 +30,11 @@ def attention_shape(facts: ConfigFacts, layers: int, tensors: LayerTensors) -> A
         rope = facts.required("qk_rope_head_dim")
         queries = facts.required("num_attention_heads", "num_heads")
         own = tuple(0 if only else 1 for only in tensors.only_state)
-        return AttentionShape(queries, own, rank + rope, rank, window, slides, rank, rope, causal=causal)
+        plain, value = facts.integer("qk_nope_head_dim", least=1), facts.integer("v_head_dim", least=1)
+        return AttentionShape(
+            queries, own, rank + rope, rank, window, slides, rank, rope, causal=causal,
+            unpacked_key_head_size=plain + rope if plain else None, unpacked_value_head_size=value,
+        )  # fmt: skip
     head_size = _head_size(facts, tensors)
     heads = facts.integer("num_attention_heads", "n_head", "num_heads", "n_heads", least=1, most=1 << 16)
     wide = facts.integer("global_head_dim", least=1)

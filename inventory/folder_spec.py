@@ -20,7 +20,7 @@ from inventory.folder_template import OLD_TEMPLATE, TEMPLATE, TOKENIZER_CONFIG, 
 from inventory.model_error import FolderError
 from inventory.safetensors_header import SafeTensor, SafetensorsHeader
 
-FOLDER_SPEC_VERSION = 1  # raise it when a change gives another answer for the same folder: the store then reads again
+FOLDER_SPEC_VERSION = 2  # raise it when a change gives another answer for the same folder: the store then reads again
 MAX_LAYERS = 4_096
 MAX_CONTEXT = 1 << 30
 MAX_TEXT_BYTES = 4 << 20

@@ -42,7 +42,8 @@ def attention_shape(facts: GgufFacts, layers: int, without: tuple[bool, ...]) ->
     key_head_size = facts.shape_integer("attention.key_length", 1)
     value_head_size = facts.shape_integer("attention.value_length", 1)
     # Without the absorbed head sizes an engine caches whole heads, and the ranks below do not describe its cache.
-    absorbed = facts.shape_integer("attention.key_length_mla") is not None
+    unpacked_key_size = facts.shape_integer("attention.key_length_mla", 1)
+    absorbed = unpacked_key_size is not None
     return AttentionShape(
         heads=heads,
         kv_heads=tuple(0 if without[layer] or layer >= own_keys else count for layer, count in enumerate(kv_heads)),
@@ -55,6 +56,8 @@ def attention_shape(facts: GgufFacts, layers: int, without: tuple[bool, ...]) ->
         sliding_key_head_size=facts.shape_integer("attention.key_length_swa", 1),
         sliding_value_head_size=facts.shape_integer("attention.value_length_swa", 1),
         causal=facts.flag("attention.causal") is not False and facts.architecture not in ENCODERS,
+        unpacked_key_head_size=unpacked_key_size,
+        unpacked_value_head_size=facts.shape_integer("attention.value_length_mla", 1) if absorbed else None,
     )
 
 

@@ -11,7 +11,7 @@ from inventory.gguf_facts import GgufFacts
 from inventory.gguf_header import GgufArray, GgufError, GgufHeader, GgufTensor, Value
 from inventory.gguf_layers import attention_shape, recurrent_layers, recurrent_shape
 
-SPEC_VERSION = 1  # raise it when a change here gives another answer for the same file: the store then reads again
+SPEC_VERSION = 2  # raise it when a change here gives another answer for the same file: the store then reads again
 MAX_LAYERS = 4_096
 MAX_CONTEXT = 1 << 30
 _POOLS_TO_VECTOR, _POOLS_TO_RANK = (1, 2, 3), 4  # mean, first, last token; a relevance score

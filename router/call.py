@@ -2,20 +2,23 @@
 
 import msgspec
 
+from inventory.catalog import ModelName
 from nodes.relay.contract import Failure, FailureKind, Headers, Writer
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome, Reservation
 from router.assembly import Assembly
 from router.call_context import CallContext, request_id_lines
+from router.call_errors import nobody, too_long_for, upstream_error
 from router.call_report import CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
 from router.engine_errors import translate, translate_event, worth_another
-from router.errors import ApiError, not_ready, saturated
+from router.errors import ApiError, not_ready
 from router.pulse import hangs
 from router.request import InferenceRequest
 from router.scoring import CHARACTERS_PER_TOKEN, decide
 from router.usage import StreamTap, usage_of_answer
+from router.waiting import worth_waiting
 
 MAX_TRIES = 2
 
@@ -24,9 +27,9 @@ class Call:
     """Owned by its writer's host, which tells it when the client leaves or can read again. Ends exactly once."""
 
     __slots__ = (
-        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved",
+        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved", "_opened",
         "_reservation", "_routes", "_spoke", "_streaming", "_stuck_bytes", "_stuck_since_s", "_tap", "_tried",
-        "_writer", "report", "request",
+        "_waits", "_writer", "report", "request",
     )  # fmt: skip
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
@@ -41,6 +44,7 @@ class Call:
         self._tap: StreamTap | None = None  # from the first events on
         self._tried: tuple[EngineId, ...] = ()
         self._streaming = self._finished = False
+        self._opened = self._waits = False  # the head of a stream is out, maybe with comments; its model is not ready
         self._moved = self._spoke = False  # an event came since the last sweep; a token came in this attempt
         self._asked_s = 0.0  # when this attempt began, or its client was last kept waiting by itself
         self._stuck_since_s: float | None = None
@@ -110,6 +114,31 @@ class Call:
             self._cancel_exchange()
             self._retry("drained", not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again"))
 
+    # Calls by the waiting room
+
+    @property
+    def streamed(self) -> bool:
+        return self.request.parsed.stream
+
+    @property
+    def model(self) -> ModelName:
+        return self.request.model
+
+    @property
+    def size(self) -> int:
+        return self.request.parsed.prompt_characters
+
+    def go_on(self) -> None:
+        self._waits = False
+        self._routes = self._context.routes_of(self.model) or self._routes
+        self._attempt(None)
+
+    def tell(self, comment: bytes) -> None:
+        if not self._opened:
+            self._open_stream()
+        if not self._writer.paused:
+            self._writer.write(comment)
+
     # Calls by the exchange
 
     def on_events(self, events: bytes) -> None:
@@ -170,7 +199,7 @@ class Call:
             kind=failure.kind,
             detail=failure.detail,
         )
-        error = _upstream_error(failure, candidate)
+        error = upstream_error(failure, candidate)
         if self._streaming:
             self._context.metrics.stream_aborted(failure.kind, candidate.node_id)
             self._end_with(error)
@@ -187,7 +216,10 @@ class Call:
         )
         self.report.decision_s += clock.monotonic_s() - started_s
         if not decision.ranked:
-            self._end_with(last_error or nobody(self._routes, decision))
+            if worth_waiting(self._routes) and self.report.attempts < MAX_TRIES:
+                self._wait()
+            else:
+                self._end_with(last_error or nobody(self._routes, decision))
             return
         self._decision = decision
         self._candidate = candidate = decision.ranked[0].candidate
@@ -207,6 +239,16 @@ class Call:
             return
         self._exchange = Exchange(upstream.pool, message, self)
         self._exchange.start()
+
+    def _wait(self) -> None:
+        """For its model, which is on its way. An engine that was tried before is another one then."""
+        self._candidate = self._decision = self._exchange = None
+        self._tried = ()
+        self._waits = True
+        refusal = too_long_for(self._routes, self.request.parsed) or self._context.room.enter(self)
+        if refusal is not None:
+            self._waits = False
+            self._end_with(refusal)
 
     def _retry(self, cause: str, error: ApiError) -> None:
         """Another engine, once, while the client has not had a byte; else the error."""
@@ -280,12 +322,17 @@ class Call:
     def _begin_stream(self) -> None:
         self._streaming = True
         self.report.first_byte_s = self._context.clock.monotonic_s()
+        if not self._opened:
+            self._open_stream()
+
+    def _open_stream(self) -> None:
+        self._opened = True
         kind = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
         self._writer.begin_stream(200, self._header_lines() + kind)
 
     def _end_with(self, error: ApiError, outcome: Outcome | None = None) -> None:
         """The proper end of a call that failed: an error event in a stream, or an error answer."""
-        if self._streaming:
+        if self._opened:
             self._writer.write(error.event())
             self._writer.end()
         else:
@@ -294,6 +341,8 @@ class Call:
 
     def _finish(self, outcome: Outcome, status: int, code: str | None) -> None:
         self._finished = True
+        if self._waits:
+            self._context.room.leave(self)
         self._exchange = None  # no reference cycle is left: the call, its prompt with it, is freed at once
         if self._reservation is not None:
             self._reservation.release()
@@ -346,26 +395,3 @@ class Call:
             self._cancel_exchange()
             self._writer.abort()
             self._finish("cancelled", 499, "slow_reader")
-
-
-def nobody(routes: ModelRoutes, decision: Decision) -> ApiError:
-    """Why no engine can take a request for a model that exists."""
-    reasons = [why for _, why in decision.rejected]
-    name = routes.view.name
-    if any(why.startswith("saturated") for why in reasons):
-        return saturated(f"every engine of `{name}` is full")
-    if reasons and all(why.startswith("context") for why in reasons):
-        return ApiError(
-            400, "context_length_exceeded", f"the prompt is too long for `{name}`: {reasons[0]}", "messages"
-        )
-    why = "; ".join(reasons[:4]) or routes.view.reason or routes.view.state
-    return not_ready(f"`{name}` has no engine ready: {why}")
-
-
-def _upstream_error(failure: Failure, candidate: Candidate) -> ApiError:
-    where = f"engine {candidate.engine_id} on {candidate.node_id}"
-    if failure.kind in ("first_byte_timeout", "stall"):
-        return ApiError(504, "upstream_timeout", f"{where} stopped answering ({failure.detail}); try again")
-    if failure.kind == "connect":
-        return not_ready(f"{where} cannot be reached; try again", retry_s=1)
-    return ApiError(502, "upstream_failure", f"{where} failed in mid-answer ({failure.detail}); try again")

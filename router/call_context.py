@@ -19,6 +19,7 @@ from router.metrics import GatewayMetrics
 from router.pulse import Pulse
 from router.settings import GatewaySettings
 from router.upstreams import Upstreams
+from router.waiting import WaitingRoom
 
 BATCH = 128
 
@@ -64,6 +65,7 @@ class CallContext:
         self._table = parts.table
         self.ledger = Ledger()
         self.pulse = Pulse()
+        self.room = WaitingRoom(parts.settings, parts.table, parts.clock, parts.metrics.waited)
         self._sinks = sinks
         self._ended: list[CallReport] = []
         parts.sweeper.watch(self)
@@ -90,6 +92,7 @@ class CallContext:
             self._move_waiting(engine_id, slots)
         for call in live:
             call.sweep(now_s)
+        self.room.sweep(now_s)
 
     def _move_waiting(self, engine_id: EngineId, slots: int) -> None:
         """An engine that leaves finishes what it works on; what waits in its queue, the youngest, begins elsewhere."""
@@ -127,6 +130,7 @@ class CallContext:
         self.upstreams.follow(candidates)
         ages = [(candidate.engine_id, candidate.progress_age_s) for candidate in candidates]
         self.pulse.follow(ages, table.lost, self.clock.monotonic_s())
+        self.room.follow()
 
     def routes_of(self, name: ModelName) -> ModelRoutes | None:
         """By the last snapshot: a call may have waited for longer than the one before it held."""

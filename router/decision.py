@@ -1,7 +1,7 @@
 """What may serve a model: a published ClusterSnapshot turned into candidates and rejections, once per snapshot."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -68,7 +68,7 @@ class RoutingTable:
 
     models: dict[ModelName, ModelRoutes]
     names: dict[str, ModelRoutes]
-    engines: frozenset[EngineId] = frozenset()  # all of the snapshot, whether or not they can serve
+    engines: Mapping[EngineId, ModelName] = field(default_factory=dict)  # all of the snapshot, able to serve or not
     lost: frozenset[EngineId] = frozenset()  # engines of machines that are gone: what they had begun goes on nowhere
     leaving: tuple[tuple[EngineId, int], ...] = ()  # engines that finish what they work on, with their slots
 
@@ -89,10 +89,12 @@ def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
         for node, engine in engines
         if node.state == "draining" or engine.state == "draining"
     )
-    return RoutingTable(models, names, frozenset(engine.engine_id for _, engine in engines), lost, leaving)
+    return RoutingTable(models, names, {one.engine_id: one.model.name for _, one in engines}, lost, leaving)
 
 
 def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> ModelRoutes:
+    if view.state in ("asleep", "yielding"):  # its engines finish what they have; who comes now waits until it is back
+        verdicts = [_closed(verdict, view) for verdict in verdicts]
     verdicts = tuple(verdicts)
     fit = [verdict for verdict in verdicts if isinstance(verdict, Candidate)]
     return ModelRoutes(
@@ -101,6 +103,10 @@ def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> Model
         rejected=tuple(sorted(verdict for verdict in verdicts if not isinstance(verdict, Candidate))),
         smallest_context=min((candidate.context_tokens for candidate in fit), default=0),
     )
+
+
+def _closed(verdict: Candidate | Rejection, view: ModelView) -> Rejection:
+    return (verdict.engine_id, f"{view.state}: {view.reason}") if isinstance(verdict, Candidate) else verdict
 
 
 def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:

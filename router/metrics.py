@@ -7,12 +7,12 @@ relay. One cell per (api, model, node) costs one dictionary look-up.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cluster.snapshot import ClusterSnapshot
+from cluster.snapshot import ClusterSnapshot, ModelState
 from router.accounting import RequestRecord
 
 LabelValues = TypeVar("LabelValues", bound=tuple[str, ...])
@@ -69,6 +69,7 @@ class GatewayMetrics(Collector):
         self._retries: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._aborts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._decision = Histogram(DECISION_S)
+        self._waits: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(DURATION_S))
 
     def record(self, records: Sequence[RequestRecord]) -> None:
         for record in records:
@@ -102,6 +103,10 @@ class GatewayMetrics(Collector):
     def stream_aborted(self, cause: str, node_id: str) -> None:
         self._aborts[cause, node_id] += 1
 
+    def waited(self, model: str, seconds: float) -> None:
+        """A request that found its model asleep or on its way goes on, or was given up."""
+        self._waits[model].observe(seconds)
+
     def collect(self) -> Iterable[Metric]:
         flushed = list(self._gauges())  # first: it brings the counts up to date
         yield from self._requests()
@@ -134,7 +139,10 @@ class GatewayMetrics(Collector):
                 family.add_metric(list(key), *histogram.export())
         decision = HistogramMetricFamily("potluck_route_decision_seconds", "Time to decide.", labels=())
         decision.add_metric([], *self._decision.export())
-        return duration, first, pace, decision
+        waits = HistogramMetricFamily("potluck_model_wait_seconds", "Wait for a model to start.", labels=("model",))
+        for model, histogram in self._waits.items():
+            waits.add_metric([model], *histogram.export())
+        return duration, first, pace, decision, waits
 
 
 def cluster_gauges(snapshot: ClusterSnapshot) -> Iterable[Metric]:
@@ -145,9 +153,15 @@ def cluster_gauges(snapshot: ClusterSnapshot) -> Iterable[Metric]:
     yield up
     state = GaugeMetricFamily("potluck_model_state", "1 for the state a model is in.", labels=("model", "state"))
     for model in snapshot.models:
-        for name in ("unplaced", "starting", "ready", "failed"):
+        for name in get_args(ModelState):
             state.add_metric([model.name, name], float(model.state == name))
     yield state
+    load = GaugeMetricFamily("potluck_engine_load_seconds", "From its process to ready.", labels=("engine", "node"))
+    for node in snapshot.nodes:
+        for engine in node.snapshot.engines if node.snapshot else ():
+            if engine.ready_after_s is not None:
+                load.add_metric([engine.engine_id, node.node_id], engine.ready_after_s)
+    yield load
     revision = GaugeMetricFamily("potluck_config_revision", "Revision of cluster.yaml that is in force.")
     revision.add_metric([], snapshot.config_revision)
     yield revision

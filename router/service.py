@@ -24,6 +24,7 @@ from router.accounting import RecordSink
 from router.call_context import CallContext, CallParts
 from router.credentials import GatewayCredentials
 from router.decision import Candidate
+from router.demand import DemandReporter, Uses
 from router.dispatcher import Dispatcher
 from router.doubts import DoubtReporter
 from router.errors import stopping
@@ -72,6 +73,7 @@ class Gateway:
     sweeper: Sweeper
     pools: Pools
     registry: prometheus_client.CollectorRegistry
+    uses: Uses
 
     def server(self) -> QuietServer:
         """uvicorn with the hot protocol in front of the FastAPI app."""
@@ -113,12 +115,13 @@ def build_gateway(
     health = EngineHealth(proof_of, log, settings.first_token_s)
     metrics = GatewayMetrics(lambda: _gauges(view, context, sinks))
     parts = CallParts(settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table)
-    context = CallContext(parts, (metrics, *sinks))
+    uses = Uses()
+    context = CallContext(parts, (metrics, uses, *sinks))
     view.on_change(context.follow)
     view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
     registry.register(metrics)
-    return Gateway(settings, Dispatcher(context, view, ids), sweeper, pools, registry)
+    return Gateway(settings, Dispatcher(context, view, ids), sweeper, pools, registry, uses)
 
 
 def tune_collector() -> None:
@@ -157,13 +160,17 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
     async with asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(feed.run())
         head = AdminClient(gateway.settings.paths.head_socket)
-        reporter = tasks.create_task(DoubtReporter(head, gateway.dispatcher.context).run())
+        context, view = gateway.dispatcher.context, gateway.dispatcher.view
+        reporter = tasks.create_task(DoubtReporter(head, context).run())
+        demand = DemandReporter(head, context, gateway.uses, lambda: view.table, gateway.dispatcher.ids.next())
+        asker = tasks.create_task(demand.run())
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
         await server.serve(sockets=[listener])
         network.cancel()
         follower.cancel()
         reporter.cancel()
+        asker.cancel()
 
 
 async def _serve_network(settings: GatewaySettings, server: uvicorn.Server) -> None:
@@ -212,6 +219,10 @@ def _gauges(view: GatewayView, context: CallContext, sinks: tuple[RecordSink, ..
     for engine_id, count in context.ledger.in_flight.items():
         in_flight.add_metric([engine_id], count)
     yield in_flight
+    waiting = GaugeMetricFamily("potluck_requests_waiting", "Requests that wait for a model.", labels=("model",))
+    for model, count in context.room.waiting.items():
+        waiting.add_metric([model], count)
+    yield waiting
     if view.age_s is not None:
         age = GaugeMetricFamily("potluck_snapshot_age_seconds", "Since the head was last heard.")
         age.add_metric([], view.age_s)

@@ -34,6 +34,11 @@ class GatewaySettings:
     slow_reader_s: float = 30.0
     gone_s: float = 3.0  # silence of an engine whose machine the head calls lost: the head may be the one cut off
     total_s: float = 1800.0  # a request from arrival to the last byte
+    wait_s: float = 60.0  # for a model that is not running, where the answer is not streamed
+    keepalive_s: float = 3.0  # between two comments for a streamed one
+    failed_patience_s: float = 5.0  # of those that wait: an engine that died while loading is started again soon
+    waiting_limit: int = 256  # requests that wait for one model
+    waiting_bytes: int = 128 * 1024 * 1024  # of all that wait, roughly
     header_s: float = 10.0
     keep_alive_s: float = 75.0
     body_limit_bytes: int = BODY_LIMIT_BYTES

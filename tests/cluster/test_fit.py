@@ -48,6 +48,15 @@ def test_compressed_attention_keeps_one_vector_a_token() -> None:
     assert kv(COMPRESSED, 1000) == 32 * 1000 * 576 * 2
 
 
+def test_an_engine_that_unpacks_compressed_attention_keeps_whole_heads() -> None:
+    unpacking = replace(BARE, unpacks=frozenset(("deepseek_v2",)))
+    attention = replace(COMPRESSED.attention, unpacked_key_head_size=192, unpacked_value_head_size=128)  # type: ignore[type-var]
+    model = replace(COMPRESSED, architecture="deepseek_v2", attention=attention)
+
+    assert need_of(Workload("mlx", model, 1000, 1), unpacking).of("kv cache") == 32 * 1000 * 32 * (192 + 128) * 2
+    assert need_of(Workload("mlx", model, 1000, 1), BARE).of("kv cache") == 32 * 1000 * 576 * 2
+
+
 def test_recurrent_state_grows_with_requests_and_not_with_their_length() -> None:
     short = need_of(Workload("llamacpp", HYBRID, 512, 2), BARE)
     long = need_of(Workload("llamacpp", HYBRID, 65_536, 2), BARE)

@@ -122,6 +122,20 @@ def test_the_configured_reserve_is_kept_free() -> None:
     assert placement.unplaced[0].reason == "needs 6.0 GiB: its weights alone, 6.0 GiB, exceed the budget of 4.0 GiB"
 
 
+def test_what_runs_is_not_stopped_because_others_take_a_little_more() -> None:
+    """20 GiB of 40 are kept free, of which an operating system needs 2: one of them may go before anything has to."""
+
+    def box(others_gib: int) -> NodeSnapshot:
+        pools = [pool("ram", 40, others_gib=others_gib, reserved_gib=20)]
+        return node("box", [held("smol", 10 * GIB)], engines=[engine("smol.box.1")], pools=pools)
+
+    assert where(place(wanted_models(SMOL), candidates(box(10)))) == [("smol.box.1", "llamacpp")]
+    assert where(place(wanted_models(SMOL), candidates(box(11)))) == [("smol.box.1", "llamacpp")]
+    assert place(wanted_models(SMOL), candidates(box(12))).assignments == ()
+    newcomer = node("box", [held("smol", 10 * GIB)], pools=[pool("ram", 40, others_gib=11, reserved_gib=20)])
+    assert place(wanted_models(SMOL), candidates(newcomer)).assignments == ()
+
+
 def test_the_order_of_on_is_a_preference_and_its_absence_a_refusal() -> None:
     models = wanted_models("  smol: {source: packaged:smollm2, on: [second, first]}\n")
     both = [node("first", [held("smol")]), node("second", [held("smol")])]

@@ -12,11 +12,15 @@ from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachable
 from cluster.config_problems import ConfigError
 from cluster.controller import ControllerTimes
 from cluster.defaults import DEFAULT_TEXT
+from cluster.demand import DemandReport, ModelDemand
 from cluster.keys import ensure_pepper, key_digest
 from cluster.link import NodeLink
+from cluster.load_records import LoadRecords
 from cluster.publication import Publication
+from cluster.registry import Registry
 from cluster.service import HeadSettings, run_head
-from cluster.snapshot import ClusterSnapshot
+from cluster.snapshot import ClusterSnapshot, ModelState
+from inventory.catalog import ModelName
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.secret_files import ExposedSecretError, read_secret
@@ -216,3 +220,30 @@ async def _next_cluster(feed: AsyncIterator[Publication], revision: int) -> Clus
         if publication.cluster is not None and publication.cluster.config_revision == revision:
             return publication.cluster
     raise AssertionError("the feed ended")
+
+
+async def test_a_model_that_sleeps_starts_when_a_gateway_says_that_somebody_waits(
+    paths: StatePaths, machine: FakeNode, tmp_path: Path
+) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("version: 1\nmodels: {smollm2: {source: packaged:smollm2, context: 2k, keep_alive: 10m}}\n")
+    async with head(paths, machine, config_file=file) as client:
+        asleep = await client.snapshot()
+        await client.demand(DemandReport("gateway-1", (ModelDemand(ModelName("smollm2"), waiting=1),)))
+        await _until_model(client, "starting")
+        machine.become_ready()
+        await _until_model(client, "ready")
+    async with head(paths, machine, config_file=file):
+        registry = Registry.open(paths.registry_db, SystemClock())
+        known = LoadRecords(registry).all()
+        registry.close()
+
+    assert (asleep.models[0].state, set(machine.orders)) == ("asleep", {("ensure", "smollm2.box.1")})
+    assert known[0].seconds == 1.0
+    assert known[0].key.node_id == "box"
+
+
+async def _until_model(client: AdminClient, state: ModelState) -> None:
+    async for publication in client.watch():
+        if publication.cluster is not None and publication.cluster.models[0].state == state:
+            return

@@ -172,6 +172,7 @@ def test_wide_global_heads_beside_narrow_sliding_ones(tmp_path: Path) -> None:
 
 def test_latent_attention_reports_its_ranks(tmp_path: Path) -> None:
     config = {"model_type": "deepseek_v3", "kv_lora_rank": 512, "qk_rope_head_dim": 64, "num_attention_heads": 128}
+    config |= {"qk_nope_head_dim": 128, "v_head_dim": 128}
     tensors = {
         **EMBEDDING,
         **{f"model.layers.{n}.self_attn.kv_a_proj_with_mqa.weight": ("BF16", (576, 8)) for n in (0, 1)},
@@ -180,6 +181,7 @@ def test_latent_attention_reports_its_ranks(tmp_path: Path) -> None:
 
     assert (attention.kv_lora_rank, attention.rope_head_size, attention.key_head_size) == (512, 64, 576)
     assert attention.kv_heads == (1, 1)
+    assert (attention.unpacked_key_head_size, attention.unpacked_value_head_size) == (192, 128)
 
 
 def test_a_pure_state_space_model_has_no_attention(tmp_path: Path) -> None:

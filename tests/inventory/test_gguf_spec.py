@@ -99,6 +99,7 @@ def test_absorbed_mla_reports_its_ranks(tmp_path: Path) -> None:
 
     assert (attention.kv_lora_rank, attention.rope_head_size, attention.key_head_size) == (512, 64, 576)
     assert attention.kv_heads == (1, 1)
+    assert (attention.unpacked_key_head_size, attention.unpacked_value_head_size) == (192, 128)
 
 
 def test_mla_of_an_old_conversion_is_cached_as_whole_heads(tmp_path: Path) -> None:

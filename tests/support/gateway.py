@@ -144,10 +144,14 @@ async def running_gateway(
     slow_reader_s: float = 30.0,
     total_s: float = 60.0,
     silence_s: tuple[float, float] = (30.0, 12.0),
+    wait_s: float = 60.0,
+    waiting_limit: int = 256,
 ) -> AsyncIterator[Running]:
     """Serves until the block ends, and leaves nothing behind. `silence_s`: before the first token, and after it."""
     paths = StatePaths.at(root / "state").ensure()
     settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s)
+    settings = replace(settings, wait_s=wait_s, keepalive_s=0.1, failed_patience_s=0.1)
+    settings = replace(settings, waiting_limit=waiting_limit)
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
     view, records = GatewayView(SystemClock()), Records()
     gateway = build_gateway(settings, view, (records,))

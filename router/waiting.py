@@ -1,0 +1,199 @@
+"""Requests that wait for their model: it sleeps, starts, or makes room for another. They go on in order of arrival.
+
+A streamed one gets comments that say how things stand, which every client ignores; a whole one is told to come back
+once it has waited for as long as settings allow. What waits here is the demand by which the head wakes models.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil, inf
+from typing import Protocol
+
+import msgspec
+
+from cluster.demand import ModelDemand
+from cluster.snapshot import ModelView
+from inventory.catalog import ModelName
+from inventory.clock import Clock
+from router.decision import ModelRoutes, RoutingTable
+from router.errors import ApiError, not_ready
+from router.settings import GatewaySettings
+
+ON_ITS_WAY = frozenset({"asleep", "starting", "yielding"})
+UNKNOWN_RETRY_S = 10  # nobody knows how long it will take
+
+
+class Waiter(Protocol):
+    """A call without an engine."""
+
+    @property
+    def streamed(self) -> bool: ...
+
+    @property
+    def model(self) -> ModelName: ...
+
+    @property
+    def size(self) -> int:
+        """Of its body, roughly: what it costs to keep it waiting."""
+        ...
+
+    def go_on(self) -> None:
+        """Its model serves. It may come back to wait, if that did not last."""
+        ...
+
+    def tell(self, comment: bytes) -> None: ...
+
+    def abandon(self, error: ApiError) -> None: ...
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a comment says, for people and for clients that know potluck."""
+
+    model: str
+    state: str
+    eta_s: float | None = None
+    waiting: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    since_s: float
+    told_s: float  # when the last comment was due
+
+
+class WaitingRoom:
+    """One per gateway. `news` is set when demand began or ended; `waited` is told of each wait that is over."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        table: Callable[[], RoutingTable],
+        clock: Clock,
+        waited: Callable[[ModelName, float], None],
+    ) -> None:
+        self._settings, self._table, self._clock, self._waited = settings, table, clock, waited
+        self._queues: dict[ModelName, dict[Waiter, _Ticket]] = {}
+        self._taken = 0  # size of all that wait
+        self._heard_s = clock.monotonic_s()  # when the table arrived
+        self._failing_s: dict[ModelName, float] = {}
+        self._said: dict[ModelName, tuple[str, bool]] = {}
+        self.news = asyncio.Event()
+
+    def enter(self, waiter: Waiter) -> ApiError | None:
+        """Wait from here on; or the reason why not."""
+        queue, limit = self._queues.get(waiter.model, {}), self._settings.waiting_limit
+        if len(queue) >= limit or self._taken + waiter.size > self._settings.waiting_bytes:
+            return self._come_back(waiter.model, f"{len(queue)} requests wait for `{waiter.model}` already")
+        now_s = self._clock.monotonic_s()
+        self._queues.setdefault(waiter.model, {})[waiter] = _Ticket(now_s, now_s)
+        self._taken += waiter.size
+        self.news.set()
+        if waiter.streamed:
+            waiter.tell(self._comment(waiter.model))
+        return None
+
+    def leave(self, waiter: Waiter) -> None:
+        """It goes on, or its client has gone: it counts no more."""
+        queue = self._queues.get(waiter.model, {})
+        ticket = queue.pop(waiter, None)
+        if ticket is None:
+            return
+        self._taken -= waiter.size
+        self._waited(waiter.model, self._clock.monotonic_s() - ticket.since_s)
+        if not queue:
+            self._queues.pop(waiter.model, None)
+            self._failing_s.pop(waiter.model, None)
+        self.news.set()
+
+    def follow(self) -> None:
+        """A snapshot came."""
+        self._heard_s = now_s = self._clock.monotonic_s()
+        table = self._table()
+        for model in tuple(self._queues):
+            routes = table.models.get(model)
+            if routes is None:
+                self._refuse(model, _hopeless(model, None))
+            elif routes.candidates:
+                self._release(model)
+            elif routes.view.state in ON_ITS_WAY or routes.view.state == "ready":
+                self._failing_s.pop(model, None)
+                self._announce(routes.view)
+            else:
+                self._failing_s.setdefault(model, now_s)
+
+    def sweep(self, now_s: float) -> None:
+        """Called a few times a second."""
+        for model, queue in tuple(self._queues.items()):
+            if now_s - self._failing_s.get(model, now_s) > self._settings.failed_patience_s:
+                self._refuse(model, _hopeless(model, self._table().models.get(model)))
+                continue
+            for waiter, ticket in tuple(queue.items()):
+                if waiter.streamed and now_s - ticket.told_s >= self._settings.keepalive_s:
+                    ticket.told_s = now_s
+                    waiter.tell(self._comment(model))
+                elif not waiter.streamed and now_s - ticket.since_s > self._settings.wait_s:
+                    said = f"`{model}` is not ready after {self._settings.wait_s:g} s"
+                    waiter.abandon(self._come_back(model, said))
+
+    def demand(self) -> Iterator[ModelDemand]:
+        """Those who wait, by model."""
+        now_s = self._clock.monotonic_s()
+        for model, queue in self._queues.items():
+            yield ModelDemand(model, len(queue), waited_s=sum(now_s - one.since_s for one in queue.values()))
+
+    @property
+    def waiting(self) -> Mapping[ModelName, int]:
+        return {model: len(queue) for model, queue in self._queues.items()}
+
+    def _release(self, model: ModelName) -> None:
+        """All of them, the first first: each decides in turn, and finds those before it counted."""
+        for waiter in tuple(self._queues.get(model, ())):
+            self.leave(waiter)
+            waiter.go_on()
+
+    def _announce(self, view: ModelView) -> None:
+        """What has changed since the last comment is told with the next sweep."""
+        said = (view.state, view.eta_s is not None)
+        if self._said.get(view.name) != said:
+            self._said[view.name] = said
+            for ticket in self._queues[view.name].values():
+                ticket.told_s = -inf
+
+    def _refuse(self, model: ModelName, error: ApiError) -> None:
+        for waiter in tuple(self._queues.get(model, ())):
+            waiter.abandon(error)
+
+    def _come_back(self, model: ModelName, said: str) -> ApiError:
+        routes = self._table().models.get(model)
+        eta_s = self._eta_s(routes.view) if routes is not None else None
+        how = f" ({routes.view.state}: {routes.view.reason})" if routes is not None and routes.view.reason else ""
+        return not_ready(f"{said}{how}; try again", UNKNOWN_RETRY_S if eta_s is None else max(1, ceil(eta_s)))
+
+    def _comment(self, model: ModelName) -> bytes:
+        routes = self._table().models.get(model)
+        waiting = len(self._queues.get(model, ()))
+        if routes is None:
+            note = _Note(model, "unplaced", waiting=waiting)
+        else:
+            view, eta_s = routes.view, self._eta_s(routes.view)
+            note = _Note(model, view.state, None if eta_s is None else round(eta_s, 1), waiting, view.reason)
+        return b": keepalive %b\n\n" % msgspec.json.encode(note)
+
+    def _eta_s(self, view: ModelView) -> float | None:
+        """As the head expected when it published, less what has passed."""
+        if view.eta_s is None:
+            return None
+        return max(0.0, view.eta_s - (self._clock.monotonic_s() - self._heard_s))
+
+
+def worth_waiting(routes: ModelRoutes) -> bool:
+    """Nobody can serve it now, and it is on its way or will be when asked for."""
+    return not routes.candidates and routes.view.state in ON_ITS_WAY
+
+
+def _hopeless(model: ModelName, routes: ModelRoutes | None) -> ApiError:
+    if routes is None:
+        return ApiError(404, "model_not_found", f"`{model}` is not served here any more", "model")
+    return not_ready(f"`{model}` cannot be served ({routes.view.state}: {routes.view.reason})", UNKNOWN_RETRY_S)
