@@ -64,7 +64,7 @@ def _orders(paths: "StatePaths", asked: str, format: "ArtifactFormat | None") ->
 
 def _formats_of_use(paths: "StatePaths") -> "tuple[ArtifactFormat, ...]":
     """Those of the engines that are installed here; none installed, none preferred."""
-    from cluster.placement import FORMAT_OF
+    from cluster.desired import FORMAT_OF
     from nodes.engine_envs import installed
 
     return tuple(dict.fromkeys(FORMAT_OF[found.kind] for found in installed(paths.engines)))

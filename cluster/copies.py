@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.backoff import Backoff
-from cluster.desired import WantedModel
-from cluster.placement import FORMAT_OF, Assignment, Candidate, Placement, Unplaced, place
+from cluster.desired import FORMAT_OF, WantedModel
+from cluster.placement import Assignment, Candidate, Placement, Unplaced, place
 from inventory.catalog import ArtifactFormat, HeldModel, ModelName
 from nodes.orders import ArtifactHolder, Authority, PullOrder
 from nodes.snapshot import EngineId, NodeId, PullSnapshot

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from cluster.config import ClusterConfig, ModelSection, NodeSection
-from inventory.catalog import ModelName
+from inventory.catalog import ArtifactFormat, ModelName
 from nodes.snapshot import EngineId, EngineKind, NodeId
 
 ENGINE_KINDS: tuple[EngineKind, ...] = ("vllm", "mlx", "llamacpp")
+FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safetensors", "mlx": "mlx"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,6 @@ class Need:
     def of(self, term: Term) -> int:
         return sum(item.size_bytes for item in self.items if item.term == term)
 
-    def __str__(self) -> str:
-        parts = " + ".join(f"{item.term} {format_bytes(item.size_bytes)}" for item in self.items if item.size_bytes)
-        return f"{format_bytes(self.total_bytes)} = {parts}"
-
 
 def need_of(workload: Workload, memory: EngineMemory | None = None) -> Need:
     """`memory` is the build's as it was measured, unless a ledger of this machine knows it better."""

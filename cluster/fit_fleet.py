@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.config import ClusterConfig, HardwareSection, NodeSection
+from cluster.desired import FORMAT_OF
 from cluster.fit import KvBits, Workload, need_of
-from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, pools_of
+from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, room_of
 from cluster.fit_verdict import Answer, Resident, Room, Verdict, judge, largest
 from cluster.snapshot import ClusterSnapshot, NodeView
 from inventory.apple_facts import wired_limit
-from inventory.catalog import ArtifactFormat, HeldModel, ModelShape
+from inventory.catalog import HeldModel, ModelShape
 from inventory.hardware import Accelerator, Hardware, Host, MemoryPool, PoolId, PoolKind, reserve
 from inventory.known_models import KNOWN, UnknownModelError, known_model
 from inventory.nvidia_facts import gpu_reserve
 from nodes.snapshot import EngineKind, EngineSnapshot, NodeId, NodeSnapshot
 
-FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safetensors", "mlx": "mlx"}
 USUAL: dict[EngineKind, str] = {"llamacpp": "q4_k_m", "vllm": "awq", "mlx": "4bit"}
 MOST_USERS = 4096
 
@@ -105,19 +105,12 @@ class Machine:
 
     def room(self, kind: EngineKind, shapes: Mapping[str, ModelShape]) -> Room | None:
         """`shapes` by artifact id, for what runs there. None where the memory cannot be read."""
-        pools = pools_of(self.snapshot, kind)
-        budgets = [pool.budget_bytes for pool in pools]
-        known = [budget for budget in budgets if budget is not None]
-        if not pools or len(known) != len(budgets):
-            return None
-        names = {pool.pool_id for pool in pools}
-        residents = tuple(
-            _resident(engine, self.snapshot, shapes)
+        holders = [
+            (engine.kind, _resident(engine, self.snapshot, shapes))
             for engine in self.snapshot.engines
             if engine.state not in ("stopped", "quarantined")
-            and names & {pool.pool_id for pool in pools_of(self.snapshot, engine.kind)}
-        )
-        return Room(sum(known), residents)
+        ]
+        return room_of(self.snapshot, kind, holders)
 
 
 def machines(config: ClusterConfig, nodes: Sequence[NodeView]) -> tuple[Machine, ...]:

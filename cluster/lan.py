@@ -29,13 +29,12 @@ from inventory.paths import StatePaths
 from inventory.store import ModelStore
 from nodes.api_wire import TrustBody
 from nodes.artifact_api import add_artifacts
-from nodes.client import NodeClient, NodeError
+from nodes.client import NodeError
 from nodes.deny_list import DenyList
 from nodes.identity import IdentityFiles, hosts_of, install, new_key, renewal_due, validity_of
 from nodes.join_wire import HEAD_NAME, Offers, OffersBody, Reported
 from nodes.peer import Peer
 from nodes.snapshot import NodeId
-from nodes.tls_client import PeerPlace
 from nodes.tls_contexts import ReloadingContext, load_identity, server_context
 from nodes.tls_port import open_door
 from nodes.tls_server import serve_tls
@@ -184,9 +183,8 @@ class LanHead:
     async def _tell_one(self, member: Member, trust: TrustBody) -> None:
         if self._told.get(member.node_id) == trust.revision:
             return
-        place = PeerPlace("node", member.node_id, member.host, member.port, self._context.current())
         try:
-            await NodeClient(place, timeout_s=2.0).trust(trust)
+            await self._links.client(member).trust(trust)
         except NodeError:
             return  # its state is shown by the controller; the next round tries again
         self._told[member.node_id] = trust.revision

@@ -90,6 +90,11 @@ class MemberLinks:
         self._parts.registry.note_node(member.node_id, link.kind)
         log.info("linked", node=member.node_id, link=link.kind, reason=link.reason)
 
+    def client(self, member: Member) -> NodeClient:
+        """Its node API by https, whatever way the controller goes."""
+        place = PeerPlace("node", member.node_id, member.host, member.port, self._parts.context.current())
+        return NodeClient(place, TELL_TIMEOUT_S)
+
     def forget(self, node_id: NodeId) -> None:
         self._parts.controller.remove_link(node_id)
         self._told.pop(node_id, None)
@@ -101,9 +106,8 @@ class MemberLinks:
         told, now_s = self._told.get(member.node_id), self._parts.clock.monotonic_s()
         if told is not None and told.order == order and now_s < told.at_s + TELL_AGAIN_S:
             return
-        place = PeerPlace("node", member.node_id, member.host, member.port, self._parts.context.current())
         try:
-            standing = await NodeClient(place, TELL_TIMEOUT_S).ray(order, self._parts.controller.authority)
+            standing = await self.client(member).ray(order, self._parts.controller.authority)
         except NodeUnreachableError:
             return
         except NodeError as error:

@@ -9,17 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cluster.desired import WantedModel, WantedNode, engine_id
+from cluster.desired import FORMAT_OF, WantedModel, WantedNode, engine_id
 from cluster.fit import Item, KvBits, Need, Workload, need_of
-from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, pools_of
+from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, room_of
 from cluster.fit_verdict import Needing, Resident, Room, judge
 from cluster.units import format_bytes
-from inventory.catalog import ArtifactFormat, HeldModel, ModelName
-from inventory.hardware import MemoryPool, default_reserve
+from inventory.catalog import HeldModel, ModelName
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineId, EngineKind, NodeId, NodeSnapshot
-
-FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safetensors", "mlx": "mlx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +77,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """A way to run a model on one node."""
+    """A way to run a model on one node, and what it needs there."""
 
-    node_id: NodeId
-    kind: EngineKind
     held: HeldModel
+    workload: Workload
+    need: Need
+
+    @property
+    def kind(self) -> EngineKind:
+        return self.workload.kind
 
 
 def place(models: Sequence[WantedModel], candidates: Sequence[Candidate]) -> Placement:
@@ -161,7 +162,7 @@ def _option(model: WantedModel, node: Candidate, placement: Placement) -> _Optio
     if not kinds:
         return f"no engine for it is installed: run `potluck engines install {_install_first(allowed, node)}`"
     held = [held for held in node.snapshot.models if held.ref.name == model.name]
-    ways = [_Option(node.node_id, kind, copy) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
+    ways = [_way(model, node, kind, copy) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
     if not ways:
         return _not_held(model, kinds, held)
     problems = [(way, _no_room(model, way, node, placement)) for way in ways]
@@ -192,66 +193,39 @@ def _not_held(model: WantedModel, kinds: Sequence[EngineKind], held: Sequence[He
     return f"not on this machine: {advice}"
 
 
-def _no_room(model: WantedModel, option: _Option, node: Candidate, placement: Placement) -> str | None:
-    identity = engine_id(model.name, node.node_id, _next_number(model, node, placement))
-    room = room_on(node, option.kind, placement, slack=_standing(identity, node) != _ABSENT)
-    if room is None:  # not readable here: the engine's own start is the test
-        return None
-    verdict = judge(_workload(model, option, node), room, _needing(option), KV_BITS_OF[option.kind])
-    return None if verdict.answer == "fits" else verdict.why
+def _way(model: WantedModel, node: Candidate, kind: EngineKind, held: HeldModel) -> _Option:
+    shape = held.shape or bare_shape(held.size_bytes)
+    bits: KvBits = 8 if dict(model.options).get("kv-type") == "q8_0" else 16
+    gpu = accelerated(node.snapshot, kind)
+    workload = Workload(kind, shape, model.context_tokens, model.slots, bits, gpu)
+    return _Option(held, workload, _needing(held)(workload))
 
 
-def _needing(option: _Option) -> Needing:
+def _needing(held: HeldModel) -> Needing:
     """By the model's shape; from a node of an older version, which does not tell it, by its weights."""
-    return need_of if option.held.shape is not None else lambda _: _weights_only(option.held)
+    return need_of if held.shape is not None else lambda _: _weights_only(held)
 
 
 def _weights_only(held: HeldModel) -> Need:
     return Need((Item("weights", held.size_bytes, "its shape is not known: only the weights are counted"),))
 
 
-def _workload(model: WantedModel, option: _Option, node: Candidate) -> Workload:
-    shape = option.held.shape or bare_shape(option.held.size_bytes)
-    bits: KvBits = 8 if dict(model.options).get("kv-type") == "q8_0" else 16
-    return Workload(
-        option.kind, shape, model.context_tokens, model.slots, bits, accelerated(node.snapshot, option.kind)
-    )
-
-
-def _need_bytes(model: WantedModel, option: _Option, node: Candidate) -> int:
-    return _needing(option)(_workload(model, option, node)).total_bytes
-
-
-def room_on(node: Candidate, kind: EngineKind, placement: Placement, slack: bool = False) -> Room | None:
-    """The pools that engines of `kind` use on this node; None where any of them cannot be read.
-
-    With `slack`, a part of what is kept free counts too: what runs is not stopped because a browser has grown.
-    """
-    pools = pools_of(node.snapshot, kind)
-    budgets = [_pool_budget(pool, node.wanted.reserve_bytes) for pool in pools]
-    known = [budget for budget in budgets if budget is not None]
-    if slack:
-        known = [budget + _slack(pool) for budget, pool in zip(known, pools, strict=False)]
-    if len(known) != len(budgets):
+def _no_room(model: WantedModel, option: _Option, node: Candidate, placement: Placement) -> str | None:
+    identity = engine_id(model.name, node.node_id, _next_number(model, node, placement))
+    room = _room(node, option.kind, placement, slack=_standing(identity, node) != _ABSENT)
+    # Where it is not readable the engine's own start is the test.
+    if room is None or option.need.total_bytes <= room.free_bytes:
         return None
-    names = {pool.pool_id for pool in pools}
-    residents = tuple(
-        Resident(one.spec.engine_id, one.spec.model.name, one.need_bytes, movable=False)
+    return judge(option.workload, room, _needing(option.held), KV_BITS_OF[option.kind]).why
+
+
+def _room(node: Candidate, kind: EngineKind, placement: Placement, slack: bool = False) -> Room | None:
+    """Beside all that is placed there so far."""
+    holders = [
+        (one.spec.kind, Resident(one.spec.engine_id, one.spec.model.name, one.need_bytes, movable=False))
         for one in placement.on(node.node_id)
-        if names & {pool.pool_id for pool in pools_of(node.snapshot, one.spec.kind)}
-    )
-    return Room(sum(known), residents)
-
-
-def _slack(pool: MemoryPool) -> int:
-    """Half of what an operating system is left with at the least."""
-    return min(pool.reserved_bytes, default_reserve(pool.total_bytes)) // 2
-
-
-def _pool_budget(pool: MemoryPool, reserve_bytes: int | None) -> int | None:
-    if reserve_bytes is None or pool.kind == "vram":
-        return pool.budget_bytes
-    return replace(pool, reserved_bytes=max(pool.reserved_bytes, reserve_bytes)).budget_bytes
+    ]
+    return room_of(node.snapshot, kind, holders, node.wanted.reserve_bytes, slack)
 
 
 def _preference(
@@ -260,7 +234,7 @@ def _preference(
     """Lowest wins: fewest replicas of this model, where it serves or runs, order of `on`, most memory left, name."""
     number = _next_number(model, node, placement)
     listed = model.on.index(node.node_id) if node.node_id in model.on else 0
-    room = room_on(node, option.kind, placement)
+    room = _room(node, option.kind, placement)
     left = room.free_bytes if room is not None else 0
     return number, _standing(engine_id(model.name, node.node_id, number), node), listed, -left, node.node_id
 
@@ -291,14 +265,14 @@ def _assign(model: WantedModel, node: Candidate, option: _Option, placement: Pla
             slots=model.slots,
             options=model.options,
         ),
-        need_bytes=_need_bytes(model, option, node),
+        need_bytes=option.need.total_bytes,
         why="runs here already" if running else _why(model, node, option, placement),
     )
 
 
 def _why(model: WantedModel, node: Candidate, option: _Option, placement: Placement) -> str:
-    room = room_on(node, option.kind, placement)
-    size = format_bytes(_need_bytes(model, option, node))
+    room = _room(node, option.kind, placement)
+    size = format_bytes(option.need.total_bytes)
     told = "its memory budget cannot be read" if room is None else f"{size} fit {format_bytes(room.free_bytes)} free"
     listed = f"models.{model.name}.on lists it, " if model.on else ""
     return f"{listed}holds the {option.held.format} artifact, has {option.kind}, {told}"

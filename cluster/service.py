@@ -78,7 +78,7 @@ class _Head:
 
     def __init__(self, settings: HeadSettings, registry: Registry, links: Sequence[NodeLink], clock: Clock) -> None:
         paths = settings.paths
-        self._paths, self._with_ray = paths, settings.ray_head is not None
+        self._paths = paths
         self._registry = registry
         self._owner_key = OwnerKey(paths, registry, ensure_pepper(paths.pepper), clock)
         self._config = ConfigOwner.read(settings.config_file, paths.config_file, registry)
@@ -90,19 +90,19 @@ class _Head:
         for link in links:
             registry.note_node(link.node_id, link.kind)
         self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
-        self.lan = self._lan(clock)
+        self.lan = self._lan(clock, with_ray=settings.ray_head is not None)
         if self._owner_key.ensure():
             log.info("owner_key_made", file=str(paths.owner_key))
         self._publish_access()
         log.info("head_starts", epoch=self._epoch, config_revision=self._config.revision, config=str(self._config.file))
 
-    def _lan(self, clock: Clock) -> LanHead | None:
+    def _lan(self, clock: Clock, with_ray: bool) -> LanHead | None:
         config = self._config.config
         if config.cluster.listen is None:
             return None
         door = config.gateway.lan
         names = (door.listen, *door.names) if door is not None else ()
-        ray = ray_offer(config) if self._with_ray else "this head was made without Ray"
+        ray = ray_offer(config) if with_ray else "this head was made without Ray"
         settings = LanSettings(
             config.cluster.name, config.cluster.listen, config.join.port, ray, names, config.join.announce
         )

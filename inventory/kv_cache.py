@@ -12,19 +12,13 @@ def kv_cache_bytes(model: ModelShape, context_tokens: int, slots: int) -> int | 
     attention = model.attention
     if attention is None or model.recurrent is not None or not attention.causal:
         return None
-    return kv_elements(attention, context_tokens, context_tokens) * ELEMENT_BYTES * slots
-
-
-def kv_elements(attention: AttentionShape, tokens: int, sliding_tokens: int) -> int:
-    """Of a cache with room for `tokens` tokens, and for `sliding_tokens` in layers that look back no further than
-    their window: those take no more than the window, unless an engine gives them more and says so."""
-    window = attention.sliding_window
-    sliding = min(sliding_tokens, window) if window is not None else tokens
-    return cache_elements(attention, tokens, sliding)
+    sliding = min(context_tokens, attention.sliding_window or context_tokens)
+    return cache_elements(attention, context_tokens, sliding) * ELEMENT_BYTES * slots
 
 
 def cache_elements(attention: AttentionShape, tokens: int, sliding_tokens: int) -> int:
-    """As `kv_elements`, where the engine has decided how many tokens a sliding layer keeps."""
+    """Of a cache with room for `tokens` tokens, and for `sliding_tokens` in layers that look back no further than their
+    window: how many an engine keeps there is its own decision."""
     if not attention.causal:
         return 0
     return sum(

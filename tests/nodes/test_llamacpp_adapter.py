@@ -8,23 +8,13 @@ from inventory.catalog import HeldModel
 from inventory.hardware import Hardware, Host
 from nodes.engines.base import EngineLaunch, EngineOptionError
 from nodes.engines.llamacpp import OPTIONS, LlamaCppAdapter
-from nodes.snapshot import EngineId, EngineLoad
+from nodes.snapshot import EngineLoad
+from support.launches import a_launch
 from support.nodes import spec
 
 LINUX = Hardware(Host("linux", "12", "x86_64", None, 2, 2, "boot"), (), (), None, None)
 MODEL = HeldModel(spec().model, "gguf", 1, 1, 2048, frozenset({"chat"}))
-LAUNCH = EngineLaunch(
-    engine_id=EngineId("smollm2-1"),
-    model_path="/models/smollm2.gguf",
-    served_name="smollm2",
-    port=4711,
-    context_tokens=2048,
-    slots=4,
-    secret_file="/state/secrets/engine",
-    python="/engines/llamacpp/bin/python",
-    working_dir="/state",
-    accelerated=False,
-)
+LAUNCH = a_launch("llamacpp", "/models/smollm2.gguf")
 
 
 def words(launch: EngineLaunch) -> dict[str, str]:

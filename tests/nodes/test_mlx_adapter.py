@@ -8,23 +8,13 @@ from inventory.catalog import HeldModel
 from inventory.hardware import Hardware, Host
 from nodes.engines.base import EngineLaunch, EngineOptionError
 from nodes.engines.mlx import OPTIONS, MlxAdapter
-from nodes.snapshot import EngineId, EngineLoad
+from nodes.snapshot import EngineLoad
+from support.launches import a_launch
 from support.nodes import spec
 
 MAC = Hardware(Host("macos", "15", "arm64", None, 2, 2, "boot"), (), (), None, None)
 MODEL = HeldModel(spec().model, "mlx", 1, 1, 2048, frozenset({"chat"}))
-LAUNCH = EngineLaunch(
-    engine_id=EngineId("smollm2-1"),
-    model_path="/models/smollm2",
-    served_name="smollm2",
-    port=4711,
-    context_tokens=2048,
-    slots=4,
-    secret_file="/state/secrets/engine",
-    python="/engines/mlx/bin/python",
-    working_dir="/state",
-    accelerated=False,
-)
+LAUNCH = a_launch("mlx", "/models/smollm2")
 
 
 def words(launch: EngineLaunch) -> dict[str, str]:

@@ -8,24 +8,13 @@ from inventory.catalog import HeldModel
 from inventory.hardware import Accelerator, Hardware, Host, PoolId
 from nodes.engines.base import EngineLaunch, EngineOptionError
 from nodes.engines.vllm import OPTIONS, VllmAdapter
-from nodes.snapshot import EngineId, EngineLoad
+from nodes.snapshot import EngineLoad
+from support.launches import a_launch
 from support.nodes import spec
 
 LINUX = Hardware(Host("linux", "12", "x86_64", None, 2, 2, "boot"), (), (), None, None)
 MODEL = HeldModel(spec().model, "safetensors", 1, 1, 2048, frozenset({"chat"}))
-LAUNCH = EngineLaunch(
-    engine_id=EngineId("smollm2-1"),
-    model_path="/models/smollm2",
-    served_name="smollm2",
-    port=4711,
-    context_tokens=2048,
-    slots=4,
-    secret_file="/state/secrets/engine",
-    python="/engines/vllm/bin/python",
-    working_dir="/state",
-    accelerated=False,
-    kv_cache_bytes=2048 * 4 * 1000,
-)
+LAUNCH = a_launch("vllm", "/models/smollm2", kv_cache_bytes=2048 * 4 * 1000)
 
 
 def words(launch: EngineLaunch) -> list[str]:
