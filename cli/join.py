@@ -58,7 +58,7 @@ def join(
         talk(f"{joined.node} runs; after a reboot: potluck node")
         return
     talk(f"{joined.node} runs until Ctrl-C; next time: potluck node")
-    _run_here(paths)
+    _run_here(paths, port)
 
 
 def _join(paths: StatePaths, place: "HeadPlace | None", token: "JoinToken", wish: "Wish") -> "Joined":
@@ -150,11 +150,24 @@ def reach_back(seen: "Reported", port: int) -> Finding:
     )
 
 
-def _run_here(paths: StatePaths) -> None:
+def _run_here(paths: StatePaths, port: int) -> None:
     from cli.process import run_service
     from cli.wire import node_service
 
-    run_service("node", paths.root, node_service(paths), "ignore")
+    node = node_service(paths)
+
+    async def service(stop: asyncio.Event) -> None:
+        telling = asyncio.create_task(_tell_seen(paths, port))
+        try:
+            await node(stop)
+        finally:
+            telling.cancel()
+
+    run_service("node", paths.root, service, "ignore")
+
+
+async def _tell_seen(paths: StatePaths, port: int) -> None:
+    _tell(await _seen(paths, port))
 
 
 def _refuse_second(paths: StatePaths) -> None:

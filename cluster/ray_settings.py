@@ -1,7 +1,8 @@
 """What Ray is told: the command lines and the environment of its head, of a raylet, and of a driver.
 
 Ray listens on every address whatever it is told, so each connection needs the token, and gRPC the cluster's
-certificates on top. It runs without dashboard, client server and log monitor, and reports to nobody.
+certificates on top; its one server that speaks plain HTTP hears its own machine only. It runs without dashboard,
+client server and log monitor, and reports to nobody.
 """
 
 import json
@@ -205,6 +206,7 @@ def _daemon_environment(place: RayPlace, node: RayNode) -> tuple[tuple[str, str]
     changed = {
         "RAY_gcs_rpc_server_reconnect_timeout_s": str(RAYLET_WAITS_S),
         "POTLUCK_STATE_DIR": node.state_dir,
+        "PYTHONPATH": place.home,  # where `sitecustomize.py` lies: see nodes.ray_own_machine
     }
     return tuple({**dict(driver_environment(place)), **changed}.items())
 

@@ -19,6 +19,7 @@ from cluster.ray_settings import (
 )
 from inventory.paths import StatePaths
 from inventory.secret_files import read_secret, write_secret
+from nodes import ray_own_machine
 from nodes.identity import IdentityFiles
 from nodes.ray_process import RayRun, RayUnfitError, lease_file
 
@@ -74,7 +75,7 @@ def head_run(paths: StatePaths, place: RayPlace, node: RayNode) -> RayRun:
         name="ray-head",
         command=head_command(place, node),
         home=Path(place.home),
-        home_files=(("ray_bootstrap_config.yaml", bootstrap_stub()),),
+        home_files=_home_files(),
         temp_dir=Path(place.temp_dir),
         store=Path(place.store),
         proofs=_proofs(place),
@@ -89,13 +90,18 @@ def raylet_run(paths: StatePaths, place: RayPlace, node: RayNode, head_address: 
         name="raylet",
         command=raylet_command(place, node, head_address),
         home=Path(place.home),
-        home_files=(("ray_bootstrap_config.yaml", bootstrap_stub()),),
+        home_files=_home_files(),
         temp_dir=Path(place.temp_dir),
         store=None,
         proofs=_proofs(place),
         lease_file=lease_file(paths, "raylet"),
         log_file=paths.logs / "raylet.log",
     )
+
+
+def _home_files() -> tuple[tuple[str, str], ...]:
+    guard = Path(ray_own_machine.__file__).read_text()
+    return ("ray_bootstrap_config.yaml", bootstrap_stub()), ("sitecustomize.py", guard)
 
 
 def _proofs(place: RayPlace) -> tuple[Path, ...]:

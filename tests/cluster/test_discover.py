@@ -97,5 +97,6 @@ def test_a_head_that_was_not_told_to_announce_is_found_by_its_address_only(lan: 
     _, why = join_by_token(late, token, expect=6)
     assert f"{head}:" not in why
 
-    late.potluck("join", f"{head}:8401", "--token", token, "--detach")
-    eventually(lambda: is_ready(fleet, "late"), 20, "late is ready")
+    late.start("join", f"{head}:8401", "--token", token)  # in the foreground, as under a service manager
+    said = late.host.root / "service.log"
+    eventually(lambda: "the head reaches this machine: ready" in said.read_text(), 30, "late is ready, and says so")

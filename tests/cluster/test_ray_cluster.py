@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from cluster.ray_settings import RayPorts
-from support import ray_attack
+from support import ray_attack, tls_stranger
 from support.fleet import Fleet
 from support.hosts import Host, Lan, a_lan
 from support.machine import POTLUCK, eventually
 from support.ray_default import default_ray, start_default_head
+from support.tls import TestAuthority
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.e2e
 DRIVER_ATTACK = Path(ray_attack.__file__).with_name("ray_driver_attack.py")
+JOIN_PORT = 8401
 NODES = ("server", "one", "two")
 CONFIG = """
 version: 1
@@ -79,7 +81,7 @@ def test_models_are_verified_as_tasks_on_the_nodes_that_hold_them(fleet: Fleet) 
 
 def test_every_port_refuses_a_strangers_job(fleet: Fleet, lan: Lan) -> None:
     stranger, marker = lan.hosts.get("stranger") or lan.host("stranger"), fleet.head.host.root / "ran"
-    documented = {8401, 8402, *(port for first, last in RayPorts().ranges for port in range(first, last + 1))}
+    documented = {JOIN_PORT, 8402, *(port for first, last in RayPorts().ranges for port in range(first, last + 1))}
     for member in fleet.members.values():
         assert set(member.host.open_ports()) <= documented, member.host.open_ports()
         attack(stranger, member.host, marker)
@@ -89,6 +91,19 @@ def test_every_port_refuses_a_strangers_job(fleet: Fleet, lan: Lan) -> None:
     assert not marker.exists()
     assert driver.returncode in (0, -signal.SIGALRM), driver.stderr
     assert not driver.stdout.startswith("ran"), driver.stdout
+
+
+def test_every_port_but_that_for_joining_refuses_a_stranger_at_the_handshake(fleet: Fleet, lan: Lan) -> None:
+    """Also one who has a cluster of the same name, and the certificate of its controller."""
+    stranger = lan.hosts.get("stranger") or lan.host("stranger")
+    theirs = TestAuthority(stranger.root / "theirs", cluster="home").identity("controller", "server")
+    for member in fleet.members.values():
+        ports = [str(port) for port in sorted(member.host.open_ports()) if port != JOIN_PORT]
+        for proof in ((), ("--certificate", theirs.certificate, "--key", theirs.key)):
+            scan = (sys.executable, tls_stranger.__file__, member.host.address, *ports, *proof)
+            said = stranger.run(*scan, timeout_s=120).stdout
+
+            assert said.count(" refused: ") == len(ports), said
 
 
 def test_the_same_attack_runs_code_on_a_default_head(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,0 +1,30 @@
+"""Keeps strangers from Ray's runtime-env agent, its one server without TLS: it hears its own machine only.
+
+The agent listens on the machine's address, because its raylet calls it there; no other machine has business with it.
+Ray's processes find this file as `sitecustomize` on their PYTHONPATH, and Python runs it as they start.
+"""
+
+import socket
+import sys
+from collections.abc import Sequence
+
+AGENT = "runtime_env/agent/main.py"
+
+_accept = socket.socket.accept
+
+
+def is_the_agent(argv: Sequence[str]) -> bool:
+    return any(word.replace("\\", "/").endswith(AGENT) for word in argv)
+
+
+def accept_own_machine(listener: socket.socket) -> "tuple[socket.socket, object]":
+    """As `socket.accept`; who calls from elsewhere is hung up on before a byte is read. Raises OSError."""
+    while True:
+        connection, caller = _accept(listener)
+        if caller[0] == connection.getsockname()[0]:
+            return connection, caller
+        connection.close()
+
+
+if is_the_agent(sys.orig_argv):
+    socket.socket.accept = accept_own_machine  # type: ignore[method-assign, assignment]  # it is not asked
