@@ -15,6 +15,21 @@ class NotRunningError(Exception):
         self.paths = paths
 
 
+class HeadAwayError(Exception):
+    """The rest of potluck runs, the head does not answer. The command prints this and exits 6."""
+
+    def __init__(self, paths: StatePaths, reason: str) -> None:
+        super().__init__(
+            f"the head does not answer just now ({reason}); what ran goes on, and `potluck up` starts the head again by "
+            f"itself within seconds. If it stays away: {paths.logs}/head.log"
+        )
+
+
+def away(paths: StatePaths, reason: str) -> NotRunningError | HeadAwayError:
+    """What it means that no head answers here."""
+    return NotRunningError(paths) if running(paths.run, "up") is None else HeadAwayError(paths, reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """`base_url` is what OpenAI clients call base_url: it ends in /v1."""

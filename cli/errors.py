@@ -14,6 +14,7 @@ SPECIAL = {
     "LabelError": 2,
     "UnknownQuantisationError": 2,
     "NotRunningError": 6,
+    "HeadAwayError": 6,
     "HeadUnreachableError": 6,
     "StillStartingError": 7,
     "StillDrainingError": 7,

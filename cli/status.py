@@ -20,7 +20,7 @@ def status(
     """Show nodes, memory, models and engines. Exit 6 when nothing runs."""
     import asyncio
 
-    from cli.endpoint import NotRunningError
+    from cli.endpoint import away
     from cli.render import status_text
     from cluster.admin_client import AdminClient, HeadUnreachableError
     from inventory.clock import SystemClock
@@ -31,8 +31,8 @@ def status(
             asyncio.run(_watch(paths, as_json))
             return
         snapshot = asyncio.run(AdminClient(paths.head_socket).snapshot())
-    except HeadUnreachableError:
-        raise NotRunningError(paths) from None
+    except HeadUnreachableError as error:
+        raise away(paths, error.reason) from None
     endpoint = _endpoint(paths)
     if as_json:
         import msgspec

@@ -69,6 +69,23 @@ def sweep_incoming(root: Path) -> None:
             os.close(held)
 
 
+def sweep_downloads(downloads: Path, before_s: float) -> int:
+    """Delete partial downloads that nobody has gone on with since `before_s`, a wall time. Returns the freed bytes."""
+    freed = 0
+    for directory in downloads.iterdir() if downloads.exists() else ():
+        if not directory.is_dir():
+            continue
+        held = try_hold(downloads / f".{directory.name}.lock")
+        if held is None:  # it is being brought in
+            continue
+        facts = [path.lstat() for path in (directory, *directory.rglob("*"))]
+        if max(fact.st_mtime for fact in facts) < before_s:
+            freed += sum(fact.st_size for fact in facts[1:])
+            shutil.rmtree(directory, ignore_errors=True)
+        os.close(held)
+    return freed
+
+
 def _stage_all(directory: Path, files: Sequence[Incoming], free: int, progress: Progress) -> tuple[Staged, ...]:
     sizes = [file.path.stat().st_size for file in files]
     total, done = sum(sizes), 0

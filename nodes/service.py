@@ -9,6 +9,7 @@ import os
 import structlog
 from starlette.types import ASGIApp
 
+from inventory.incoming import sweep_downloads
 from nodes.api import node_app
 from nodes.daemon import NodeDaemon, NodeSettings
 from nodes.deny_list import DenyList
@@ -21,6 +22,8 @@ from nodes.unix_server import serve_unix
 from nodes.upkeep import Upkeep, UpkeepTimes
 
 __all__ = ["NodeSettings", "run_node"]
+
+KEEP_DOWNLOADS_S = 14 * 86400.0  # the rest of a copy that was cut off: the next one goes on from there
 
 log = structlog.get_logger("potluck.node")
 
@@ -36,6 +39,9 @@ async def run_node(settings: NodeSettings, stop: asyncio.Event) -> None:
     lock = RoleLock(paths.run, "node")
     lock.acquire()
     try:
+        freed = sweep_downloads(settings.store.downloads, settings.clock.wall_s() - KEEP_DOWNLOADS_S)
+        if freed:
+            log.info("partial_downloads_dropped", freed_bytes=freed)
         membership = read_membership(paths.identity)
         daemon, ready = NodeDaemon(settings), asyncio.Event()
         deny_list = DenyList(paths.identity)

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from cli.endpoint import HeadAwayError, NotRunningError, away
+from cli.errors import exit_code_of
+from inventory.paths import StatePaths
+from nodes.role_lock import RoleLock
+
+
+def test_a_head_that_is_away_while_the_rest_runs_is_not_called_down(tmp_path: Path) -> None:
+    paths = StatePaths(tmp_path).ensure()
+    assert isinstance(away(paths, "refused"), NotRunningError)
+
+    lock = RoleLock(paths.run, "up")
+    lock.acquire()
+    try:
+        error = away(paths, "refused")
+    finally:
+        lock.release()
+
+    assert isinstance(error, HeadAwayError)
+    assert "what ran goes on" in str(error) and "head.log" in str(error)
+    assert exit_code_of(error) == exit_code_of(NotRunningError(paths)) == 6
