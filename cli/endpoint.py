@@ -20,7 +20,7 @@ class HeadAwayError(Exception):
 
     def __init__(self, paths: StatePaths, reason: str) -> None:
         super().__init__(
-            f"the head does not answer just now ({reason}); what ran goes on, and `potluck up` starts the head again by "
+            f"the head does not answer just now ({reason}); what ran goes on, and `potluck up` starts it again by "
             f"itself within seconds. If it stays away: {paths.logs}/head.log"
         )
 
