@@ -21,7 +21,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-fit fmt lock setup dev clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-fit bench-audit fmt lock setup dev clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -73,11 +73,15 @@ soak: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m soak -s
 
-bench: bench-relay bench-fit
+bench: bench-relay bench-audit bench-fit
 
 # BENCH=--quick for a smoke run.
 bench-relay: setup
 	@$(BIN)/python -m bench.relay $(BENCH)
+
+# How many records a second reach the disk; BENCH="--dir PATH" says which disk.
+bench-audit: setup
+	@$(BIN)/python -m bench.audit $(BENCH)
 
 # Hours when nothing was measured yet, and it goes on where it was ended: BENCH="--quick" or BENCH="--engines mlx".
 bench-fit: setup

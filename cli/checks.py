@@ -60,8 +60,10 @@ def check_state(paths: StatePaths) -> Finding:
 
 
 def check_secrets(paths: StatePaths) -> Finding:
-    files = [paths.owner_key, paths.registry_db, *(paths.secrets.glob("*") if paths.secrets.exists() else ())]
-    exposed = [path for path in files if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    from cluster.keys import private_files
+
+    files = sorted({*private_files(paths), *(paths.secrets.glob("*") if paths.secrets.exists() else ())})
+    exposed = [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
     if exposed:
         names = " ".join(str(path) for path in exposed)
         return Finding("secrets", "fail", f"readable by others: {names}", f"chmod 600 {names}")
@@ -132,6 +134,22 @@ def check_services(paths: StatePaths) -> Finding:
     return Finding("services", "warn", f"runs: {', '.join(alive)}; does not: {missing}", "potluck up")
 
 
+def check_audit(paths: StatePaths) -> Finding:
+    """Without it models serve on, and nothing else is done."""
+    import asyncio
+
+    from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
+
+    try:
+        trouble = asyncio.run(AdminClient(paths.head_socket).audit_trouble())
+    except (HeadUnreachableError, AdminRefusedError):
+        return Finding("audit", "ok", "nobody writes one here at the moment")
+    if trouble:
+        fix = "free some space on that disk, or do as it says; nothing has to be started again"
+        return Finding("audit", "warn", f"cannot be written, so actions are refused: {trouble}", fix)
+    return Finding("audit", "ok", f"{paths.audit_db} takes what is done")
+
+
 CHECKS: tuple[Check, ...] = (
     check_rooms,
     check_python,
@@ -143,6 +161,7 @@ CHECKS: tuple[Check, ...] = (
     check_engines,
     check_models,
     check_services,
+    check_audit,
 )
 
 

@@ -11,6 +11,11 @@ SPECIAL = {
     "DamagedModelError": 3,
     "ModelNotFoundError": 4,
     "NodeNotFoundError": 4,
+    "KeyNotFoundError": 4,
+    "NoAuditError": 4,
+    "NothingToExportError": 4,
+    "AuditDamagedError": 3,
+    "NotAnExportError": 3,
     "LabelError": 2,
     "UnknownQuantisationError": 2,
     "NotRunningError": 6,
@@ -19,6 +24,7 @@ SPECIAL = {
     "StillStartingError": 7,
     "StillDrainingError": 7,
 }
+BY_CODE = {"audit_unavailable": 1}  # a 503, and yet there is somebody to talk to
 BY_STATUS = {401: 5, 403: 5, 404: 4, 408: 7, 503: 6, 504: 7}
 
 
@@ -31,5 +37,5 @@ def exit_code_of(error: Exception) -> int | None:
         return None
     status = getattr(error, "status", None)
     if isinstance(status, int):
-        return BY_STATUS.get(status, 1)
+        return BY_CODE.get(getattr(error, "code", ""), BY_STATUS.get(status, 1))
     return SPECIAL.get(type(error).__name__, 1)

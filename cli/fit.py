@@ -17,16 +17,32 @@ Users = Annotated[int, typer.Option("--users", min=1, max=4096, help="Requests a
 
 
 def fit(
-    model: Annotated[str, typer.Argument(help="A model of this cluster, or one that is known by name: qwen3-14b.")],
+    model: Annotated[
+        str | None, typer.Argument(help="A model of this cluster, or one that is known by name: qwen3-14b.")
+    ] = None,
     context: ContextText = "8k",
     users: Users = 1,
     quant: Annotated[str | None, typer.Option("--quant", help="4bit, 8bit, bf16, awq, q4_k_m, q8_0 …")] = None,
     kv_bits: Annotated[Literal[16, 8], typer.Option("--kv-bits", help="Bits of the KV cache.")] = 16,
     node: Annotated[str | None, typer.Option("--node", help="One machine only.")] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="No model: what engines took so far, and how far off the figures were.")
+    ] = False,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """What a model needs, item by item, and on which machines it fits. Exit 3 when it fits nowhere as asked."""
+    """What a model needs, item by item, and on which machines it fits. Exit 3 when it fits nowhere as asked.
+    Without MODEL: which models could be served to so many users at once, and a set of them that fits together."""
+    if ledger and model is not None:
+        raise typer.BadParameter("it takes the name of a model, or else --ledger", param_hint="MODEL")
+    if ledger:
+        _print_ledger(paths_of(state_dir), node, as_json)
+        return
+    if model is None:
+        if quant or node or kv_bits != 16:
+            raise typer.BadParameter("--quant, --node and --kv-bits are about one model", param_hint="MODEL")
+        _print_suggestion(paths_of(state_dir), _tokens(context), users, as_json)
+        return
     from cli.render_fit import fit_text
     from cluster.fit_fleet import FitQuery, fit_report
     from cluster.fit_wire import document_of
@@ -63,6 +79,36 @@ def capacity(
         data_json("Capacity", {"models": [msgspec.to_builtins(document_of(report)) for report in reports]})
     else:
         data(capacity_text(reports, tokens, users))
+
+
+def _print_ledger(paths: "StatePaths", node: str | None, as_json: bool) -> None:
+    import asyncio
+
+    from cli.render_ledger import ledger_text
+    from cluster.admin_client import AdminClient
+
+    document = asyncio.run(AdminClient(paths.head_socket).ledger(node))
+    if as_json:
+        import msgspec
+
+        data_json("FitLedger", msgspec.to_builtins(document))
+    else:
+        data(ledger_text(document, node))
+
+
+def _print_suggestion(paths: "StatePaths", context_tokens: int, users: int, as_json: bool) -> None:
+    from cli.render_suggestion import suggestion_text
+    from cluster.fit_suggest import suggest
+
+    found = suggest(context_tokens, users, *_known(paths))
+    if as_json:
+        import msgspec
+
+        data_json("FitSuggestion", msgspec.to_builtins(found))
+    else:
+        data(suggestion_text(found))
+    if not found.chosen:
+        raise typer.Exit(3)
 
 
 def _tokens(text: str) -> int:

@@ -1,18 +1,109 @@
-"""`potluck keys`: the owner's key of this machine."""
+"""`potluck keys`: who may use this cluster, as what, and until when."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import StateDir, paths_of
-from cli.output import data, talk
+from cli.options import AsJson, StateDir, paths_of
+from cli.output import data, data_json, talk
+from cluster.roles import SCOPES, Role, Scope
 
-app = typer.Typer(no_args_is_help=True, help="API keys. The owner's key may do everything.")
+if TYPE_CHECKING:
+    from cluster.admin_client import AdminClient
+    from cluster.admin_wire import KeyMade
+
+app = typer.Typer(no_args_is_help=True, help="API keys: one for each person, class or program. All are shown once.")
+
+Name = Annotated[str, typer.Argument(help="A key's name; see `potluck keys ls`.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option("--name", help="What you call it: a person, a class, a program.")],
+    role: Annotated[Role, typer.Option("--role", help="display reads only: a screen on a wall.")] = "user",
+    group: Annotated[str, typer.Option("--group", help="Whom it belongs to: a class, a household member.")] = "default",
+    tenant: Annotated[str, typer.Option("--tenant", help="Tenants share nothing, not even caches.")] = "default",
+    data_class: Annotated[str, typer.Option("--data-class", help="How sensitive what it sends is.")] = "private",
+    model: Annotated[list[str] | None, typer.Option("--model", help="Only this model, or qwen3-*. Repeatable.")] = None,
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="Only this, of what its role may.")] = None,
+    expires: Annotated[str, typer.Option("--expires", help="When it stops working: 90d, 12h. Never otherwise.")] = "",
+    front_end: Annotated[bool, typer.Option("--front-end", help="Trust it to say for which user it asks.")] = False,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Make a key and print it. Nobody can show it again."""
+    import asyncio
+
+    from cluster.key_order import KeyOrder
+
+    models = tuple(model) if model else None
+    order = KeyOrder(name, role, group, tenant, data_class, _scopes(scope), models, _lifetime_s(expires), front_end)
+    _print_made(asyncio.run(_admin(state_dir).create_key(order)), as_json)
+
+
+@app.command()
+def ls(
+    every: Annotated[bool, typer.Option("--all", help="Revoked keys as well.")] = False,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """List the keys: whose, as what, for which models, until when. Never the keys themselves."""
+    import asyncio
+
+    from cli.render_keys import keys_table
+    from inventory.clock import SystemClock
+
+    keys = [key for key in asyncio.run(_admin(state_dir).keys()) if every or key.revoked_s is None]
+    if as_json:
+        import msgspec
+
+        data_json("KeyList", {"keys": msgspec.to_builtins(keys)})
+    else:
+        data(keys_table(keys, SystemClock().wall_s()))
+
+
+@app.command()
+def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Show everything known of one key, but the key."""
+    import asyncio
+
+    from cli.render_keys import find_key, key_sheet
+    from inventory.clock import SystemClock
+
+    key = find_key(asyncio.run(_admin(state_dir).keys()), name)
+    if as_json:
+        import msgspec
+
+        data_json("Key", msgspec.to_builtins(key))
+    else:
+        data(key_sheet(key, SystemClock().wall_s()))
+
+
+@app.command()
+def rotate(name: Name, yes: Yes = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Make another key of the same name and rights, and print it. The old one is refused from that moment."""
+    import asyncio
+
+    if not yes:
+        typer.confirm(f"whatever uses the key {name} needs the new one; go on?", abort=True)
+    _print_made(asyncio.run(_admin(state_dir).rotate_key(name)), as_json)
+
+
+@app.command()
+def revoke(name: Name, yes: Yes = False, state_dir: StateDir = None) -> None:
+    """Withdraw a key. It is refused from that moment; answers that have begun are finished."""
+    import asyncio
+
+    if not yes:
+        typer.confirm(f"whatever uses the key {name} stops working; go on?", abort=True)
+    asyncio.run(_admin(state_dir).revoke_key(name))
+    talk(f"{name}: revoked")
 
 
 @app.command(name="show-owner")
 def show_owner(state_dir: StateDir = None) -> None:
-    """Print the owner's key."""
+    """Print the owner's key, which may do everything."""
     from cli.endpoint import NotRunningError
     from inventory.secret_files import read_secret
 
@@ -23,17 +114,46 @@ def show_owner(state_dir: StateDir = None) -> None:
 
 
 @app.command(name="rotate-owner")
-def rotate_owner(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    state_dir: StateDir = None,
-) -> None:
+def rotate_owner(yes: Yes = False, state_dir: StateDir = None) -> None:
     """Make a new owner's key. The old one is refused from that moment."""
     import asyncio
 
-    from cluster.admin_client import AdminClient
-
-    paths = paths_of(state_dir)
     if not yes:
         typer.confirm("every client that uses the owner's key needs the new one; go on?", abort=True)
-    asyncio.run(AdminClient(paths.head_socket).rotate_owner())
+    asyncio.run(_admin(state_dir).rotate_owner())
     talk("the owner's key was replaced; `potluck keys show-owner` prints it")
+
+
+def _admin(state_dir: StateDir) -> "AdminClient":
+    from cluster.admin_client import AdminClient
+
+    return AdminClient(paths_of(state_dir).head_socket)
+
+
+def _scopes(names: list[str] | None) -> tuple[Scope, ...] | None:
+    scopes = tuple(scope for scope in SCOPES if scope in (names or ()))
+    unknown = sorted(set(names or ()) - set(scopes))
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is not one of {', '.join(SCOPES)}", param_hint="--scope")
+    return scopes or None
+
+
+def _lifetime_s(expires: str) -> int | None:
+    from cluster.units import parse_duration_s
+
+    if not expires:
+        return None
+    try:
+        return max(1, int(parse_duration_s(expires)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires") from None
+
+
+def _print_made(made: "KeyMade", as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        data_json("KeyMade", {"key": made.key, **msgspec.to_builtins(made.facts)})
+    else:
+        data(made.key)
+        talk(f"{made.facts.name}: keep it now, it is not shown again; `potluck keys inspect {made.facts.name}`")

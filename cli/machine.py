@@ -51,6 +51,7 @@ def ensure_running(
     A service that outlived its supervisor is waited for: it notices the end of its stdin and leaves engines alone.
     """
     from cli.prepare import prepare
+    from cluster.keys import check_private
 
     if config is not None:
         from cli.prepare import adopt_config
@@ -58,6 +59,7 @@ def ensure_running(
         adopt_config(paths, config)
     if running(paths.run, "up") is not None:
         return None
+    check_private(paths)  # now, where a person can read it: the services refuse as well, in their logs
     _wait_for_orphans(paths)
     prepare(paths, install)
     _check_door(paths, host, port)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    audit,
     chat,
     config,
     doctor,
@@ -88,6 +89,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(engines.app, name="engines")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(audit.app, name="audit")
 
 if __name__ == "__main__":
     app()

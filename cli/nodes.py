@@ -95,7 +95,7 @@ def label(
     changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE|KEY-...", help="KEY- takes a label away.")],
     state_dir: StateDir = None,
 ) -> None:
-    """Set or take away labels: free words that nothing depends on."""
+    """Set or take away labels: free words, which `models.NAME.where` can ask for."""
     import asyncio
 
     from cli.render_nodes import parse_labels

@@ -75,7 +75,7 @@ def models_for(config: ClusterConfig, node_name: str) -> tuple[Missing, ...]:
         sources = [section.source_for(kind) for kind in kinds if kind in HERE]
         allowed = config.nodes[node_name].engines if node_name in config.nodes else ()
         here = not section.on or node_name in section.on
-        if here and sources and sources[0] and (not allowed or set(allowed) & set(HERE)) and section.replicas:
+        if here and sources and sources[0] and (not allowed or set(allowed) & set(HERE)) and section.replicas.max:
             found.append(Missing(ModelName(name), sources[0]))
     return tuple(found)
 

@@ -40,8 +40,9 @@ def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -
             _engine_row(node, engine, now_s) for node, engine in engines
         ]),
     ]  # fmt: skip
+    notes = [f"- {model.name}: {printable(model.note)}" for model in snapshot.models if model.note]
     warnings = [f"! {node.node_id}: {printable(text)}" for node in snapshot.nodes for text in _warnings(node)]
-    return "\n\n".join(part for part in [*parts, "\n".join(warnings)] if part)
+    return "\n\n".join(part for part in [*parts, "\n".join([*notes, *warnings])] if part)
 
 
 def models_table(held: Sequence[HeldModel]) -> str:
@@ -106,7 +107,11 @@ def _engines(node: NodeView) -> tuple[EngineSnapshot, ...]:
 
 
 def _warnings(node: NodeView) -> tuple[str, ...]:
-    return node.snapshot.hardware.warnings if node.snapshot else ()
+    if node.snapshot is None:
+        return ()
+    pressure = node.snapshot.pressure
+    told = (f"memory is {pressure.level}: {pressure.reason}",) if pressure and pressure.level != "calm" else ()
+    return (*told, *node.snapshot.hardware.warnings)
 
 
 def _installed(node: NodeView) -> str:

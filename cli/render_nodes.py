@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cli.table import duration, gib, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
-from nodes.snapshot import NodeSnapshot
+from nodes.snapshot import NodeSnapshot, PressureSnapshot
 
 
 class NodeNotFoundError(Exception):
@@ -71,6 +71,8 @@ def node_sheet(node: NodeView, now_s: float) -> str:
     ]
     if node.snapshot is None:
         return table(("", ""), rows).lstrip("\n")
+    if node.snapshot.pressure is not None:
+        rows.append(("memory pressure", _pressure(node.snapshot.pressure, now_s)))
     parts = [table(("", ""), [*rows, *_facts(node.snapshot)]).lstrip("\n"), _engines(node.snapshot, now_s)]
     parts += [f"! {printable(text)}" for text in node.snapshot.hardware.warnings]
     return "\n\n".join(part for part in parts if part)
@@ -79,6 +81,11 @@ def node_sheet(node: NodeView, now_s: float) -> str:
 def _link(node: NodeView) -> str:
     place = f" to {node.address.host}:{node.address.port}" if node.address else ""
     return f"{node.link}{place}{f': {node.link_reason}' if node.link_reason else ''}"
+
+
+def _pressure(pressure: PressureSnapshot, now_s: float) -> str:
+    told = f": {pressure.reason}" if pressure.reason else ""
+    return f"{pressure.level} for {duration(max(0.0, now_s - pressure.since_s))}{told}"
 
 
 def _facts(snapshot: NodeSnapshot) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from cluster.admin_wire import AdminFault, ConfigApplied, ConfigText, ErrorCode, FaultBody, RotatedKey
 from cluster.config_problems import ConfigError
+from cluster.plan_values import ConfigPlan
 from cluster.publication import encode_line
 from cluster.publisher import Publisher
 from cluster.snapshot import KeyRecord
@@ -29,6 +30,10 @@ class HeadControl(Protocol):
 
     def apply_config(self, text: str) -> ConfigApplied:
         """Raises ConfigError, OSError."""
+        ...
+
+    def plan_config(self, text: str) -> ConfigPlan:
+        """What `apply_config` would change. Raises ConfigError."""
         ...
 
     def rotate_owner(self) -> KeyRecord: ...
@@ -76,6 +81,10 @@ def _add_changing(app: FastAPI, parts: AdminParts) -> None:
     @app.post("/api/v1/config")
     async def apply_config(body: ConfigBody) -> Response:
         return _json(parts.control.apply_config(body.text))
+
+    @app.post("/api/v1/config/plan")
+    async def plan_config(body: ConfigBody) -> Response:
+        return _json(parts.control.plan_config(body.text))
 
     @app.post("/api/v1/keys/owner/rotate")
     async def rotate_owner() -> Response:

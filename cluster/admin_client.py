@@ -10,18 +10,30 @@ import httpx2
 import msgspec
 
 from cluster.admin_wire import (
+    AuditCopy,
+    AuditCopyList,
+    AuditStanding,
     ConfigApplied,
     ConfigText,
     DemandNoted,
     DoubtsNoted,
     FaultBody,
+    KeyFacts,
+    KeyList,
+    KeyMade,
     MemberRemoved,
     NodeLog,
+    RefusalsNoted,
     RotatedKey,
+    SubjectErased,
     TokenMade,
 )
+from cluster.audit_tally import Refusal
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
+from cluster.key_order import KeyOrder
+from cluster.ledger_report import LedgerDocument
+from cluster.plan_values import ConfigPlan
 from cluster.publication import Publication, decode_line
 from cluster.snapshot import ClusterSnapshot
 from cluster.wishes import NodeWish
@@ -69,9 +81,29 @@ class AdminClient:
         """Raises AdminRefusedError with code `invalid_config`; its message lists every problem."""
         return await self._call("POST", "/api/v1/config", ConfigApplied, {"text": text})
 
+    async def plan_config(self, text: str) -> ConfigPlan:
+        """What `apply_config` would change. Raises AdminRefusedError with code `invalid_config`."""
+        return await self._call("POST", "/api/v1/config/plan", ConfigPlan, {"text": text})
+
     async def rotate_owner(self) -> RotatedKey:
         """The key itself is in the file that the answer names."""
         return await self._call("POST", "/api/v1/keys/owner/rotate", RotatedKey)
+
+    async def keys(self) -> tuple[KeyFacts, ...]:
+        """Every key there is or was, oldest first."""
+        return (await self._call("GET", "/api/v1/keys", KeyList)).keys
+
+    async def create_key(self, order: KeyOrder) -> KeyMade:
+        """Raises AdminRefusedError with code `name_taken` or `invalid_request`."""
+        return await self._call("POST", "/api/v1/keys", KeyMade, asdict(order))
+
+    async def rotate_key(self, name: str) -> KeyMade:
+        """Raises AdminRefusedError with code `not_found`, `expired` or `owner_key`."""
+        return await self._call("POST", f"/api/v1/keys/{quote(name, safe='')}/rotate", KeyMade)
+
+    async def revoke_key(self, name: str) -> KeyFacts:
+        """Raises AdminRefusedError with code `not_found` or `owner_key`."""
+        return await self._call("DELETE", f"/api/v1/keys/{quote(name, safe='')}", KeyFacts)
 
     async def create_token(self, node: str, ttl_s: int, host: str = "") -> TokenMade:
         """Raises AdminRefusedError with code `lan_off` or `already_member`."""
@@ -102,6 +134,31 @@ class AdminClient:
     async def demand(self, report: DemandReport) -> None:
         """What a gateway has of models that sleep while nobody asks; it holds for a few seconds."""
         await self._call("POST", "/api/v1/demand", DemandNoted, asdict(report))
+
+    async def ledger(self, node: str | None = None) -> LedgerDocument:
+        """What was predicted for engines and what they took, on one machine or on all."""
+        query = f"?{urlencode({'node': node})}" if node else ""
+        return await self._call("GET", f"/api/v1/fit/ledger{query}", LedgerDocument)
+
+    async def audit_trouble(self) -> str:
+        """Why the head can put nothing on record, and so refuses to act; "" where it can."""
+        return (await self._call("GET", "/api/v1/audit", AuditStanding)).trouble
+
+    async def audit_copies(self) -> tuple[AuditCopy, ...]:
+        """What every member keeps of the audit's checkpoints."""
+        return (await self._call("GET", "/api/v1/audit/copies", AuditCopyList)).copies
+
+    async def erase_subject(self, subject: str) -> str:
+        """Forget whom the audit means by its pseudonym, which is returned. Raises AdminRefusedError, `not_found`."""
+        return (await self._call("POST", "/api/v1/audit/erase", SubjectErased, {"subject": subject})).pseudonym
+
+    async def refused(self, refusals: Mapping[Refusal, int]) -> None:
+        """Whom a gateway refused, and how often. Returns once it is on record."""
+        told = [
+            {"cause": one.cause, "key_id": one.key_id, "path": one.target, "count": count}
+            for one, count in refusals.items()
+        ]
+        await self._call("POST", "/api/v1/audit/refusals", RefusalsNoted, {"refusals": told})
 
     async def watch(self) -> AsyncIterator[Publication]:
         """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""

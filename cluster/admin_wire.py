@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.roles import Role, Scope
+
 ErrorCode = Literal["invalid_config", "invalid_request", "starting", "not_found", "cannot_write", "node_unreachable"]
 
 
@@ -41,6 +43,37 @@ class RotatedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What may be shown of an API key. `revoked_s` is None for one that is still taken, unless it has expired."""
+
+    name: str
+    key_id: str
+    role: Role
+    group: str
+    tenant: str
+    data_class: str
+    scopes: tuple[Scope, ...] | None
+    models: tuple[str, ...] | None
+    front_end: bool
+    created_s: int
+    expires_s: int | None
+    revoked_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyList:
+    keys: tuple[KeyFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMade:
+    """The only body that ever holds a key."""
+
+    key: str
+    facts: KeyFacts
+
+
+@dataclass(frozen=True, slots=True)
 class TokenMade:
     """`command` is the line to paste on the machine that joins; it holds the token's secret."""
 
@@ -68,3 +101,36 @@ class DoubtsNoted:
 @dataclass(frozen=True, slots=True)
 class DemandNoted:
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectErased:
+    """`pseudonym` is what records say, and what nobody can resolve any more."""
+
+    pseudonym: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalsNoted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStanding:
+    """`trouble`: why nothing can be put on record, "" where it can."""
+
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCopy:
+    """What one member keeps of the audit's checkpoints, as the documents it was given; `problem` if it did not say."""
+
+    member: str
+    documents: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCopyList:
+    copies: tuple[AuditCopy, ...]

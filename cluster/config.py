@@ -4,71 +4,34 @@ Reading the file and explaining what is wrong with it is config_load.py. The doc
 descriptions of cluster.schema.json, so that an editor shows them.
 """
 
-from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from cluster.units import BYTES_PATTERN, DURATION_PATTERN, TOKENS_PATTERN, parse_bytes, parse_duration_s, parse_tokens
-from inventory.sources import FileSource, parse_source
+from cluster.config_access import AccessSection
+from cluster.config_values import (
+    MOST_REPLICAS,
+    Address,
+    Alias,
+    Bytes,
+    ConfiguredName,
+    Duration,
+    LabelName,
+    LabelValues,
+    LoopbackHost,
+    NodeName,
+    Options,
+    Source,
+    Tokens,
+    read_replicas,
+)
 from nodes.snapshot import EngineKind
-
-LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
-
-
-def _text(pattern: str, *examples: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
-
-
-def _loopback(host: str) -> str:
-    if host not in LOOPBACK_HOSTS:
-        raise ValueError(
-            f"{host!r} is not a loopback address; plain HTTP stays on this machine. "
-            "Use 127.0.0.1; other machines come by HTTPS, see gateway.lan"
-        )
-    return host
-
-
-def _address(host: str) -> str:
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        raise ValueError(f"{host!r} is not an IP address; 0.0.0.0 is every address of this machine") from None
-
-
-def _source(source: str) -> str:
-    parsed = parse_source(source)
-    if isinstance(parsed, FileSource) and not parsed.path.startswith("/"):
-        raise ValueError(f"{source!r} must name an absolute path: services run in the state directory")
-    return source
-
-
-def _option(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
-
-
-# A node name has no dot, so that an engine id, MODEL.NODE.NUMBER, can only be read one way.
-NODE_NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-MODEL_NAME_PATTERN = r"^[a-z0-9]([a-z0-9.-]{0,94}[a-z0-9])?$"
-ALIAS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
-SOURCE_PATTERN = r"^(packaged:|hf:|file:/).+$"
-
-Bytes = Annotated[int, BeforeValidator(parse_bytes), _text(BYTES_PATTERN, "72GiB", "512MiB")]
-Duration = Annotated[float, BeforeValidator(parse_duration_s), _text(DURATION_PATTERN, "10m", "90s")]
-Tokens = Annotated[
-    int,
-    BeforeValidator(parse_tokens),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": TOKENS_PATTERN}]}),
-]
-NodeName = Annotated[str, Field(pattern=NODE_NAME_PATTERN)]
-ConfiguredName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
-Alias = Annotated[str, Field(pattern=ALIAS_PATTERN)]
-Source = Annotated[str, AfterValidator(_source), _text(SOURCE_PATTERN, "packaged:smollm2", "hf:Qwen/Qwen3-14B-AWQ")]
-OptionText = Annotated[
-    str, BeforeValidator(_option), WithJsonSchema({"type": ["string", "integer", "number", "boolean"]})
-]
 
 
 class Section(BaseModel):
@@ -80,7 +43,7 @@ class Section(BaseModel):
 class ClusterSection(Section):
     name: NodeName = "home"
     """What this cluster is called in `potluck status` and on the dashboard."""
-    listen: Annotated[str, AfterValidator(_address)] | None = None
+    listen: Address | None = None
     """Address of the head on the network that its machines share. Absent: no other machine can join.
     A change takes effect when the head starts again."""
 
@@ -125,7 +88,7 @@ class TimeoutsSection(Section):
 class LanSection(Section):
     """The endpoint for other machines: HTTPS, with the same API keys."""
 
-    listen: Annotated[str, AfterValidator(_address)]
+    listen: Address
     """Address of this machine on the network, or 0.0.0.0 for every one."""
     port: int = Field(default=8443, ge=0, le=65535)
     names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")], ...] = ()
@@ -143,7 +106,7 @@ class LanSection(Section):
 
 
 class GatewaySection(Section):
-    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    host: LoopbackHost = "127.0.0.1"
     """Address of the OpenAI-compatible endpoint. Loopback only: 127.0.0.1, ::1 or localhost."""
     port: int = Field(default=8400, ge=0, le=65535)
     """0 takes any free port; `potluck status` says which."""
@@ -188,8 +151,25 @@ class NodeSection(Section):
     """Engine kinds this machine may run, the preferred one first. Empty: whatever is installed on it."""
     memory: MemorySection = MemorySection()
     hardware: HardwareSection | None = None
-    labels: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]{0,62}$")], str] = {}
-    """Free words about the machine; nothing depends on them."""
+    labels: dict[LabelName, str] = {}
+    """Free words about the machine, which `models.NAME.where` can ask for. `potluck nodes label` adds others."""
+
+
+class ReplicasSection(Section):
+    """How many engines serve a model: at least `min`, and more, up to `max`, where memory is left when every model has
+    what it must have."""
+
+    min: int = Field(default=1, ge=0, le=MOST_REPLICAS)
+    max: int = Field(ge=0, le=MOST_REPLICAS)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ReplicasSection":
+        if self.min > self.max:
+            raise ValueError(f"`min: {self.min}` is more than `max: {self.max}`")
+        return self
+
+
+Replicas = Annotated[ReplicasSection, BeforeValidator(read_replicas)]
 
 
 class ModelSection(Section):
@@ -202,27 +182,60 @@ class ModelSection(Section):
     """Tokens one request may hold, prompt and answer together."""
     slots: int = Field(default=4, ge=1, le=1024)
     """Requests one engine answers at the same time."""
+    cache: Tokens | None = None
+    """Tokens that all requests of one engine share, prompts and answers together, where few requests are as long as
+    `context`: less than `context` x `slots`, which is what an engine keeps otherwise. A request that finds them
+    promised to others waits. One that names no `max_tokens` is promised what `context` leaves."""
     on: tuple[NodeName, ...] = ()
     """Machines that may run it, the preferred one first. Empty: any."""
-    replicas: int = Field(default=1, ge=0, le=64)
-    """How many engines serve it. 0 keeps the entry and runs nothing."""
+    prefer: tuple[NodeName, ...] = ()
+    """Machines that it should rather run on, the most preferred one first. No other is excluded."""
+    where: dict[LabelName, LabelValues] = {}
+    """Labels that a machine must have to run it: each with this value, or with one of these."""
+    replicas: Replicas = Field(default=ReplicasSection(min=1, max=1), json_schema_extra={"default": 1})
+    """How many engines serve it: a number, or `{min: 1, max: 3}` for more where memory is left over. 0 keeps the entry
+    and runs nothing."""
     engine: EngineKind | None = None
     """Insist on one engine kind. Otherwise the machine's preference decides."""
     keep_alive: Duration | None = None
     """It sleeps until somebody asks for it, and again once nobody has for so long. Absent: it always runs."""
-    options: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], OptionText] = {}
-    """Settings of the engine itself. The engine's adapter says which it knows."""
+    warm: bool = False
+    """With `keep_alive`: it runs without being asked and is never idle, but makes room for a model that is asked for,
+    and comes back when there is room again."""
+    options: Options = {}
+    """Settings of the engine itself. The engine's adapter says which it knows. Those below the name of an engine kind,
+    `vllm: {…}`, are for that kind only, and come before the others."""
 
     @model_validator(mode="after")
-    def _one_kind_of_source(self) -> "ModelSection":
+    def _what_goes_together(self) -> "ModelSection":
         if (self.source is None) == (not self.sources):
             raise ValueError("needs `source` (one for all engines) or `sources` (one per engine kind), not both")
+        if self.cache is not None and not self.context <= self.cache <= self.context * self.slots:
+            raise ValueError(
+                f"`cache: {self.cache}` must hold at least one request (`context: {self.context}`), "
+                f"and at most as many as there are slots ({self.context * self.slots})"
+            )
         if self.engine is not None and self.sources and self.engine not in self.sources:
             raise ValueError(f"`engine: {self.engine}` has no entry under `sources`")
         return self
 
+    @model_validator(mode="after")
+    def _that_sleeps(self) -> "ModelSection":
+        if self.keep_alive is None and self.warm:
+            raise ValueError("`warm` is for models with `keep_alive`; one without it always runs")
+        if self.keep_alive is not None and self.replicas.min == 0 < self.replicas.max:
+            raise ValueError("with `keep_alive`, `replicas.min` is at least 1: it counts while the model is awake")
+        return self
+
     def source_for(self, kind: EngineKind) -> str | None:
         return self.source or self.sources.get(kind)
+
+
+class AuditSection(Section):
+    """Who did what, on the head's disk."""
+
+    retention: Duration = Field(default=2557 * 86400.0, json_schema_extra={"default": "2557d"})
+    """How long records are kept at least. They go by whole segments, a month or 100,000 records each."""
 
 
 class ResidencySection(Section):
@@ -242,7 +255,9 @@ class ClusterConfig(Section):
     join: JoinSection = JoinSection()
     ray: RaySection = RaySection()
     gateway: GatewaySection = GatewaySection()
+    access: AccessSection = AccessSection()
     residency: ResidencySection = ResidencySection()
+    audit: AuditSection = AuditSection()
     nodes: dict[NodeName, NodeSection] = {}
     """The machines, by name. Empty: the one this runs on."""
     models: dict[ConfiguredName, ModelSection] = {}

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,19 +73,30 @@ def cross_check(config: ClusterConfig) -> list[tuple[YamlPath, str]]:
     """What no section can see alone: names that must exist elsewhere in the file."""
     found: list[tuple[YamlPath, str]] = []
     for model, section in config.models.items():
-        for index, node in enumerate(section.on):
-            if config.nodes and node not in config.nodes:
-                hint = did_you_mean(node, config.nodes)
-                found.append((("models", model, "on", index), f'no node "{node}" under `nodes`{hint}'))
-            elif node in section.on[:index]:
-                found.append((("models", model, "on", index), f'"{node}" is listed twice'))
+        found += _unknown_nodes(config, ("models", model, "on"), section.on)
+        found += _unknown_nodes(config, ("models", model, "prefer"), section.prefer)
+        for node in section.on:
             found += _engine_conflict(config, model, node)
+        for index, node in enumerate(section.prefer):
+            if section.on and node not in section.on:
+                found.append((("models", model, "prefer", index), f'`on` does not list "{node}"'))
     for alias, target in config.aliases.items():
         if target not in config.models:
             hint = did_you_mean(target, config.models)
             found.append((("aliases", alias), f'no model "{target}" under `models`{hint}'))
         if alias in config.models:
             found.append((("aliases", alias), "a model has this name already"))
+    return found
+
+
+def _unknown_nodes(config: ClusterConfig, path: YamlPath, nodes: Sequence[str]) -> list[tuple[YamlPath, str]]:
+    found: list[tuple[YamlPath, str]] = []
+    for index, node in enumerate(nodes):
+        if config.nodes and node not in config.nodes:
+            hint = did_you_mean(node, config.nodes)
+            found.append(((*path, index), f'no node "{node}" under `nodes`{hint}'))
+        elif node in nodes[:index]:
+            found.append(((*path, index), f'"{node}" is listed twice'))
     return found
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from cluster.config import ALIAS_PATTERN, MODEL_NAME_PATTERN, NODE_NAME_PATTERN, ClusterConfig
+from cluster.config import ClusterConfig
+from cluster.config_values import ALIAS_PATTERN, MODEL_NAME_PATTERN, NODE_NAME_PATTERN
 from cluster.yaml_tree import Path
 
 _NAME_RULES = {

@@ -6,7 +6,7 @@ waits for no node: each is observed in a loop of its own (cluster.node_watch) an
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -16,10 +16,14 @@ from cluster.couriers import Couriers
 from cluster.demand import DemandReport
 from cluster.desired import Desired, WantedNode
 from cluster.doubts import EngineDoubt
+from cluster.ledger_book import LedgerBook
 from cluster.link import NodeLink
 from cluster.load_times import LoadBook
 from cluster.node_watch import NodeWatch, WatchTimes
-from cluster.placement import Candidate, Placement, place
+from cluster.placement import place
+from cluster.placement_values import Candidate, Placement
+from cluster.plan import Ground, config_plan
+from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
 from cluster.reconcile import Action, Goal, reconcile
 from cluster.residence import Residence
@@ -63,6 +67,7 @@ class Controller:
         self._own_door: NodeAddress | None = None
         self._couriers = Couriers(clock, times.order_timeout_s)
         self._residence = Residence(clock)
+        self._ledger = LedgerBook()
         self._wake = asyncio.Event()
         self._started_s = clock.wall_s()
         self._tasks: asyncio.TaskGroup | None = None  # while `run` does
@@ -96,6 +101,10 @@ class Controller:
     def keep_loads(self, loads: LoadBook) -> None:
         """How long models took to load under earlier heads, and where that is written down from now on."""
         self._residence.keep_loads(loads)
+
+    def keep_ledger(self, ledger: LedgerBook) -> None:
+        """What engines took under earlier heads, and where that is written down from now on."""
+        self._ledger = ledger
 
     def set_own_door(self, door: NodeAddress) -> None:
         """Where members copy artifacts of the head's own machine."""
@@ -145,6 +154,12 @@ class Controller:
                 givers[node_id] = ArtifactHolder(node_id, address.host, address.port, is_head)
         return givers
 
+    def plan(self, desired: Desired) -> ConfigPlan:
+        """What would change if this were asked for. Nothing does."""
+        shop = Shop(self.givers(), self.authority, self._couriers.backoff)
+        now, then = self._candidates(self._desired), self._candidates(desired)
+        return config_plan(desired, Ground(self._desired, now, then, self.reachable(), shop, self._residence.loads))
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -181,6 +196,7 @@ class Controller:
         actions = (*reconcile(goal, self.reachable(), self._clock.wall_s()), *copies.orders)
         self._order(actions)
         await self._couriers.settle(self._times.order_patience_s)
+        self._ledger.note(candidates, placement, self._clock.wall_s())
         self._couriers.talked_about(actions, {item.spec.engine_id for item in placement.assignments})
         snapshot = self._snapshot(desired, placement, self._residence.expect(roster, placement))
         self._residence.note_views(snapshot.models)
@@ -217,7 +233,9 @@ class Controller:
                 wanted = desired.node(node_id)
                 admission = views.admission(watch.health, self._wish(node_id), configured=wanted is not None)
                 fallback = WantedNode(node_id, engines=(), reserve_bytes=None)
-                found.append(Candidate(wanted or fallback, watch.health.snapshot, admission))
+                labels = views.labels_of(wanted, self._wish(node_id))
+                snapshot, memories = watch.health.snapshot, self._ledger.memories(watch.health.snapshot)
+                found.append(Candidate(replace(wanted or fallback, labels=labels), snapshot, admission, memories))
         return found
 
     def _order(self, actions: Sequence[Action]) -> None:
@@ -242,7 +260,10 @@ class Controller:
         health = {node_id: watch.health for node_id, watch in self._watches.items()}
         backoff = self._couriers.backoff
         linked = [
-            views.node_view(watch.link, watch.health, self._wish(node_id), desired)
+            replace(
+                views.node_view(watch.link, watch.health, self._wish(node_id), desired),
+                memories=self._ledger.memories(watch.health.snapshot),
+            )
             for node_id, watch in sorted(self._watches.items())
         ]
         absent = views.absent_nodes(desired, tuple(self._watches), self._started_s)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from cluster.backoff import Backoff
 from cluster.desired import FORMAT_OF, WantedModel
-from cluster.placement import Assignment, Candidate, Placement, Unplaced, place
+from cluster.placement import place
+from cluster.placement_values import Assignment, Candidate, Placement, Unplaced
 from inventory.catalog import ArtifactFormat, HeldModel, ModelName
 from nodes.orders import ArtifactHolder, Authority, PullOrder
 from nodes.snapshot import EngineId, NodeId, PullSnapshot
@@ -50,7 +51,7 @@ def plan_copies(
     by_id = {candidate.node_id: candidate for candidate in candidates}
     orders: list[CopyModel] = []
     told: dict[ModelName, list[tuple[NodeId, str]]] = {}
-    for assignment in _gained(models, placement, place(models, generous)):
+    for assignment in _gained(models, placement, place(models, generous, explain=False)):
         borrower = by_id[assignment.node_id].snapshot
         order = _order_for(assignment, candidates, shop)
         if order is None or any(held.ref == assignment.spec.model for held in borrower.models):
@@ -62,10 +63,12 @@ def plan_copies(
             orders.append(CopyModel(assignment.node_id, identity, order, shop.authority, why))
         text = _tell(assignment, order, under_way, shop.backoff)
         told.setdefault(order.name, []).append((assignment.node_id, text))
-    unplaced = tuple(
-        Unplaced(one.model, tuple(told[one.model])) if one.model in told else one for one in placement.unplaced
-    )
-    return CopyPlan(tuple(orders), replace(placement, unplaced=unplaced))
+
+    def explained(missing: Sequence[Unplaced]) -> tuple[Unplaced, ...]:
+        return tuple(Unplaced(one.model, tuple(told[one.model])) if one.model in told else one for one in missing)
+
+    unplaced, below_most = explained(placement.unplaced), explained(placement.below_most)
+    return CopyPlan(tuple(orders), replace(placement, unplaced=unplaced, below_most=below_most))
 
 
 def _as_if(candidate: Candidate, candidates: Sequence[Candidate], shop: Shop) -> Candidate:

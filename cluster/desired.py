@@ -19,9 +19,14 @@ class WantedModel:
     context_tokens: int
     slots: int
     on: tuple[NodeId, ...]  # preferred first; empty: any node
-    replicas: int
-    options: tuple[tuple[str, str], ...]
+    replicas: int  # at least
+    options: tuple[tuple[str, str], ...]  # KIND.NAME is for engines of that kind
     keep_alive_s: float | None = None  # None: it always runs; else it sleeps while nobody asks, after so long
+    warm: bool = False  # of those that sleep: it runs without being asked, where nobody else needs the room
+    most_replicas: int = 1
+    cache_tokens: int = 0  # that all requests of an engine share; 0: each slot has a context of its own
+    prefer: tuple[NodeId, ...] = ()  # as `on`, and excludes none
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()  # labels that a node must have, each with one of these values
 
     @property
     def kinds(self) -> tuple[EngineKind, ...]:
@@ -29,6 +34,12 @@ class WantedModel:
 
     def source_for(self, kind: EngineKind) -> str:
         return dict(self.sources)[kind]
+
+    def options_for(self, kind: EngineKind) -> tuple[tuple[str, str], ...]:
+        """Those of this kind come before those of all."""
+        shared = {name: value for name, value in self.options if "." not in name}
+        own = {name.partition(".")[2]: value for name, value in self.options if name.startswith(f"{kind}.")}
+        return tuple(sorted({**shared, **own}.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,7 @@ class WantedNode:
     node_id: NodeId
     engines: tuple[EngineKind, ...]  # preferred first; empty: whatever is installed
     reserve_bytes: int | None
+    labels: tuple[tuple[str, str], ...] = ()  # sorted; those of `nodes label` among them, once it has joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +95,16 @@ def _model(name: ModelName, section: ModelSection) -> WantedModel:
         context_tokens=section.context,
         slots=section.slots,
         on=tuple(NodeId(node) for node in section.on),
-        replicas=section.replicas,
+        replicas=section.replicas.min,
         options=tuple(sorted(section.options.items())),
         keep_alive_s=section.keep_alive,
+        warm=section.warm,
+        most_replicas=section.replicas.max,
+        cache_tokens=section.cache or 0,
+        prefer=tuple(NodeId(node) for node in section.prefer),
+        where=tuple(sorted(section.where.items())),
     )
 
 
 def _node(node_id: NodeId, section: NodeSection) -> WantedNode:
-    return WantedNode(node_id, section.engines, section.memory.reserve)
+    return WantedNode(node_id, section.engines, section.memory.reserve, tuple(sorted(section.labels.items())))

@@ -13,9 +13,8 @@ from cluster.fit_engines import EngineMemory, memory_of
 from cluster.units import format_bytes
 from inventory.catalog import AttentionShape, ModelShape
 from inventory.kv_cache import cache_elements, recurrent_elements
-from nodes.snapshot import EngineKind
+from nodes.snapshot import EngineKind, MemoryTerm
 
-Term = Literal["weights", "kv cache", "recurrent state", "compute buffers", "kept prompts", "runtime", "safety"]
 KvBits = Literal[16, 8]
 
 
@@ -29,13 +28,14 @@ class Workload:
     slots: int
     kv_bits: KvBits = 16
     accelerated: bool = False  # a GPU's build of the engine
+    cache_tokens: int = 0  # that all requests share; 0: each has a context of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One term of a need. `how` is its arithmetic, for people."""
 
-    term: Term
+    term: MemoryTerm
     size_bytes: int
     how: str
 
@@ -48,7 +48,7 @@ class Need:
     def total_bytes(self) -> int:
         return sum(item.size_bytes for item in self.items)
 
-    def of(self, term: Term) -> int:
+    def of(self, term: MemoryTerm) -> int:
         return sum(item.size_bytes for item in self.items if item.term == term)
 
 
@@ -74,9 +74,25 @@ def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemor
     tokens, sliding = _cached_tokens(workload, attention, engine)
     told = f", {sliding:,} in layers with a window" if sliding != tokens else ""
     per_token = cache_elements(attention, 1, 1) * engine.bytes_of(workload.kv_bits)
-    size = _cache_bytes(workload, attention, engine) * workload.slots
-    how = f"{workload.slots} x {tokens:,} tokens{told}, {per_token / 1024:.1f} KiB each at {workload.kv_bits} bits"
-    return Item("kv cache", size, how)
+    each = _cache_bytes(workload, attention, engine)
+    size = each * workload.slots
+    counted = f"{workload.slots} x {tokens:,}"
+    if workload.cache_tokens:
+        shared = _shared_tokens(workload, engine, tokens)
+        slid = min(shared, sliding * workload.slots)
+        size = int(cache_elements(attention, shared, slid) * engine.bytes_of(workload.kv_bits))
+        counted = f"{shared:,} shared"
+    how = f"{counted} tokens{told}, {per_token / 1024:.1f} KiB each at {workload.kv_bits} bits"
+    if engine.prefill_copies:
+        how += f"; {engine.prefill_copies} copies of {format_bytes(each)} while an answer begins"
+    return Item("kv cache", size + each * engine.prefill_copies, how)
+
+
+def _shared_tokens(workload: Workload, engine: EngineMemory, tokens: int) -> int:
+    """Of all requests together, where they share a cache; `tokens` is the most that one may have."""
+    apart = engine.token_step if engine.own_caches else 0  # each request's own cache grows in steps
+    spare = workload.slots * (engine.spare_tokens + apart)
+    return min(_stepped(workload.cache_tokens + spare, engine.token_step), tokens * workload.slots)
 
 
 def _cached_tokens(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> tuple[int, int]:
@@ -110,13 +126,14 @@ def _recurrent(workload: Workload, engine: EngineMemory) -> Item:
     if recurrent is None:
         return Item("recurrent state", 0, "")
     each = recurrent_elements(recurrent) * engine.state_bytes
-    return Item("recurrent state", each * workload.slots, f"{workload.slots} x {each / 2**20:.2f} MiB")
+    count = workload.slots + engine.prefill_copies
+    return Item("recurrent state", each * count, f"{count} x {each / 2**20:.2f} MiB")
 
 
 def _kept_prompts(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
-    """Caches of prompts that were answered, beside those of the requests under way."""
+    """Caches of prompts that were answered: copies, beside those of the requests under way."""
     each = _cache_bytes(workload, attention, engine)
-    size = min(each * max(0, engine.kept_prompts - workload.slots), engine.kept_limit_bytes)
+    size = min(each * engine.kept_prompts, engine.kept_limit_bytes)
     how = (
         f"up to {engine.kept_prompts} prompts of {format_bytes(each)}, at most {format_bytes(engine.kept_limit_bytes)}"
     )
@@ -130,8 +147,7 @@ def _compute(workload: Workload, engine: EngineMemory) -> Item:
         + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
         + workload.context_tokens * engine.batch_context_bytes
     )
-    tokens = batch * (workload.slots if engine.batch_each else 1)
-    return Item("compute buffers", int(tokens * row), f"{tokens:,} tokens x {row / 1024:.1f} KiB")
+    return Item("compute buffers", int(batch * row), f"{batch:,} tokens x {row / 1024:.1f} KiB")
 
 
 def _runtime(workload: Workload, engine: EngineMemory) -> Item:
@@ -139,7 +155,7 @@ def _runtime(workload: Workload, engine: EngineMemory) -> Item:
     tables = (shape.vocabulary_size or 0) * engine.vocab_bytes + shape.layers * engine.layer_bytes
     texts = workload.slots * workload.context_tokens * engine.token_bytes
     told = f", {format_bytes(tables + texts)} of it for vocabulary, layers and texts" if tables + texts else ""
-    size = engine.runtime_bytes + tables + texts
+    size = engine.runtime_bytes + tables + texts + dict(engine.more_of).get(shape.architecture, 0)
     return Item("runtime", size, f"{engine.kind} {engine.version}, {engine.origin}{told}")
 
 

@@ -1,4 +1,4 @@
-"""POST /api/v1/fit: the same answer as `potluck fit`, for programs and the dashboard."""
+"""POST /api/v1/fit and /api/v1/fit/models: the same answers as `potluck fit`, for programs and the dashboard."""
 
 from typing import Annotated, Protocol
 
@@ -7,9 +7,10 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.admin_wire import AdminFault, FaultBody
-from cluster.config import NodeName, Tokens
+from cluster.config_values import NodeName, Tokens
 from cluster.fit import KvBits
 from cluster.fit_fleet import FitQuery, FitReport
+from cluster.fit_suggest import Suggestion
 from cluster.fit_wire import document_of
 from inventory.known_models import UnknownModelError, UnknownQuantisationError
 from nodes.snapshot import NodeId
@@ -19,6 +20,8 @@ class Planner(Protocol):
     """Knows the configuration and the machines. Raises UnknownModelError, UnknownQuantisationError."""
 
     def fit(self, query: FitQuery) -> FitReport: ...
+
+    def suggest(self, context_tokens: int, users: int) -> Suggestion: ...
 
 
 class FitBody(BaseModel):
@@ -32,12 +35,23 @@ class FitBody(BaseModel):
     node: NodeName | None = None
 
 
+class SuggestionBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    context: Tokens = 8192
+    users: Annotated[int, Field(ge=1, le=4096)] = 50
+
+
 def add_fit_routes(app: FastAPI, planner: Planner) -> None:
     @app.post("/api/v1/fit")
     async def fit(body: FitBody) -> Response:
         node = NodeId(body.node) if body.node else None
         query = FitQuery(body.model, body.context, body.users, body.quant, body.kv_bits, node)
         return _json(document_of(planner.fit(query)))
+
+    @app.post("/api/v1/fit/models")
+    async def suggest(body: SuggestionBody) -> Response:
+        return _json(planner.suggest(body.context, body.users))
 
     @app.exception_handler(UnknownModelError)
     async def unknown_model(_: Request, error: UnknownModelError) -> Response:

@@ -33,10 +33,12 @@ class EngineMemory:
     batch_width_bytes: float = 0.0  # for each of these and each element of the model's width
     batch_vocab_bytes: float = 0.0  # for each of these and each entry of the vocabulary
     batch_context_bytes: float = 0.0  # for each of these and each token of one request's context
-    batch_each: bool = False  # each request has a batch of its own, all at the same time
+    own_caches: bool = False  # each request's cache grows by itself, in steps of its own
+    prefill_copies: int = 0  # of one request's cache, for the moment in which its answer begins
     kept_prompts: int = 0  # caches of earlier prompts that stay, up to `kept_limit_bytes`
     kept_limit_bytes: int = 0
     safety: float = 0.02
+    more_of: tuple[tuple[str, int], ...] = ()  # bytes beyond that for models of an architecture, by a node's ledger
 
     def bytes_of(self, kv_bits: int) -> float:
         """Of an element of the KV cache."""
@@ -71,13 +73,15 @@ ENGINES: tuple[EngineMemory, ...] = (
     ),
     EngineMemory(
         kind="mlx", accelerated=False, version="0.32.2", origin=_FEW,
-        runtime_bytes=78 * MIB, vocab_bytes=600, token_step=256, batch_tokens=256, batch_width_bytes=100.0,
-        batch_each=True, unpacks=_MLX_UNPACKS, kept_prompts=10, kept_limit_bytes=2 * GIB,
+        runtime_bytes=88 * MIB, vocab_bytes=470, token_step=256, batch_tokens=256, batch_width_bytes=100.0,
+        own_caches=True, unpacks=_MLX_UNPACKS, prefill_copies=2,
+        kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
     EngineMemory(
         kind="mlx", accelerated=True, version="0.32.2", origin=_REPORTED,
         runtime_bytes=1 * GIB, token_step=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
-        batch_each=True, unpacks=_MLX_UNPACKS, kept_prompts=10, kept_limit_bytes=2 * GIB,
+        own_caches=True, unpacks=_MLX_UNPACKS, prefill_copies=2,
+        kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
 )  # fmt: skip
 

@@ -5,12 +5,15 @@ One function answers the CLI, the API and the dashboard, so that none of them co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cluster.config import ClusterConfig, HardwareSection, NodeSection
 from cluster.desired import FORMAT_OF
 from cluster.fit import KvBits, Workload, need_of
+from cluster.fit_engines import EngineMemory
+from cluster.fit_ledger import memory_for
 from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, room_of
-from cluster.fit_verdict import Answer, Resident, Room, Verdict, judge, largest
+from cluster.fit_verdict import Answer, Needing, Resident, Room, Verdict, judge, largest
 from cluster.snapshot import ClusterSnapshot, NodeView
 from inventory.apple_facts import wired_limit
 from inventory.catalog import HeldModel, ModelShape
@@ -102,26 +105,33 @@ class Machine:
     kinds: tuple[EngineKind, ...]
     snapshot: NodeSnapshot
     reports: bool
+    memories: tuple[EngineMemory, ...] = ()  # as its ledger has corrected them
+    reserve_bytes: int | None = None  # that cluster.yaml keeps free, beside what the machine does by itself
+
+    def needing(self, kind: EngineKind) -> Needing:
+        return partial(need_of, memory=memory_for(kind, accelerated(self.snapshot, kind), self.memories))
 
     def room(self, kind: EngineKind, shapes: Mapping[str, ModelShape]) -> Room | None:
         """`shapes` by artifact id, for what runs there. None where the memory cannot be read."""
         holders = [
-            (engine.kind, _resident(engine, self.snapshot, shapes))
+            (engine.kind, _resident(engine, self, shapes))
             for engine in self.snapshot.engines
             if engine.state not in ("stopped", "quarantined")
         ]
-        return room_of(self.snapshot, kind, holders)
+        return room_of(self.snapshot, kind, holders, self.reserve_bytes)
 
 
 def machines(config: ClusterConfig, nodes: Sequence[NodeView]) -> tuple[Machine, ...]:
     """Those that report, as they report; those that are only described, as they are described."""
     found: list[Machine] = []
     reporting = {node.node_id: node.snapshot for node in nodes if node.snapshot is not None}
+    memories = {node.node_id: node.memories for node in nodes}
     for node_id, snapshot in sorted(reporting.items()):
         section = config.nodes.get(node_id)
         kinds = section.engines if section is not None else ()
         installed = tuple(engine.kind for engine in snapshot.installed)
-        found.append(Machine(node_id, kinds or installed, snapshot, reports=True))
+        kept = section.memory.reserve if section is not None else None
+        found.append(Machine(node_id, kinds or installed, snapshot, True, memories[node_id], kept))
     for name, section in sorted(config.nodes.items()):
         if NodeId(name) not in reporting and section.hardware is not None:
             snapshot = described(NodeId(name), section, section.hardware)
@@ -173,16 +183,21 @@ def _row(query: FitQuery, place: Machine, kind: EngineKind, shape: ModelShape, o
     shapes = {str(one.ref.artifact_id): one.shape for one in place.snapshot.models if one.shape is not None}
     room = place.room(kind, shapes) or Room(0)
     alone = Room(room.budget_bytes)
-    most = largest(lambda users: Workload(kind, shape, query.context_tokens, users, bits, gpu), MOST_USERS, 1, alone)
+    needing = place.needing(kind)
+    most = largest(
+        lambda users: Workload(kind, shape, query.context_tokens, users, bits, gpu), MOST_USERS, 1, alone, needing
+    )
     machine = "reports itself" if place.reports else "as described in cluster.yaml"
-    verdict = judge(workload, room, kv_bits=KV_BITS_OF[kind])
+    verdict = judge(workload, room, needing, KV_BITS_OF[kind])
     return FitRow(place.node_id, kind, shape.quantisation, origin, machine, verdict, most or 0)
 
 
-def _resident(engine: EngineSnapshot, snapshot: NodeSnapshot, shapes: Mapping[str, ModelShape]) -> Resident:
+def _resident(engine: EngineSnapshot, place: Machine, shapes: Mapping[str, ModelShape]) -> Resident:
     shape = shapes.get(engine.model.artifact_id)
     size = 0
     if shape is not None:
-        gpu = accelerated(snapshot, engine.kind)
-        size = need_of(Workload(engine.kind, shape, engine.context_tokens, engine.load.slots or 1, 16, gpu)).total_bytes
+        gpu = accelerated(place.snapshot, engine.kind)
+        slots, cache = engine.load.slots or 1, engine.cache_tokens
+        workload = Workload(engine.kind, shape, engine.context_tokens, slots, 16, gpu, cache)
+        size = place.needing(engine.kind)(workload).total_bytes
     return Resident(engine.engine_id, engine.model.name, size, movable=not engine.load.running)

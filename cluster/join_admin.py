@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.admin_wire import AdminFault, FaultBody, MemberRemoved, TokenMade
-from cluster.config import NODE_NAME_PATTERN
+from cluster.config_values import NODE_NAME_PATTERN
 from cluster.join_desk import JoinRefusedError
 from cluster.lan import LanHead
 from nodes.head_client import HeadPlace

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from cluster.audit_writer import AuditUnavailableError
 from cluster.join_desk import JoinDesk, JoinRefusedError
 from cluster.join_records import Member
 from nodes.deny_list import DenyList
@@ -88,6 +89,10 @@ def join_app(desk: JoinDesk, ca_pem: str, opinion: Opinion, offering: Offering) 
     @app.exception_handler(JoinRefusedError)
     async def refused(_: Request, error: JoinRefusedError) -> Response:
         return _json(RefusalBody(Refusal(error.code, str(error))), error.status)
+
+    @app.exception_handler(AuditUnavailableError)
+    async def no_record(_: Request, error: AuditUnavailableError) -> Response:
+        return _json(RefusalBody(Refusal("audit_unavailable", str(error))), 503)
 
     return app
 

@@ -10,6 +10,9 @@ from importlib.metadata import version
 
 import structlog
 
+from cluster.audit_records import Actor, AuditEvent, Personal
+from cluster.audit_tally import Refusal, address_subject
+from cluster.audit_trail import AuditTrail
 from cluster.authority import BadRequestError, CertificateAuthority, SignedCertificate, Subject
 from cluster.join_records import JoinRecords, Member, TokenRecord
 from cluster.join_token import JoinToken, proves, verifier_of
@@ -46,12 +49,18 @@ class _Asked:
 
 
 class JoinDesk:
-    """`changed` is called with a member that is new or has moved."""
+    """`changed` is called with a member that is new or has moved. What admits anybody raises AuditUnavailableError."""
 
     def __init__(
-        self, authority: CertificateAuthority, records: JoinRecords, clock: Clock, changed: Callable[[Member], None]
+        self,
+        authority: CertificateAuthority,
+        records: JoinRecords,
+        trail: AuditTrail,
+        changed: Callable[[Member], None],
+        clock: Clock,
     ) -> None:
-        self._authority, self._records, self._clock, self._changed = authority, records, clock, changed
+        self._authority, self._records, self._trail = authority, records, trail
+        self._changed, self._clock = changed, clock
         self._nonces: dict[str, _Asked] = {}
         self._failures: dict[str, list[float]] = {}
 
@@ -80,11 +89,12 @@ class JoinDesk:
         return nonce
 
     def join(self, body: JoinBody, seen_host: str) -> Joined:
-        """Raises JoinRefusedError; every refusal is logged."""
+        """Raises JoinRefusedError; every refusal is logged and on record."""
         try:
             return self._join(body, seen_host)
         except JoinRefusedError as error:
             log.warning("join_refused", token=body.token_id[:32], address=seen_host, code=error.code, reason=str(error))
+            self._trail.refused(Refusal("node.join", error.code, address=seen_host))
             if error.code != "too_many_tries":
                 self._failures.setdefault(seen_host, []).append(self._clock.monotonic_s())
             raise
@@ -93,8 +103,12 @@ class JoinDesk:
         """Another certificate for the same role and name, on the strength of the present one."""
         member = self.check_member(peer)
         subject = Subject("node", peer.name, (member.host,))
-        certificate = _signed(self._authority, request_pem, subject)
-        self._records.note_certificate(subject, certificate)
+        with self._trail.performing(
+            AuditEvent("certificate.renew", "begun", Actor("node", peer.name), peer.name)
+        ) as told:
+            certificate = _signed(self._authority, request_pem, subject)
+            self._records.note_certificate(subject, certificate)
+            told.append(("serial", certificate.serial))
         log.info("certificate_renewed", node=peer.name, serial=certificate.serial)
         return Renewed(certificate.pem)
 
@@ -113,6 +127,7 @@ class JoinDesk:
         member = self._records.member(NodeId(peer.name))
         if peer.role != "node" or member is None or not self._records.holds(peer.serial):
             log.warning("member_refused", peer=str(peer), serial=peer.serial)
+            self._trail.refused(Refusal("member.refuse", "not_a_member", target=peer.name))
             raise JoinRefusedError("not_a_member", f"{peer} is not, or no longer, a member of this cluster")
         return member
 
@@ -129,8 +144,9 @@ class JoinDesk:
             raise JoinRefusedError("already_member", f"{token.node_id} is a member already")
         member = Member(token.node_id, body.host or seen_host, body.port)
         certificate = _signed(self._authority, body.request_pem, Subject("node", token.node_id, (member.host,)))
-        if not self._records.admit(token.token_id, member, certificate):
-            raise JoinRefusedError("used_token", f"this token has been used; make another: {_make(token.node_id)}")
+        with self._trail.performing(_joining(token, certificate, seen_host)):
+            if not self._records.admit(token.token_id, member, certificate):
+                raise JoinRefusedError("used_token", f"this token has been used; make another: {_make(token.node_id)}")
         log.info("joined", node=member.node_id, host=member.host, port=member.port, serial=certificate.serial)
         self._changed(member)
         here = versions_here()
@@ -161,6 +177,13 @@ class JoinDesk:
         }
         if len(self._failures.get(seen_host, ())) >= TRIES:
             raise JoinRefusedError("too_many_tries", "too many failed tries from this address; wait a minute")
+
+
+def _joining(token: TokenRecord, certificate: SignedCertificate, seen_host: str) -> AuditEvent:
+    details = (("token", token.token_id), ("serial", certificate.serial))
+    personal = Personal(address_subject(seen_host), (("address", seen_host),))
+    actor = Actor("node", token.node_id)
+    return AuditEvent("node.join", "begun", actor, token.node_id, details=details, personal=personal)
 
 
 def _signed(authority: CertificateAuthority, request_pem: str, subject: Subject) -> SignedCertificate:

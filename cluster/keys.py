@@ -10,13 +10,12 @@ import hmac
 import secrets
 from pathlib import Path
 
-from cluster.registry import Registry
+from cluster.key_order import OWNER
+from cluster.key_records import KeyRecords
 from cluster.snapshot import KeyRecord
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from inventory.secret_files import ExposedSecretError, read_secret, write_secret
-
-OWNER_TENANT = "owner"
 
 
 def new_key() -> tuple[str, str]:
@@ -31,13 +30,18 @@ def key_digest(pepper: bytes, key: str) -> str:
     return hmac.digest(pepper, key.encode(), hashlib.sha256).hex()
 
 
+def private_files(paths: StatePaths) -> tuple[Path, ...]:
+    """What nobody but its owner may read, as far as it exists."""
+    databases = (paths.registry_db, paths.telemetry_db, paths.audit_db, paths.audit_subjects_db)
+    beside = [database.with_name(database.name + suffix) for database in databases for suffix in ("-wal", "-shm")]
+    files = (paths.pepper, paths.owner_key, paths.audit_key, *databases, *beside)
+    return tuple(path for path in files if path.exists())
+
+
 def check_private(paths: StatePaths) -> None:
     """Refuse secrets that others can read. Raises ExposedSecretError, which names the file and what mends it."""
-    database = paths.registry_db
-    beside = [database.with_name(database.name + suffix) for suffix in ("-wal", "-shm")]
-    for path in (paths.pepper, paths.owner_key, database, *beside):
-        if path.exists():
-            _refuse_exposed(path)
+    for path in private_files(paths):
+        _refuse_exposed(path)
 
 
 def ensure_pepper(path: Path) -> bytes:
@@ -50,9 +54,9 @@ def ensure_pepper(path: Path) -> bytes:
 class OwnerKey:
     """The one key that may do everything here."""
 
-    def __init__(self, paths: StatePaths, registry: Registry, pepper: bytes, clock: Clock) -> None:
+    def __init__(self, paths: StatePaths, records: KeyRecords, pepper: bytes, clock: Clock) -> None:
         self._paths = paths
-        self._registry = registry
+        self._records = records
         self._pepper = pepper
         self._clock = clock
 
@@ -64,25 +68,26 @@ class OwnerKey:
         """
         if self._paths.owner_key.exists():
             digest = key_digest(self._pepper, read_secret(self._paths.owner_key))
-            if any(hmac.compare_digest(record.digest_hex, digest) for record in self._registry.key_records()):
+            if any(hmac.compare_digest(record.digest_hex, digest) for record in self._records.active()):
                 return False
         self.rotate()
         return True
 
     def rotate(self) -> KeyRecord:
         """Replace the owner's key. The old one stops working with the next publication."""
-        old = tuple(record.key_id for record in self._registry.key_records() if record.tenant == OWNER_TENANT)
+        old = tuple(record.key_id for record in self._records.active() if record.tenant == OWNER)
         key_id, key = new_key()
         record = KeyRecord(
             key_id=key_id,
             digest_hex=key_digest(self._pepper, key),
             role="admin",
-            tenant=OWNER_TENANT,
-            group=OWNER_TENANT,
+            tenant=OWNER,
+            group=OWNER,
             data_class="private",
             created_s=int(self._clock.wall_s()),
+            name=OWNER,
         )
-        self._registry.replace_key(record, replaced=old)
+        self._records.put(record, replaced=old)
         write_secret(self._paths.owner_key, f"{key}\n")
         return record
 

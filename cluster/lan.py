@@ -12,6 +12,10 @@ import structlog
 from fastapi import Request
 
 from cluster.announce import Announcement, announce
+from cluster.audit_copies import AuditCopies
+from cluster.audit_records import POTLUCK, AuditEvent
+from cluster.audit_trail import AuditTrail
+from cluster.audit_writer import AuditUnavailableError
 from cluster.authority import CertificateAuthority, Subject
 from cluster.controller import Controller
 from cluster.join_api import JoinProtocol, join_app
@@ -67,6 +71,7 @@ class LanParts:
     controller: Controller
     publisher: Publisher
     transport: Transport
+    trail: AuditTrail
     clock: Clock
 
 
@@ -90,7 +95,8 @@ class LanHead:
                 paths, parts.controller, parts.registry, self._context, settings.ray, parts.transport, parts.clock
             )
         )
-        self.desk = JoinDesk(self.authority, self.records, parts.clock, self._links.link)
+        self.desk = JoinDesk(self.authority, self.records, parts.trail, self._links.link, parts.clock)
+        self.audit_copies = AuditCopies(self.records.members, self._links.client, lambda: parts.trail.tip)
         self._told: dict[NodeId, int] = {}  # the revision of the deny list that each member has
         for member in self.records.members():
             self._links.link(member)
@@ -100,7 +106,8 @@ class LanHead:
         app = join_app(self.desk, self.authority.certificate_pem, self._opinion, self._offers)
         add_artifacts(app, ModelStore(self._parts.paths.models, self._parts.clock), may_copy=self._is_member)
         async with asyncio.TaskGroup() as tasks:
-            loops = [tasks.create_task(self._tell_members()), tasks.create_task(self._keep_identities(server))]
+            endless = (self._tell_members(), self._keep_identities(server), self.audit_copies.run())
+            loops = [tasks.create_task(loop) for loop in endless]
             door = await open_door(self._settings.host, self._settings.port, server, stop)
             if door is not None:
                 self.address = NodeAddress(self._settings.host, door.listener.getsockname()[1])
@@ -122,6 +129,7 @@ class LanHead:
         self._told.pop(node_id, None)
         if known:
             renew_token(self._parts.paths)  # Ray asks for nothing else that the machine that left does not have
+            self._parts.trail.tell(AuditEvent("ray.rotate_token", "done", POTLUCK))
         self._access_changed()
         log.info("member_removed", node=node_id, known=known)
         return known
@@ -134,11 +142,18 @@ class LanHead:
         ):
             if self._is_good(files, subject.hosts):
                 continue
-            key = new_key(subject.name)
-            certificate = self.authority.sign(key.request_pem, subject)
-            self.records.note_certificate(subject, certificate)
-            install(files, key.key_pem, certificate.pem, self.authority.certificate_pem)
-            log.info("identity_made", role=subject.role, serial=certificate.serial)
+            try:
+                with self._parts.trail.performing(AuditEvent("certificate.issue", "begun", POTLUCK, subject.role)):
+                    self._issue(files, subject)
+            except AuditUnavailableError as error:  # a certificate that is old serves on for days
+                log.warning("identity_not_renewed", role=subject.role, reason=error.reason)
+
+    def _issue(self, files: IdentityFiles, subject: Subject) -> None:
+        key = new_key(subject.name)
+        certificate = self.authority.sign(key.request_pem, subject)
+        self.records.note_certificate(subject, certificate)
+        install(files, key.key_pem, certificate.pem, self.authority.certificate_pem)
+        log.info("identity_made", role=subject.role, serial=certificate.serial)
 
     def _is_good(self, files: IdentityFiles, hosts: tuple[str, ...]) -> bool:
         if not files.complete or files.ca.read_text().strip() != self.authority.certificate_pem.strip():

@@ -94,7 +94,7 @@ class NodeWatch:
         before, self._health = self._health, after
         if after.state != before.state:
             log.info("node_state", node=self.node_id, before=before.state, after=after.state, reason=after.reason)
-        if after.state != before.state or _engine_states(after) != _engine_states(before):
+        if after.state != before.state or _told_at_once(after) != _told_at_once(before):
             self._changed()
 
     def _now(self) -> Moment:
@@ -109,6 +109,10 @@ async def _own_snapshot(link: NodeLink) -> NodeSnapshot:
     return snapshot
 
 
-def _engine_states(health: NodeHealth) -> tuple[object, ...]:
-    engines = health.snapshot.engines if health.snapshot else ()
-    return tuple((engine.engine_id, engine.state, engine.generation) for engine in engines)
+def _told_at_once(health: NodeHealth) -> tuple[object, ...]:
+    """What gateways should learn of without waiting for a tick."""
+    snapshot = health.snapshot
+    if snapshot is None:
+        return ()
+    level = snapshot.pressure.level if snapshot.pressure is not None else None
+    return (level, *((engine.engine_id, engine.state, engine.generation) for engine in snapshot.engines))

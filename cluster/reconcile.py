@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cluster.copies import CopyModel
 from cluster.doubts import EngineDoubt, is_borne_out
-from cluster.placement import Assignment, Placement
+from cluster.placement_values import Assignment, Placement
 from nodes.orders import Authority, EngineSpec
 from nodes.snapshot import EngineId, EngineSnapshot, NodeId, NodeSnapshot
 

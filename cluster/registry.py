@@ -4,15 +4,13 @@ SQLite in WAL mode with synchronous=FULL: a committed row survives a power cut. 
 one connection; each method is one transaction.
 """
 
-import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from cluster.snapshot import KeyRecord, Role
+from cluster.private_database import open_private
 from inventory.clock import Clock
 from nodes.snapshot import NodeId
 
@@ -56,6 +54,23 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX load_times_by_key ON load_times (node_id, artifact_id, engine_kind);
     """,
+    """
+    CREATE TABLE memory_ledger (
+        node_id TEXT NOT NULL, engine_id TEXT NOT NULL, generation INTEGER NOT NULL, pid INTEGER NOT NULL,
+        engine_kind TEXT NOT NULL, version TEXT NOT NULL, accelerated INTEGER NOT NULL, model TEXT NOT NULL,
+        artifact_id TEXT NOT NULL, facts TEXT NOT NULL, peak_bytes INTEGER NOT NULL, served INTEGER NOT NULL,
+        at_s REAL NOT NULL, PRIMARY KEY (node_id, engine_id, generation, pid)
+    ) STRICT;
+    """,
+    """
+    ALTER TABLE keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE keys ADD COLUMN scopes TEXT;
+    ALTER TABLE keys ADD COLUMN models TEXT;
+    ALTER TABLE keys ADD COLUMN front_end INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE keys ADD COLUMN revoked_s INTEGER;
+    UPDATE keys SET name = 'owner' WHERE tenant = 'owner';
+    CREATE UNIQUE INDEX keys_by_name ON keys (name) WHERE revoked_s IS NULL;
+    """,
 )
 
 
@@ -87,14 +102,9 @@ class Registry:
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> "Registry":
-        """Creates the file with mode 0600 and brings its schema up to date. Raises RegistryVersionError."""
-        # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None)
+        """Brings its schema up to date. Raises RegistryVersionError."""
+        connection = open_private(path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA busy_timeout = 5000")
             _migrate(connection, path)
         except BaseException:
             connection.close()
@@ -131,31 +141,6 @@ class Registry:
             values = (revision, config_hash, text, int(self._clock.wall_s()))
             connection.execute("INSERT INTO config_revisions VALUES (?, ?, ?, ?)", values)
         return revision
-
-    def key_records(self) -> tuple[KeyRecord, ...]:
-        rows = self._connection.execute(
-            "SELECT key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s "
-            "FROM keys ORDER BY key_id"
-        ).fetchall()
-        return tuple(KeyRecord(row[0], row[1], cast("Role", row[2]), *row[3:]) for row in rows)
-
-    def replace_key(self, record: KeyRecord, replaced: tuple[str, ...]) -> None:
-        """Insert a key and drop those it replaces, in one step: there is no instant with both, or with none."""
-        with self.transaction() as connection:
-            connection.executemany("DELETE FROM keys WHERE key_id = ?", [(key_id,) for key_id in replaced])
-            connection.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    record.key_id,
-                    record.digest_hex,
-                    record.role,
-                    record.tenant,
-                    record.group,
-                    record.data_class,
-                    record.created_s,
-                    record.expires_s,
-                ),
-            )
 
     def note_node(self, node_id: NodeId, link: str) -> None:
         """Remember that this node has been part of the cluster, and since when."""

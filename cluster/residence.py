@@ -9,7 +9,8 @@ from cluster.arrivals import Arrivals, Start
 from cluster.demand import DemandBook, DemandReport
 from cluster.desired import Desired, WantedModel
 from cluster.load_times import LoadBook, LoadKey
-from cluster.placement import Assignment, Candidate, Placement, place
+from cluster.placement import place
+from cluster.placement_values import Assignment, Candidate, Placement
 from cluster.residency import plan
 from cluster.residency_values import Outlook, Residency, Resident, Rules, Sleeper, Stance
 from cluster.snapshot import ModelView
@@ -46,6 +47,11 @@ class Residence:
         """The load times of earlier heads, and where those to come are kept."""
         self._arrivals = Arrivals(loads)
 
+    @property
+    def loads(self) -> LoadBook:
+        """How long models took to load."""
+        return self._arrivals.loads
+
     def note_demand(self, report: DemandReport) -> None:
         self._book.note(report, self._clock.monotonic_s())
 
@@ -67,9 +73,11 @@ class Residence:
         self._book.advance(now_s, rules.window_s)
         self._book.keep(sleepers)
         self._adopt(sleepers, engines, now_s)
+        # Replicas beyond what a model must have make room for whoever wakes: they count for nothing.
+        least = [replace(model, most_replicas=model.replicas) for model in desired.models]
 
         def trial(awake: frozenset[ModelName]) -> Placement:
-            return place([one for one in desired.models if one.name not in sleepers or one.name in awake], candidates)
+            return place([one for one in least if one.name not in sleepers or one.name in awake], candidates, False)
 
         alone = {name: _first_place(trial(frozenset({name})), name) for name in sleepers}
         facts = [self._sleeper(model, engines, alone[name], now_s) for name, model in sleepers.items()]
@@ -149,6 +157,7 @@ class Residence:
             serves=_serves(engines.get(model.name, ())),
             broken=model.name in self._failed,
             load_s=self._arrivals.loads.expected_s(_key(alone)) if alone is not None else None,
+            warm=model.warm,
         )
 
     def _tell(self, after: Residency, stances: Mapping[ModelName, Stance]) -> None:

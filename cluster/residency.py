@@ -2,14 +2,15 @@
 
 A model that is asked for and fits is woken. Where it does not fit, others make room, if they have had their dwell time
 and its demand exceeds theirs: they take no new requests, finish those they have, and leave. Nobody is stopped at work.
-An idle model leaves after its keep-alive. Routing knows nothing of all this: a swap costs more than any request.
+An idle model leaves after its keep-alive. One that is kept warm is awake without being asked, but only in room that
+nobody who is asked for needs. Routing knows nothing of all this: a swap costs more than any request.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from cluster.residency_trials import Names, Trials
 from cluster.residency_values import (
     DEMAND_FACTOR,
     DEMAND_MARGIN_S,
@@ -22,58 +23,27 @@ from cluster.residency_values import (
     Trial,
 )
 from inventory.catalog import ModelName
-from nodes.snapshot import NodeId
 
-Names = frozenset[ModelName]
 STEPS = 60  # in which a future is looked through
 
 
 def plan(sleepers: Iterable[Sleeper], before: Residency, rules: Rules, trial: Trial, now_s: float) -> Plan:
     """Same inputs, same answer. Models that no longer sleep, or are no longer configured, are forgotten."""
-    table = _Table({sleeper.name: sleeper for sleeper in sleepers}, before, rules, _Trials(trial), now_s)
+    table = _Table({sleeper.name: sleeper for sleeper in sleepers}, before, rules, Trials(trial), now_s)
     table.drop_unplaced()
     table.settle()
     table.dismiss_idle()
     table.make_way()
     table.wake()
+    table.warm_up()
     return table.plan()
-
-
-class _Trials:
-    """What fits beside what. Each question is asked of placement once."""
-
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-        self._known: dict[Names, tuple[Counter[ModelName], Mapping[ModelName, frozenset[NodeId]]]] = {}
-
-    def fits(self, name: ModelName, among: Names) -> bool:
-        """It has a place, and nobody loses one."""
-        before, after = self.counts(among - {name}), self.counts(among | {name})
-        return after[name] > 0 and all(after[other] >= count for other, count in before.items())
-
-    def has_place(self, name: ModelName, awake: Names) -> bool:
-        return self.counts(awake)[name] > 0
-
-    def counts(self, awake: Names) -> Counter[ModelName]:
-        return self._of(awake)[0]
-
-    def nodes(self, awake: Names) -> Mapping[ModelName, frozenset[NodeId]]:
-        return self._of(awake)[1]
-
-    def _of(self, awake: Names) -> tuple[Counter[ModelName], Mapping[ModelName, frozenset[NodeId]]]:
-        if awake not in self._known:
-            placed = [(item.spec.model.name, item.node_id) for item in self._trial(awake).assignments]
-            names = Counter(name for name, _ in placed)
-            nodes = {name: frozenset(node for one, node in placed if one == name) for name in names}
-            self._known[awake] = (names, nodes)
-        return self._known[awake]
 
 
 class _Table:
     """One plan in the making."""
 
     def __init__(
-        self, sleepers: Mapping[ModelName, Sleeper], before: Residency, rules: Rules, trials: _Trials, now_s: float
+        self, sleepers: Mapping[ModelName, Sleeper], before: Residency, rules: Rules, trials: Trials, now_s: float
     ) -> None:
         self._sleepers, self._rules, self._trials, self._now_s = sleepers, rules, trials, now_s
         self._residents = {one.name: self._noted(one) for one in before.residents if one.name in sleepers}
@@ -105,7 +75,7 @@ class _Table:
             sleeper = self._sleepers[one.name]
             idle_s = self._now_s - max(sleeper.used_s or one.since_s, one.served_s or one.since_s)
             loads = one.served_s is None and not sleeper.broken
-            if not sleeper.demand.wanted and not loads and idle_s >= sleeper.keep_alive_s:
+            if not sleeper.warm and not sleeper.demand.wanted and not loads and idle_s >= sleeper.keep_alive_s:
                 self._residents[one.name] = replace(one, leaves_s=self._now_s)
 
     def make_way(self) -> None:
@@ -122,6 +92,18 @@ class _Table:
         for name in sorted(self._asked, key=lambda name: (self._asked[name][0], name)):
             if self._sleepers[name].demand.waiting:
                 self._stances[name] = self._stance_of_asked(name)
+
+    def warm_up(self) -> None:
+        """Into room that is left once everybody has a place who is asked for; not where a swap was a moment ago, for
+        who had to leave there may be asked for again."""
+        for name in sorted(name for name, sleeper in self._sleepers.items() if sleeper.warm):
+            if name in self._residents or name in self._stances:
+                continue
+            self._stances[name] = Stance("asleep", "kept warm, and waits for room")
+            waiting = any(self._trials.has_place(one, frozenset({one})) for one in self._asked.keys() - self._held())
+            fits = self._trials.fits(name, self._held()) and self._trials.fits(name, self._future())
+            if fits and not waiting and not self._swapped_lately(name):
+                self._residents[name] = Resident(name, self._now_s)
 
     def plan(self) -> Plan:
         stances = {name: self._stances.get(name) or Stance("asleep", "nobody asks for it") for name in self._sleepers}
@@ -172,7 +154,7 @@ class _Table:
             return self._waiting_for(leaving)
         if self._trials.fits(name, self._future()):
             if not self._trials.fits(name, self._held()):
-                return self._waiting_for([one for one in self._leaving() if one.room_for is None])
+                return self._waiting_for(self._leaving())
             self._residents[name] = Resident(name, self._now_s)
             return Stance("resident", "")
         fits = partial(self._trials.fits, name)
@@ -222,6 +204,10 @@ class _Table:
     def _may_leave(self, one: Resident) -> bool:
         return self._dwell_left_s([one]) <= 0
 
+    def _swapped_lately(self, name: ModelName) -> bool:
+        nodes = self._trials.nodes(self._held() | {name}).get(name, frozenset())
+        return any(node in self._swaps for node in nodes)
+
     def _dwell_left_s(self, victims: Sequence[Resident]) -> float:
         nodes = self._trials.nodes(self._held())
         left_s = [0.0]
@@ -229,12 +215,17 @@ class _Table:
             sleeper = self._sleepers[one.name]
             if sleeper.broken:
                 continue
-            begins_s = (
-                one.served_s if one.served_s is not None else max(one.since_s + (sleeper.load_s or 0), self._now_s)
-            )
+            begins_s = self._begins_s(one)
             swaps = [self._swaps[node] for node in nodes.get(one.name, ()) if node in self._swaps]
             left_s.append(max([begins_s, *swaps]) + self._rules.dwell_s - self._now_s)
         return max(left_s)
+
+    def _begins_s(self, one: Resident) -> float:
+        """When its dwell time does: once it serves. One that nobody asked for has nobody to serve first."""
+        sleeper = self._sleepers[one.name]
+        if sleeper.warm and (sleeper.used_s is None or sleeper.used_s < one.since_s):
+            return one.since_s
+        return one.served_s if one.served_s is not None else max(one.since_s + (sleeper.load_s or 0), self._now_s)
 
     def _due_s(self, name: ModelName, victims: Sequence[Resident]) -> float:
         """How long until its demand is worth a swap, if all goes on as it does: no longer than patience lasts."""

@@ -6,7 +6,7 @@ from math import exp
 from typing import Literal
 
 from cluster.demand import ModelDemand
-from cluster.placement import Placement
+from cluster.placement_values import Placement
 from inventory.catalog import ModelName
 from nodes.snapshot import NodeId
 
@@ -47,6 +47,7 @@ class Sleeper:
     serves: bool = False
     broken: bool = False  # it was started, and neither serves nor starts
     load_s: float | None = None  # measured earlier
+    warm: bool = False  # it is awake without being asked, where nobody else needs the room
 
     @property
     def demand_s(self) -> float:

@@ -11,25 +11,39 @@ import structlog
 
 from cluster.admin_api import AdminParts, admin_app
 from cluster.admin_demand import add_demand_routes
+from cluster.admin_keys import add_key_routes
 from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
+from cluster.audit_api import add_audit_routes
+from cluster.audit_records import POTLUCK, AuditEvent
+from cluster.audit_trail import AuditTrail, open_trail
 from cluster.config import ClusterConfig
+from cluster.config_load import parse_config
 from cluster.config_owner import ConfigOwner
 from cluster.controller import Controller, ControllerTimes
+from cluster.desired import desired_state
 from cluster.fit_api import add_fit_routes
 from cluster.fit_fleet import FitQuery, FitReport, fit_report
+from cluster.fit_suggest import Suggestion, suggest
 from cluster.join_admin import add_join_routes
+from cluster.key_desk import KeyDesk
+from cluster.key_records import KeyRecords
 from cluster.keys import OwnerKey, check_private, ensure_pepper
 from cluster.lan import LanHead, LanParts, LanSettings
+from cluster.ledger_api import add_ledger_routes
+from cluster.ledger_book import LedgerBook
+from cluster.ledger_records import LedgerRecords
+from cluster.ledger_report import LedgerDocument, ledger_document
 from cluster.link import NodeLink
 from cluster.load_records import LoadRecords
 from cluster.load_times import LoadBook
 from cluster.member_links import RayOffer
+from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
 from cluster.ray_setup import ray_program
 from cluster.registry import Registry
-from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
+from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord, TokenIssuer
 from cluster.wish_desk import WishDesk
 from cluster.wish_records import WishRecords
 from inventory.clock import Clock
@@ -66,33 +80,54 @@ async def run_head(settings: HeadSettings, links: Sequence[NodeLink], clock: Clo
         check_private(paths)
         registry = Registry.open(paths.registry_db, clock)
         try:
-            await _serve(settings, _Head(settings, registry, links, clock), stop)
+            config = ConfigOwner.read(settings.config_file, paths.config_file, registry)
+            trail = open_trail(paths, _own_name(links), config.config.audit.retention, clock)
+            try:
+                await _serve(settings, _Head(settings, _Kept(registry, config, trail), links, clock), stop)
+            finally:
+                trail.close()
         finally:
             registry.close()
     finally:
         lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a head keeps on disk, open from its start to its end."""
+
+    registry: Registry
+    config: ConfigOwner
+    trail: AuditTrail
+
+
 class _Head:
     """The parts of a running head, and what an operator may do to them (cluster.admin_api.HeadControl)."""
 
-    def __init__(self, settings: HeadSettings, registry: Registry, links: Sequence[NodeLink], clock: Clock) -> None:
-        paths = settings.paths
-        self._paths = paths
-        self._registry = registry
-        self._owner_key = OwnerKey(paths, registry, ensure_pepper(paths.pepper), clock)
-        self._config = ConfigOwner.read(settings.config_file, paths.config_file, registry)
+    def __init__(self, settings: HeadSettings, kept: _Kept, links: Sequence[NodeLink], clock: Clock) -> None:
+        paths, registry = settings.paths, kept.registry
+        self._paths, self._registry, self.trail = paths, registry, kept.trail
+        pepper, self._key_records = ensure_pepper(paths.pepper), KeyRecords(registry, clock)
+        self._owner_key = OwnerKey(paths, self._key_records, pepper, clock)
+        self.keys = KeyDesk(self._key_records, pepper, clock, self._publish_access)
+        self._config = kept.config
         self._epoch = registry.next_epoch()
         self.publisher = Publisher()
         self.controller = Controller(links, self._config.desired, self._epoch, self.publisher, clock, settings.times)
         loads = LoadRecords(registry)
         self.controller.keep_loads(LoadBook(loads.all(), loads.put))
+        shelf = LedgerRecords(registry)
+        self._ledger = LedgerBook(shelf.all(), shelf)
+        self.controller.keep_ledger(self._ledger)
         for link in links:
             registry.note_node(link.node_id, link.kind)
         self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
         self.lan = self._lan(clock, with_ray=settings.ray_head is not None)
-        if self._owner_key.ensure():
+        made = self._owner_key.ensure()
+        if made:
             log.info("owner_key_made", file=str(paths.owner_key))
+        facts = (("epoch", self._epoch), ("config_revision", self._config.revision), ("owner_key_made", made))
+        self.trail.tell(AuditEvent("head.start", "done", POTLUCK, details=facts))
         self._publish_access()
         log.info("head_starts", epoch=self._epoch, config_revision=self._config.revision, config=str(self._config.file))
 
@@ -106,7 +141,9 @@ class _Head:
         settings = LanSettings(
             config.cluster.name, config.cluster.listen, config.join.port, ray, names, config.join.announce
         )
-        parts = LanParts(self._paths, self._registry, self.controller, self.publisher, self._transport, clock)
+        parts = LanParts(
+            self._paths, self._registry, self.controller, self.publisher, self._transport, self.trail, clock
+        )
         return LanHead(settings, parts, self._publish_access)
 
     def _transport(self, node_id: NodeId) -> Literal["ray", "https"]:
@@ -120,11 +157,22 @@ class _Head:
         changed = self._config.apply(text)
         if changed:
             self.controller.set_desired(self._config.desired)
+            self._publish_access()  # it may name another issuer of tokens
             log.info("configuration_applied", config_revision=self._config.revision)
         return ConfigApplied(self._config.revision, changed)
 
+    def plan_config(self, text: str) -> ConfigPlan:
+        loaded = parse_config(text, "cluster.yaml")
+        return self.controller.plan(desired_state(loaded.config, self._config.revision + 1))
+
     def fit(self, query: FitQuery) -> FitReport:
         return fit_report(query, self._config.config, self.publisher.cluster)
+
+    def ledger(self, node: str | None) -> LedgerDocument:
+        return ledger_document(self._ledger.rows, self._ledger.correction, node)
+
+    def suggest(self, context_tokens: int, users: int) -> Suggestion:
+        return suggest(context_tokens, users, self._config.config, self.publisher.cluster)
 
     def rotate_owner(self) -> KeyRecord:
         record = self._owner_key.rotate()
@@ -139,8 +187,9 @@ class _Head:
                 epoch=self._epoch,
                 sequence=0,  # the publisher counts
                 pepper_file=str(self._paths.pepper),
-                keys=self._registry.key_records(),
+                keys=self._key_records.active(),
                 revoked=self.lan.records.trust().revoked if self.lan is not None else (),
+                issuer=token_issuer(self._config.config),
             )
         )
 
@@ -148,12 +197,16 @@ class _Head:
 async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> None:
     app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
     add_join_routes(app, head.lan)
+    add_key_routes(app, head.keys)
     add_node_routes(app, head.wishes)
     add_demand_routes(app, head.controller)
     add_fit_routes(app, head)
+    add_ledger_routes(app, head)
+    add_audit_routes(app, head.trail, settings.paths.audit_subjects_db, head.lan.audit_copies if head.lan else None)
     async with asyncio.TaskGroup() as tasks:
         controlling = tasks.create_task(head.controller.run())
         closing = tasks.create_task(_close_feed(head.publisher, stop))
+        counting = tasks.create_task(head.trail.run())
         if head.lan is not None:
             tasks.create_task(head.lan.run(stop))
             if settings.ray_head is not None and isinstance(head.lan.ray, RayOffer):
@@ -163,6 +216,18 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
         await serve_unix(app, settings.paths.head_socket, stop)
         controlling.cancel()
         closing.cancel()
+        counting.cancel()
+
+
+def _own_name(links: Sequence[NodeLink]) -> str:
+    """Of the machine that the head runs on."""
+    return next((link.node_id for link in links if link.address is None), "")
+
+
+def token_issuer(config: ClusterConfig) -> TokenIssuer | None:
+    """Whose bearer tokens gateways are to take."""
+    jwt = config.access.jwt
+    return TokenIssuer(jwt.issuer, jwt.audience, jwt.public_key, jwt.roles, jwt.tenant) if jwt is not None else None
 
 
 def ray_offer(config: ClusterConfig) -> RayOffer | str:

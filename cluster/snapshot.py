@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.fit_engines import EngineMemory
+from cluster.roles import Role, Scope
 from cluster.wishes import Duty
 from inventory.catalog import Capability, ModelName, ModelRef
 from nodes.snapshot import NodeId, NodeSnapshot
@@ -37,6 +39,7 @@ class NodeView:
     labels: tuple[tuple[str, str], ...] = ()
     address: NodeAddress | None = None  # None for the head's own machine
     link_reason: str = ""  # why the link is of its kind although a better one exists
+    memories: tuple[EngineMemory, ...] = ()  # of its engines, where its ledger has corrected their figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class ModelView:
     capabilities: frozenset[Capability]
     keep_alive_s: float | None = None  # it sleeps after being idle for so long; None: it always runs
     eta_s: float | None = None  # until it serves, if it is on its way or asked for; None where nothing is known
+    note: str = ""  # why it has fewer replicas than it could have, whatever its state
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,6 @@ class ClusterSnapshot:
     aliases: tuple[tuple[str, str], ...] = ()  # (what a client may ask for, the name in `models`), sorted
 
 
-Role = Literal["admin", "operator", "user", "display"]
-
-
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
     """An API key as the gateway may know it: never the key, only HMAC-SHA256(pepper, key)."""
@@ -84,6 +85,21 @@ class KeyRecord:
     data_class: str
     created_s: int
     expires_s: int | None = None
+    name: str = ""  # what people call it; one key has it at a time
+    scopes: tuple[Scope, ...] | None = None  # narrower than its role; None: all that its role may
+    models: tuple[str, ...] | None = None  # names, with * for any characters; None: every model
+    front_end: bool = False  # a program with users of its own, trusted to say for whom it asks
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Whose bearer tokens are taken beside keys: EdDSA by this Ed25519 key only, whatever a token says of itself."""
+
+    issuer: str
+    audience: str
+    public_key: str  # 32 bytes in base64url without padding: a JWK's `x`
+    roles: tuple[Role, ...]  # those that a token may claim
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +112,4 @@ class AccessSnapshot:
     pepper_file: str
     keys: tuple[KeyRecord, ...]
     revoked: tuple[str, ...] = ()  # serials of certificates that no machine of the cluster accepts any more
+    issuer: TokenIssuer | None = None

@@ -2,6 +2,8 @@
 
 import re
 
+from inventory.sizes import format_bytes as format_bytes
+
 TOKENS_PATTERN = r"^[0-9]+(\.[0-9]+)?k?$"
 BYTES_PATTERN = r"^[0-9]+(\.[0-9]+)?\s?([KMGT]i?B|kB|B)$"
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
@@ -52,13 +54,3 @@ def parse_duration_s(value: object) -> float:
     if seconds <= 0:
         raise ValueError(f"{value!r} is not a duration; it must be longer than nothing")
     return seconds
-
-
-def format_bytes(size_bytes: int) -> str:
-    """For reasons and reports: the largest binary unit that leaves at least 1."""
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from cluster.backoff import Backoff
-from cluster.desired import Desired, WantedModel
+from cluster.desired import Desired, WantedModel, WantedNode
 from cluster.link import NodeLink
 from cluster.node_health import NodeHealth, membership
-from cluster.placement import Admission, Assignment, Placement
+from cluster.placement_values import Admission, Assignment, Placement
 from cluster.residency_values import Outlook
 from cluster.snapshot import ModelState, ModelView, NodeView
-from cluster.wishes import NodeWish
+from cluster.wishes import NodeWish, labelled
 from inventory.catalog import HeldModel
 from nodes.snapshot import EngineSnapshot, EngineState, NodeId
 
@@ -31,7 +31,7 @@ def node_view(link: NodeLink, health: NodeHealth, wish: NodeWish, desired: Desir
         link=link.kind,
         snapshot=health.snapshot,
         duty=wish.duty,
-        labels=wish.labels,
+        labels=labels_of(desired.node(link.node_id), wish),
         address=link.address,
         link_reason=link.reason,
     )
@@ -50,6 +50,11 @@ def admission(health: NodeHealth, wish: NodeWish, configured: bool) -> Admission
     if health.state == "suspect":
         return Admission("kept", f"the machine is suspect: {health.reason}")
     return Admission()
+
+
+def labels_of(wanted: WantedNode | None, wish: NodeWish) -> tuple[tuple[str, str], ...]:
+    """Of cluster.yaml, and what `nodes label` set over them."""
+    return labelled(wanted.labels if wanted is not None else (), dict(wish.labels))
 
 
 def absent_nodes(desired: Desired, linked: Sequence[NodeId], since_s: float) -> tuple[NodeView, ...]:
@@ -85,7 +90,14 @@ def model_view(
         capabilities=held.capabilities if held else frozenset(),
         keep_alive_s=model.keep_alive_s,
         eta_s=None if state == "ready" else outlook.eta_s,
+        note=_note(model, assigned, placement) if assigned else "",
     )
+
+
+def _note(model: WantedModel, assigned: Sequence[Assignment], placement: Placement) -> str:
+    """Why it has fewer replicas than it could have."""
+    missing = next((one for one in (*placement.unplaced, *placement.below_most) if one.model == model.name), None)
+    return f"{len(assigned)} of {model.most_replicas} replicas: {missing.reason}" if missing is not None else ""
 
 
 def _state(

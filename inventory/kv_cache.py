@@ -7,13 +7,15 @@ from inventory.catalog import AttentionShape, ModelShape, RecurrentShape
 ELEMENT_BYTES = 2  # bfloat16 or float16, which is what engines keep by default
 
 
-def kv_cache_bytes(model: ModelShape, context_tokens: int, slots: int) -> int | None:
-    """For `slots` requests of `context_tokens` each; None where the shape is unknown or is not attention alone."""
+def kv_cache_bytes(model: ModelShape, context_tokens: int, slots: int, shared_tokens: int = 0) -> int | None:
+    """For `slots` requests of `context_tokens` each, or as many as share a cache of `shared_tokens`; None where the
+    shape is unknown or is not attention alone."""
     attention = model.attention
     if attention is None or model.recurrent is not None or not attention.causal:
         return None
     sliding = min(context_tokens, attention.sliding_window or context_tokens)
-    return cache_elements(attention, context_tokens, sliding) * ELEMENT_BYTES * slots
+    whole = context_tokens * slots if not shared_tokens else min(shared_tokens, context_tokens * slots)
+    return cache_elements(attention, whole, min(whole, sliding * slots)) * ELEMENT_BYTES
 
 
 def cache_elements(attention: AttentionShape, tokens: int, sliding_tokens: int) -> int:

@@ -75,6 +75,17 @@ def reading_of(
     return Reading(pools=tuple(pools.values()), accelerators=tuple(accelerators), warnings=tuple(warnings))
 
 
+def bytes_by_process(facts: DriverFacts) -> dict[int, int | None]:
+    """What each process has on all GPUs together; None where the driver shows it on one and does not tell how much."""
+    found: dict[int, int | None] = {}
+    for gpu in facts.gpus:
+        # One process can be listed more than once, for example with compute and graphics work.
+        for pid, size in {process.pid: process.used_bytes for process in gpu.processes or ()}.items():
+            before = found.get(pid, 0)
+            found[pid] = None if size is None or before is None else before + size
+    return found
+
+
 def gpu_reserve(total_bytes: int) -> int:
     """Kept free on a GPU for CUDA contexts and the desktop: 2 % of its memory, at least 256 MiB."""
     return max(_LEAST_RESERVE_BYTES, total_bytes // 50)

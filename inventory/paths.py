@@ -90,6 +90,26 @@ class StatePaths:
         return self.root / "telemetry.db"
 
     @property
+    def audit_db(self) -> Path:
+        """Who did what; on the head only."""
+        return self.root / "audit.db"
+
+    @property
+    def audit_subjects_db(self) -> Path:
+        """Keys of the persons and addresses that audit.db speaks of."""
+        return self.root / "audit-subjects.db"
+
+    @property
+    def audit_key(self) -> Path:
+        """Signs what audit.db says it holds."""
+        return self.secrets / "audit.key"
+
+    @property
+    def audit_checkpoints(self) -> Path:
+        """On a member: what the head's audit had come to, so that nobody there can write it anew unseen."""
+        return self.root / "audit-checkpoints"
+
+    @property
     def config_file(self) -> Path:
         return self.root / "cluster.yaml"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from inventory.hardware import PoolId
 from inventory.host_memory import read_host_memory, with_descendants
-from inventory.nvidia_facts import DriverFacts, GpuFacts, GpuMemory, GpuProcess, reading_of
+from inventory.nvidia_facts import DriverFacts, GpuFacts, GpuMemory, GpuProcess, bytes_by_process, reading_of
 from inventory.probe import Reading
 
 _PCI_VENDOR, _PCI_DISPLAY = "0x10de", "0x03"
@@ -59,6 +59,19 @@ class NvidiaProbe:
                 return Reading()
             advice = "install or load NVIDIA's driver to use it"
         return Reading(warnings=(f"the NVIDIA GPU of this machine cannot be asked ({error}); {advice}",))
+
+
+def gpu_bytes_by_process(load: Callable[[], ModuleType] = load_nvml) -> dict[int, int | None]:
+    """By process id, as the driver tells it (inventory.nvidia_facts). Empty where no driver answers."""
+    try:
+        nvml = load()
+    except ImportError:
+        return {}
+    try:
+        with _driver(nvml):
+            return bytes_by_process(read_driver(nvml))
+    except nvml.NVMLError:
+        return {}
 
 
 def read_driver(nvml: ModuleType) -> DriverFacts:

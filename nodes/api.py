@@ -12,6 +12,7 @@ from nodes.api_wire import (
     PREFIX,
     PROTOCOL_MAXIMUM,
     PROTOCOL_MINIMUM,
+    CheckpointsBody,
     EnsureEngine,
     ErrorBody,
     ErrorCode,
@@ -25,6 +26,7 @@ from nodes.api_wire import (
     TrustBody,
 )
 from nodes.artifact_api import add_artifacts
+from nodes.audit_shelf import BadCheckpointError, CheckpointShelf
 from nodes.daemon import NodeDaemon
 from nodes.deny_list import DenyList
 from nodes.engine_body import CannotLaunchError
@@ -46,6 +48,7 @@ _ERRORS: tuple[tuple[type[Exception], int, ErrorCode], ...] = (
     (UnknownEngineError, 404, "unknown_engine"),
     (CannotLaunchError, 422, "cannot_launch"),
     (EngineOptionError, 422, "bad_option"),
+    (BadCheckpointError, 422, "bad_request"),
     (_BadBodyError, 422, "bad_request"),
 )
 
@@ -56,6 +59,7 @@ def node_app(daemon: NodeDaemon, deny_list: DenyList, shut_down: Callable[[], No
     _add_orders(app, daemon)
     _add_pulls(app, daemon)
     _add_logs(app, daemon)
+    _add_checkpoints(app, CheckpointShelf(daemon.settings.paths.audit_checkpoints))
     add_artifacts(app, daemon.settings.store)
 
     @app.get(f"{PREFIX}/protocol")
@@ -132,6 +136,19 @@ def _add_logs(app: FastAPI, daemon: NodeDaemon) -> None:
     @app.get(f"{PREFIX}/engines/{{engine_id}}/logs")
     async def engine_log(engine_id: str, request: Request) -> Response:
         return _json(LogTail(await asyncio.to_thread(daemon.tail, EngineId(engine_id), _lines(request))))
+
+
+def _add_checkpoints(app: FastAPI, shelf: CheckpointShelf) -> None:
+    @app.put(f"{PREFIX}/audit/checkpoints")
+    async def keep(request: Request) -> Response:
+        body = await _body(request, CheckpointsBody)
+        for document in body.documents:
+            shelf.keep(document)
+        return _json(body)
+
+    @app.get(f"{PREFIX}/audit/checkpoints")
+    async def kept() -> Response:
+        return _json(CheckpointsBody(shelf.documents()))
 
 
 def _lines(request: Request) -> int:

@@ -82,6 +82,13 @@ class RayStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointsBody:
+    """Signed checkpoints of the head's audit, as texts that only the head reads. A member keeps them for it."""
+
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LogTail:
     """The end of a log; empty where there is none."""
 

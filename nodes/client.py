@@ -15,6 +15,7 @@ import msgspec
 
 from nodes.api_wire import (
     PREFIX,
+    CheckpointsBody,
     EnsureEngine,
     ErrorBody,
     ErrorDetail,
@@ -106,6 +107,14 @@ class NodeClient:
     async def ray(self, order: RayOrder | None, authority: Authority) -> RayStanding:
         """Have it take part in the cluster's Ray, or no longer. Returns whether it does."""
         return await self._call("PUT", "/ray", RayBody(order, authority), RayStanding)
+
+    async def keep_checkpoint(self, document: str) -> None:
+        """Have it keep a checkpoint of the head's audit."""
+        await self._call("PUT", "/audit/checkpoints", CheckpointsBody((document,)), CheckpointsBody)
+
+    async def checkpoints(self) -> tuple[str, ...]:
+        """All that it keeps."""
+        return (await self._call("GET", "/audit/checkpoints", None, CheckpointsBody)).documents
 
     async def shutdown(self, engines: Literal["stop", "leave"]) -> None:
         """End the daemon; with "stop", its engines first. Returns when they are gone."""

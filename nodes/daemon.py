@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -13,13 +14,14 @@ from inventory.paths import StatePaths
 from inventory.probe import Probe, survey
 from inventory.store import ModelStore
 from nodes import engine_log
-from nodes.engine_body import Workshop, log_file
+from nodes.engine_body import Workshop, first_output, log_file
 from nodes.engine_envs import installed
 from nodes.engine_memory import EngineMemories
 from nodes.engines.base import EngineAdapter
 from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import valid_engine_id
 from nodes.lifecycle_values import LifecyclePolicy
+from nodes.pressure_watch import PressureWatch
 from nodes.pulls import ModelPulls
 from nodes.ray_member import RayletPlan, RayMember, no_raylet
 from nodes.snapshot import EngineId, EngineSnapshot, InstalledEngine, NodeId, NodeSnapshot
@@ -65,10 +67,11 @@ class NodeDaemon:
         self._facts = NodeFacts()
         adapters = {adapter.kind: adapter for adapter in settings.adapters}
         launcher = NodeLauncher(settings.paths.engines, settings.store, adapters, self._facts)
-        self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher)
         self._changed = asyncio.Event()
+        self._pressure = PressureWatch(settings.clock, self._facts, adapters, self._changed.set)
+        self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher, self._pressure)
         self.pulls = ModelPulls(settings.store, settings.paths.identity, settings.clock, self._changed.set)
-        self._memories = EngineMemories(settings.clock)
+        self._memories = EngineMemories(settings.clock, partial(first_output, settings.paths))
         self.ray = RayMember(settings.paths, settings.raylet, settings.clock)
         self._snapshot: NodeSnapshot | None = None
         self._supervisor: Supervisor | None = None
@@ -100,8 +103,11 @@ class NodeDaemon:
     async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
         """Adopt, then survey and publish until `stop`. Engines are left running; see Supervisor.stop_all."""
         found = await asyncio.to_thread(self._look, ())
-        async with self.pulls, supervising(self._workshop, self._settings.policy, self._changed.set) as supervisor:
+        await self._pressure.look()
+        supervised = supervising(self._workshop, self._settings.policy, self._changed.set)
+        async with self.pulls, supervised as supervisor, asyncio.TaskGroup() as tasks:
             self._supervisor = supervisor
+            watching = tasks.create_task(self._pressure.run(supervisor, self._engines))
             self._publish(found)
             ready.set()
             looking = asyncio.create_task(self._look_again())
@@ -113,6 +119,10 @@ class NodeDaemon:
                     looking = asyncio.create_task(self._look_again())
                 self._publish(found)
             looking.cancel()
+            watching.cancel()
+
+    def _engines(self) -> tuple[EngineSnapshot, ...]:
+        return self._memories.told(self.supervisor.snapshots())
 
     def _publish(self, found: _Survey) -> None:
         settings = self._settings
@@ -127,9 +137,10 @@ class NodeDaemon:
             taken_at_s=settings.clock.wall_s(),
             hardware=hardware,
             installed=found.installed,
-            engines=self._memories.told(self.supervisor.snapshots()),
+            engines=self._engines(),
             models=found.models,
             pulls=self.pulls.snapshots(),
+            pressure=self._pressure.snapshot(),
         )
 
     async def _look_again(self) -> _Survey:

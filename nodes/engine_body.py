@@ -5,7 +5,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from inventory.secret_files import write_secret
 from nodes import engine_log
 from nodes.engine_probe import EngineProbe
 from nodes.engines.base import EngineAdapter, EngineLaunch
-from nodes.leases import Lease, remove_lease, write_lease
+from nodes.leases import Lease, read_lease, remove_lease, write_lease
 from nodes.orders import EngineSpec
 from nodes.process import EngineProcess
 from nodes.snapshot import EngineEndpoint, EngineId, EngineKind
@@ -50,6 +50,21 @@ class Launcher(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Knows how much memory is left."""
+
+    def why_not(self, spec: EngineSpec) -> str | None:
+        """Why this engine cannot start beside those that run; None where it can."""
+        ...
+
+
+class NoGate:
+    """Lets every engine in: of a bench, or of a test, that looks after memory itself."""
+
+    def why_not(self, spec: EngineSpec) -> str | None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What every engine of this node shares."""
@@ -58,6 +73,7 @@ class Workshop:
     clock: Clock
     adapters: Mapping[EngineKind, EngineAdapter]
     launcher: Launcher
+    gate: Gate = field(default_factory=NoGate)
 
     def adapter(self, spec: EngineSpec) -> EngineAdapter:
         try:
@@ -89,6 +105,7 @@ class EngineBody:
         launch = _launch(spec, plan, paths, generation)
         log = log_file(paths, spec.engine_id)
         engine_log.trim(log)
+        log_offset = engine_log.size_bytes(log)
         with contextlib.ExitStack() as undo:
             secret_file = Path(str(launch.secret_file))
             undo.callback(secret_file.unlink, missing_ok=True)
@@ -107,6 +124,7 @@ class EngineBody:
                 engine_version=plan.engine_version,
                 spec=spec,
                 started_s=workshop.clock.wall_s(),
+                log_offset=log_offset,
             )
             write_lease(paths.leases, lease)
             undo.pop_all()
@@ -141,6 +159,14 @@ class EngineBody:
         engine_log.trim(log_file(self._workshop.paths, self.lease.engine_id))
 
 
+def first_output(paths: StatePaths, engine_id: EngineId, generation: int) -> str:
+    """What this start of the engine wrote first; empty where that is not known any more."""
+    lease = read_lease(paths.leases, engine_id)
+    if lease is None or lease.generation != generation or lease.log_offset is None:
+        return ""
+    return engine_log.head(log_file(paths, engine_id), lease.log_offset)
+
+
 def log_file(paths: StatePaths, engine_id: EngineId) -> Path:
     return paths.logs / f"engine-{engine_id}.log"
 
@@ -159,6 +185,7 @@ def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: i
         accelerated=plan.accelerated,
         kv_cache_bytes=plan.kv_cache_bytes,
         options=spec.options,
+        cache_tokens=spec.cache_tokens,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 LIMIT_BYTES = 16 << 20
 KEPT_BYTES = 1 << 20
+HEAD_BYTES = 256 << 10
 
 
 def open_log(path: Path) -> int:
@@ -29,6 +30,20 @@ def trim(path: Path, limit_bytes: int = LIMIT_BYTES, kept_bytes: int = KEPT_BYTE
     finally:
         os.close(descriptor)
     return True
+
+
+def head(path: Path, offset: int, within_bytes: int = HEAD_BYTES) -> str:
+    """What was written first from `offset` on; empty where the log was trimmed below it since."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(within_bytes).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def tail(path: Path, lines: int = 5, within_bytes: int = 8192) -> str:

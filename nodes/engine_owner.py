@@ -23,6 +23,8 @@ from nodes.lifecycle_values import (
     Observed,
     Probed,
     Reap,
+    Resume,
+    Shed,
     Spawn,
     Stop,
     Terminate,
@@ -43,7 +45,7 @@ class Forget:
     """Stop, and end this task once nothing is left."""
 
 
-Order = Wanted | Drain | Stop | Forget
+Order = Wanted | Drain | Stop | Shed | Resume | Forget
 
 
 class EngineOwner:
@@ -87,6 +89,29 @@ class EngineOwner:
                 for watcher in self._watchers:
                     watcher.cancel()
 
+    @property
+    def wanted(self) -> EngineSpec:
+        return self._wanted.spec
+
+    @property
+    def running(self) -> EngineSpec | None:
+        """As what it runs, whatever is wanted; None where it has no process."""
+        return self._body.lease.spec if self._body is not None else None
+
+    @property
+    def waits_for_memory(self) -> bool:
+        return self._life.waits_for_memory
+
+    async def trim(self) -> None:
+        """Have it give back the caches that it can do without."""
+        if self._body is None:
+            return
+        probe = self._body.probe()
+        try:
+            await probe.trim()
+        finally:
+            await probe.close()
+
     def snapshot(self) -> EngineSnapshot:
         """Cached facts: no I/O, whatever the engine does."""
         life, lease = self._life, self._body.lease if self._body is not None else None
@@ -105,6 +130,7 @@ class EngineOwner:
             adopted=life.adopted,
             endpoint=self._body.endpoint if self._body is not None else None,
             context_tokens=spec.context_tokens,
+            cache_tokens=spec.cache_tokens,
             load=replace(self._load, slots=self._load.slots or spec.slots),  # no engine kind reports its slots
             progress_age_s=self._progress_age_s(),
             ready_after_s=life.ready_after_s,
@@ -123,7 +149,7 @@ class EngineOwner:
     def _understood(self, message: "Order | Event | _Loaded") -> Event:
         if isinstance(message, Wanted):
             self._wanted, self._forget = message, False
-            running = self._body.lease.spec if self._body is not None else self._tried
+            running = self.running or self._tried
             return Ensure(changed=running is not None and running != message.spec)
         if isinstance(message, Forget):
             self._forget = True
@@ -164,6 +190,9 @@ class EngineOwner:
 
     def _spawn(self, tasks: asyncio.TaskGroup, generation: int) -> None:
         self._tried = self._wanted.spec
+        if (why := self._workshop.gate.why_not(self._wanted.spec)) is not None:
+            self._inbox.put_nowait(Exited(generation, why, no_room=True))
+            return
         try:
             self._body = EngineBody.spawn(self._workshop, self._wanted, generation)
         except (CannotLaunchError, OSError) as error:

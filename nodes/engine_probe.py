@@ -1,5 +1,6 @@
 """Ask one engine over loopback: has it started, is it ready, how busy is it? Control plane only, never a request."""
 
+import contextlib
 from pathlib import Path
 
 import httpx2
@@ -56,6 +57,13 @@ class EngineProbe:
         if text is None:
             return None
         return self._adapter.parse_load(text.decode(errors="replace")) if paths.metrics else EngineLoad()
+
+    async def trim(self) -> None:
+        """Ask it to give back what it keeps for later requests. One that does not answer has other worries."""
+        path = self._adapter.paths.trim
+        if path is not None:
+            with contextlib.suppress(httpx2.HTTPError):
+                await self._client.post(path, headers=self._authorization())
 
     def _authorization(self) -> dict[str, str]:
         if self._endpoint.secret_file is None:

@@ -19,6 +19,7 @@ RefusalCode = Literal[
     "bad_request",
     "not_a_member",
     "already_member",
+    "audit_unavailable",
 ]
 
 

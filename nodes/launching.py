@@ -82,7 +82,9 @@ class NodeLauncher:
 
     def _kv_cache_bytes(self, spec: EngineSpec) -> int | None:
         stored = self.store.by_artifact(spec.model.artifact_id)
-        return kv_cache_bytes(stored.artifact.spec, spec.context_tokens, spec.slots) if stored is not None else None
+        if stored is None:
+            return None
+        return kv_cache_bytes(stored.artifact.spec, spec.context_tokens, spec.slots, spec.cache_tokens)
 
 
 def _accelerated(environment: EngineEnvironment, hardware: Hardware) -> bool:

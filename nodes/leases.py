@@ -38,6 +38,7 @@ class Lease:
     spec: EngineSpec
     started_s: float  # wall time
     schema: int = SCHEMA
+    log_offset: int | None = None  # where its output begins in the log, behind that of earlier starts
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -87,6 +88,14 @@ def read_leases(directory: Path) -> tuple[Lease, ...]:
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("lease_unreadable", path=str(path), error=str(error))
     return tuple(found)
+
+
+def read_lease(directory: Path, engine_id: EngineId) -> Lease | None:
+    """Of one engine; None where none can be read."""
+    try:
+        return msgspec.json.decode(_path(directory, engine_id).read_bytes(), type=Lease)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def reap(directory: Path, grace_s: float) -> tuple[Reaped, ...]:

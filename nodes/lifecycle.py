@@ -24,6 +24,8 @@ from nodes.lifecycle_values import (
     Observed,
     Probed,
     Reap,
+    Resume,
+    Shed,
     Spawn,
     Stop,
     Terminate,
@@ -59,6 +61,8 @@ def step(state: Lifecycle, event: Event, now_s: float, policy: LifecyclePolicy) 
             return _drain(state, now_s, policy)
         case Stop():
             return _stop(state, now_s, policy)
+        case Shed() | Resume():
+            return _for_memory(state, event, now_s, policy)
         case Probed():
             return _probed(state, event, now_s)
         case Observed():
@@ -84,7 +88,7 @@ def _ensure(state: Lifecycle, changed: bool, now_s: float, policy: LifecyclePoli
         case "starting" | "ready" | "backoff" | "quarantined":
             return _with_other_settings(state, now_s, policy) if changed else (state, ())
         case "draining":
-            if changed or state.wanted:
+            if changed or state.wanted or state.no_memory:
                 return replace(state, wanted=True), ()
             return _enter(replace(state, wanted=True), "ready", "the drain was called off", now_s), ()
         case "stopping":
@@ -123,6 +127,24 @@ def _stop(state: Lifecycle, now_s: float, policy: LifecyclePolicy) -> Step:
             return _terminate(replace(state, wanted=False), "stopped by order", now_s, policy)
         case "stopping":
             return replace(state, wanted=False), ()
+        case _:
+            assert_never(state.phase)
+
+
+def _for_memory(state: Lifecycle, event: Shed | Resume, now_s: float, policy: LifecyclePolicy) -> Step:
+    """One that is leaving anyway is only hurried up: what becomes of it then was decided before."""
+    if isinstance(event, Resume):
+        return _start(state, now_s, policy) if state.waits_for_memory else (state, ())
+    leaves = replace(state, no_memory=event.why)
+    match state.phase:
+        case "ready" if not event.at_once:
+            return _begin_drain(leaves, event.why, now_s, policy)
+        case "starting" | "ready":
+            return _terminate(leaves, event.why, now_s, policy)
+        case "draining" if event.at_once:
+            return _terminate(leaves, event.why, now_s, policy)
+        case "draining" | "stopping" | "backoff" | "quarantined" | "stopped":
+            return state, ()
         case _:
             assert_never(state.phase)
 
@@ -166,6 +188,8 @@ def _exited(state: Lifecycle, event: Exited, now_s: float, policy: LifecyclePoli
     taken = event.port_taken and state.phase == "starting" and state.port_attempts + 1 < policy.port_attempts
     if taken:
         following, effects = _start(replace(gone, port_attempts=state.port_attempts + 1), now_s, policy)
+    elif state.wanted and (no_memory := state.no_memory or (event.how if event.no_room else "")):
+        following, effects = _enter(replace(gone, no_memory=no_memory), "backoff", no_memory, now_s), ()
     elif state.failed or state.phase in ("starting", "ready"):
         why = f"{state.reason}; {event.how}" if state.failed else event.how
         following, effects = _died(gone, why, now_s, policy)
@@ -237,6 +261,7 @@ def _start(state: Lifecycle, now_s: float, policy: LifecyclePolicy) -> Step:
         alive=True,
         wanted=True,
         failed=False,
+        no_memory="",
         adopted=False,
         spawned_s=now_s,
         ready_s=None,

@@ -43,6 +43,19 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Shed:
+    """Leave for want of memory: at once, or after its requests. It stays wanted, and waits to be resumed."""
+
+    why: str
+    at_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """There is memory for it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probed:
     generation: int
     started: bool
@@ -66,6 +79,7 @@ class Exited:
     generation: int
     how: str
     port_taken: bool = False
+    no_room: bool = False  # it was not started, for want of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ class Tick:
     """Time has passed; see `next_wake_s`."""
 
 
-Event = Ensure | Drain | Stop | Probed | Observed | Exited | Tick
+Event = Ensure | Drain | Stop | Shed | Resume | Probed | Observed | Exited | Tick
 
 
 # --- effects
@@ -126,6 +140,7 @@ class Lifecycle:
     alive: bool = False  # a process of this generation may exist
     wanted: bool = False  # once it is gone, start again
     failed: bool = False  # it is being stopped because of a fault of its own
+    no_memory: str = ""  # why it has to leave, or waits, for want of memory
     adopted: bool = False
     spawned_s: float | None = None
     ready_s: float | None = None
@@ -134,3 +149,7 @@ class Lifecycle:
     failures: int = 0  # in a row; sets the back-off
     port_attempts: int = 0
     activity: Activity = field(default_factory=Activity)
+
+    @property
+    def waits_for_memory(self) -> bool:
+        return self.phase == "backoff" and bool(self.no_memory)

@@ -1,6 +1,6 @@
 """What the control plane may ask of a node: orders that carry the epoch and revision they were decided under."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inventory.catalog import ArtifactFormat, ArtifactId, ModelName, ModelRef
 from nodes.snapshot import EngineId, EngineKind, NodeId
@@ -24,6 +24,10 @@ class EngineSpec:
     context_tokens: int  # per request
     slots: int  # concurrent requests
     options: tuple[tuple[str, str], ...] = ()  # engine-specific, validated by the adapter
+    cache_tokens: int = 0  # that all requests share; 0: each slot has a context of its own
+    # What the head knows about it. No setting: a running engine is not started again because these have changed.
+    need_bytes: int = field(default=0, compare=False)  # at its peak; 0 from a head that does not say
+    on_demand: bool = field(default=False, compare=False)  # its model sleeps while nobody asks for it
 
 
 @dataclass(frozen=True, slots=True)

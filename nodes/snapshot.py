@@ -15,6 +15,17 @@ EngineState = Literal["starting", "ready", "draining", "stopping", "backoff", "q
 backoff: died, restarts at a known time. quarantined: died too often, waits for the operator. stopped: by order."""
 
 
+MemoryTerm = Literal["weights", "kv cache", "recurrent state", "compute buffers", "kept prompts", "runtime", "safety"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryItem:
+    """One figure that an engine gives for what it took, and the terms of a need that it covers together."""
+
+    terms: tuple[MemoryTerm, ...]
+    size_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class EngineEndpoint:
     """Where an engine listens: loopback of its own node, always. The secret is a file, never a value."""
@@ -35,6 +46,8 @@ class EngineLoad:
     prompt_tokens_total: int | None = None
     output_tokens_total: int | None = None
     steps_total: int | None = None  # model evaluations; moves while a request is worked on, even in a long prompt
+    cache_bytes: int | None = None  # set aside for keys and values at the start
+    arrays_peak_bytes: int | None = None  # the most that its arrays took together
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +68,12 @@ class EngineSnapshot:
     load: EngineLoad
     progress_age_s: float | None  # seconds since it last produced a token while busy; None while idle
     ready_after_s: float | None  # measured start-up time of this generation
+    cache_tokens: int = 0  # that all its requests share; 0: each slot has a context of its own
     memory_bytes: int | None = None  # main memory that its processes hold; None where it cannot be read
     memory_peak_bytes: int | None = None  # the most that was seen of this generation
+    vram_bytes: int | None = None  # memory of NVIDIA's GPUs that its processes hold, as their driver tells it
+    vram_peak_bytes: int | None = None
+    memory_items: tuple[MemoryItem, ...] = ()  # what it says itself that it took
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,20 @@ class PullSnapshot:
     reason: str  # why it failed
 
 
+PressureLevel = Literal["calm", "tight", "short", "critical"]
+"""tight: no new requests while other machines can serve, and nothing is started. short: none at all; caches are given
+back, then the least valuable engine finishes and leaves. critical: the least valuable engine is stopped at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PressureSnapshot:
+    """How short of main memory the machine is."""
+
+    level: PressureLevel
+    reason: str  # for people; "" when calm
+    since_s: float  # wall time
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSnapshot:
     node_id: NodeId
@@ -95,3 +126,4 @@ class NodeSnapshot:
     engines: tuple[EngineSnapshot, ...]
     models: tuple[HeldModel, ...]
     pulls: tuple[PullSnapshot, ...] = ()
+    pressure: PressureSnapshot | None = None  # None from a machine that does not watch it

@@ -1,7 +1,7 @@
 """All engines of this node: one owner task each, orders in, snapshots out, and adoption of those found running."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -10,7 +10,7 @@ from nodes.engine_body import CannotLaunchError, EngineBody, Wanted, Workshop
 from nodes.engine_owner import EngineOwner, Forget
 from nodes.epoch import EpochGuard
 from nodes.leases import Lease, read_leases, valid_engine_id
-from nodes.lifecycle_values import Drain, LifecyclePolicy
+from nodes.lifecycle_values import Drain, LifecyclePolicy, Resume, Shed
 from nodes.orders import Authority, EngineSpec
 from nodes.process_identity import is_alive
 from nodes.snapshot import EngineId, EngineSnapshot
@@ -52,6 +52,8 @@ class Supervisor:
             raise CannotLaunchError(spec.engine_id, "an engine id has lower-case letters, digits, dots and dashes only")
         if spec.slots < 1 or spec.context_tokens < 1:
             raise CannotLaunchError(spec.engine_id, "slots and context tokens must be at least 1")
+        if spec.cache_tokens and spec.cache_tokens < spec.context_tokens:
+            raise CannotLaunchError(spec.engine_id, "the shared cache must hold one request's context")
         self._guard.admit(authority)
         self._workshop.adapter(spec).check_options(spec.options)
         self._workshop.launcher.plan(spec)
@@ -75,6 +77,30 @@ class Supervisor:
         """Stop it without waiting for requests, and forget it. Raises StaleOrderError, UnknownEngineError."""
         self._guard.admit(authority)
         self._owner(engine_id).tell(Forget())
+
+    def shed(self, engine_id: EngineId, why: str, at_once: bool) -> None:
+        """It leaves for want of memory, and stays listed: `resume` brings it back. One that is gone is no error."""
+        if engine_id in self._owners:
+            self._owners[engine_id].tell(Shed(why, at_once))
+
+    def resume(self, engine_id: EngineId) -> None:
+        if engine_id in self._owners:
+            self._owners[engine_id].tell(Resume())
+
+    async def trim(self, engine_ids: Iterable[EngineId]) -> None:
+        """Have them give back caches that they can do without. Returns once each was asked."""
+        owners = [self._owners[engine_id] for engine_id in engine_ids if engine_id in self._owners]
+        await asyncio.gather(*(owner.trim() for owner in owners))
+
+    def wanted(self) -> dict[EngineId, EngineSpec]:
+        return {engine_id: owner.wanted for engine_id, owner in self._owners.items()}
+
+    def running(self) -> dict[EngineId, EngineSpec]:
+        """Those that have a process."""
+        return {key: spec for key, owner in self._owners.items() if (spec := owner.running) is not None}
+
+    def waiting_for_memory(self) -> list[EngineId]:
+        return sorted(engine_id for engine_id, owner in self._owners.items() if owner.waits_for_memory)
 
     async def stop_all(self) -> None:
         """Returns when no engine of this node runs any more."""

@@ -1,30 +1,40 @@
-"""Who asks: an API key against the published records. Nothing but a key grants anything."""
+"""Who asks: an API key against the published records, or a token of the issuer. Nothing else grants anything."""
 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Protocol
 
+from cluster.roles import granted
 from cluster.snapshot import AccessSnapshot, KeyRecord
-from router.errors import missing_key, wrong_key
+from router.errors import expired_key, missing_key, wrong_key
 from router.request import Identity
 
 _NOBODY = "0" * 64
-KEY_BYTES = 512
+PREFIX = b"pl_"
+PRESENTED_BYTES = 4096  # a token with a few claims has some 500
 VERIFIED_LIMIT = 1024
+
+Entry = tuple[float | None, Identity]
+"""Until when, and who."""
+
+
+class Tokens(Protocol):
+    """What takes bearer tokens of an issuer."""
+
+    def verify(self, token: bytes, wall_s: float) -> tuple[float, Identity]:
+        """Until when it is good, and whose it is. Raises ApiError 401."""
+        ...
 
 
 class KeyRing:
     """The keys of one AccessSnapshot. Immutable: rotation is another ring, so no verdict outlives its records."""
 
-    def __init__(self, access: AccessSnapshot, pepper: bytes) -> None:
-        self._pepper = pepper
-        self._verified: dict[bytes, tuple[KeyRecord, Identity]] = {}  # by authorization header; dies with the ring
-        self._records: Mapping[str, tuple[KeyRecord, Identity]] = {
-            record.key_id: (
-                record,
-                Identity(record.key_id, record.tenant, record.group, record.role, record.data_class),
-            )
-            for record in access.keys
+    def __init__(self, access: AccessSnapshot, pepper: bytes, tokens: Tokens | None = None) -> None:
+        self._pepper, self._tokens = pepper, tokens
+        self._verified: dict[bytes, Entry] = {}  # by authorization header; dies with the ring
+        self._records: Mapping[str, tuple[KeyRecord, Entry]] = {
+            record.key_id: (record, (record.expires_s, _identity_of(record))) for record in access.keys
         }
 
     def identify(self, authorization: bytes | None, x_api_key: bytes | None, wall_s: float) -> Identity:
@@ -35,27 +45,29 @@ class KeyRing:
         """
         entry = self._verified.get(authorization) if authorization is not None else None
         if entry is None:
-            entry = self._verify(presented_key(authorization, x_api_key))
+            entry = self._verify(presented_key(authorization, x_api_key), wall_s)
             if authorization is not None:
                 if len(self._verified) >= VERIFIED_LIMIT:
                     self._verified.clear()
                 self._verified[authorization] = entry
-        record, identity = entry
-        if record.expires_s is not None and wall_s >= record.expires_s:
-            raise wrong_key()
+        expires_s, identity = entry
+        if expires_s is not None and wall_s >= expires_s:
+            raise expired_key()
         return identity
 
-    def _verify(self, key: bytes) -> tuple[KeyRecord, Identity]:
-        """Look up by the id in the key, compare digests in constant time.
+    def _verify(self, key: bytes, wall_s: float) -> Entry:
+        """Look up by the id in the key, compare digests in constant time. What has a key's form is never a token.
 
         The digest is computed for an unknown id too, so that the time taken does not tell which ids exist.
         """
-        entry = self._records.get(_key_id(key))
+        if self._tokens is not None and not key.startswith(PREFIX) and key.count(b".") == 2:
+            return self._tokens.verify(key, wall_s)
+        known = self._records.get(_key_id(key))
         digest = hmac.digest(self._pepper, key, hashlib.sha256).hex()
-        right = hmac.compare_digest(digest, entry[0].digest_hex if entry else _NOBODY)
-        if entry is None or not right:
+        right = hmac.compare_digest(digest, known[0].digest_hex if known else _NOBODY)
+        if known is None or not right:
             raise wrong_key()
-        return entry
+        return known[1]
 
 
 def presented_key(authorization: bytes | None, x_api_key: bytes | None) -> bytes:
@@ -63,12 +75,12 @@ def presented_key(authorization: bytes | None, x_api_key: bytes | None) -> bytes
     if authorization is not None:
         scheme, _, key = authorization.partition(b" ")
         key = key.strip()
-        if scheme.lower() != b"bearer" or not key or len(key) > KEY_BYTES:
+        if scheme.lower() != b"bearer" or not key or len(key) > PRESENTED_BYTES:
             raise wrong_key()
         return key
     if not x_api_key:
         raise missing_key()
-    if len(x_api_key) > KEY_BYTES:
+    if len(x_api_key) > PRESENTED_BYTES:
         raise wrong_key()
     return x_api_key.strip()
 
@@ -79,3 +91,16 @@ def _key_id(key: bytes) -> str:
     if prefix != b"pl":
         return ""
     return rest.partition(b"_")[0].decode("ascii", "replace")
+
+
+def _identity_of(record: KeyRecord) -> Identity:
+    return Identity(
+        key_id=record.key_id,
+        tenant=record.tenant,
+        group=record.group,
+        role=record.role,
+        data_class=record.data_class,
+        scopes=granted(record.role, record.scopes),
+        models=record.models,
+        front_end=record.front_end,
+    )

@@ -46,6 +46,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     input_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
+    user: str | None = None  # for whom a front end asked, by its own id; the subject of a token
     tokens_exact: bool = False  # False: output tokens are events counted in a stream that ended before its usage came
 
 
@@ -56,38 +57,56 @@ class RecordSink(Protocol):
 class Reservation:
     """One request's place on an engine. Released once, however often and by whomever it is asked for."""
 
-    __slots__ = ("_counts", "_engine_id")
+    __slots__ = ("_engine_id", "_ledger", "_tokens")
 
-    def __init__(self, counts: dict[EngineId, int], engine_id: EngineId) -> None:
-        self._counts: dict[EngineId, int] | None = counts
-        self._engine_id = engine_id
-        counts[engine_id] = counts.get(engine_id, 0) + 1
+    def __init__(self, ledger: "Ledger", engine_id: EngineId, tokens: int) -> None:
+        self._ledger: Ledger | None = ledger
+        self._engine_id, self._tokens = engine_id, tokens
 
     def release(self) -> None:
-        counts, self._counts = self._counts, None
-        if counts is None:
-            return
-        left = counts[self._engine_id] - 1
-        if left:
-            counts[self._engine_id] = left
-        else:
-            del counts[self._engine_id]
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.give_up(self._engine_id, self._tokens)
 
 
 class Ledger:
-    """In-flight requests per engine, as this gateway knows them without any lag."""
+    """In-flight requests per engine, and the tokens of a shared cache that they were promised, as this gateway knows
+    them without any lag."""
 
     def __init__(self) -> None:
         self._counts: dict[EngineId, int] = {}
+        self._tokens: dict[EngineId, int] = {}
 
     @property
     def in_flight(self) -> Mapping[EngineId, int]:
         return self._counts
 
     @property
+    def promised(self) -> Mapping[EngineId, int]:
+        """Tokens, of engines whose requests share a cache."""
+        return self._tokens
+
+    @property
     def total(self) -> int:
         return sum(self._counts.values())
 
-    def reserve(self, engine_id: EngineId) -> Reservation:
+    def reserve(self, engine_id: EngineId, tokens: int = 0) -> Reservation:
         """Called in the same step as the decision it follows: no await lies between reading and counting."""
-        return Reservation(self._counts, engine_id)
+        self._counts[engine_id] = self._counts.get(engine_id, 0) + 1
+        if tokens:
+            self._tokens[engine_id] = self._tokens.get(engine_id, 0) + tokens
+        return Reservation(self, engine_id, tokens)
+
+    def give_up(self, engine_id: EngineId, tokens: int) -> None:
+        """Called by a reservation, once."""
+        _subtract(self._counts, engine_id, 1)
+        if tokens:
+            _subtract(self._tokens, engine_id, tokens)
+
+
+def _subtract(counts: dict[EngineId, int], engine_id: EngineId, count: int) -> None:
+    left = counts[engine_id] - count
+    if left:
+        counts[engine_id] = left
+    else:
+        del counts[engine_id]

@@ -7,8 +7,9 @@ from nodes.relay.contract import Failure, FailureKind, Headers, Writer
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome, Reservation
+from router.asking import choose, message_for, reserve, trace_lines
 from router.assembly import Assembly
-from router.call_context import CallContext, request_id_lines
+from router.call_context import CallContext
 from router.call_errors import nobody, too_long_for, upstream_error
 from router.call_report import CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
@@ -16,7 +17,8 @@ from router.engine_errors import translate, translate_event, worth_another
 from router.errors import ApiError, not_ready
 from router.pulse import hangs
 from router.request import InferenceRequest
-from router.scoring import CHARACTERS_PER_TOKEN, decide
+from router.scoring import CHARACTERS_PER_TOKEN, crowded_out
+from router.slow_reader import SlowReader
 from router.usage import StreamTap, usage_of_answer
 from router.waiting import worth_waiting
 
@@ -28,8 +30,8 @@ class Call:
 
     __slots__ = (
         "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved", "_opened",
-        "_reservation", "_routes", "_spoke", "_streaming", "_stuck_bytes", "_stuck_since_s", "_tap", "_tried",
-        "_waits", "_writer", "report", "request",
+        "_reader", "_reservation", "_routes", "_spoke", "_streaming", "_tap", "_tried", "_waits", "_writer", "report",
+        "request",
     )  # fmt: skip
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
@@ -47,12 +49,14 @@ class Call:
         self._opened = self._waits = False  # the head of a stream is out, maybe with comments; its model is not ready
         self._moved = self._spoke = False  # an event came since the last sweep; a token came in this attempt
         self._asked_s = 0.0  # when this attempt began, or its client was last kept waiting by itself
-        self._stuck_since_s: float | None = None
-        self._stuck_bytes = 0
+        self._reader: SlowReader | None = None  # while its client does not read
 
     def start(self) -> None:
         self._context.opened(self)
-        self._attempt(None)
+        if self.model in self._context.room.crowded:  # behind those that wait already
+            self._wait(crowded=True)
+        else:
+            self._attempt(None)
 
     # Calls by the host of the client
 
@@ -67,7 +71,7 @@ class Call:
             self._exchange.pause()
 
     def writer_resumed(self) -> None:
-        self._stuck_since_s = None
+        self._reader = None
         if self._exchange is not None:
             self._exchange.resume()
 
@@ -109,8 +113,7 @@ class Call:
         assert self._candidate is not None
         context, here = self._context, self._candidate
         routes = context.routes_of(self.request.model) or self._routes
-        in_flight, ejected = context.ledger.in_flight, context.health.ejected
-        if not self._tried and decide(routes, self.request.parsed, in_flight, ejected, (here.engine_id,)).ranked:
+        if not self._tried and choose(context, routes, self.request.parsed, (here.engine_id,)).ranked:
             self._cancel_exchange()
             self._retry("drained", not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again"))
 
@@ -127,6 +130,10 @@ class Call:
     @property
     def size(self) -> int:
         return self.request.parsed.prompt_characters
+
+    def has_room(self) -> bool:
+        routes = self._context.routes_of(self.model) or self._routes
+        return not crowded_out(choose(self._context, routes, self.request.parsed))
 
     def go_on(self) -> None:
         self._waits = False
@@ -211,41 +218,35 @@ class Call:
     def _attempt(self, last_error: ApiError | None) -> None:
         context, clock = self._context, self._context.clock
         started_s = clock.monotonic_s()
-        decision = decide(
-            self._routes, self.request.parsed, context.ledger.in_flight, context.health.ejected, self._tried
-        )
+        decision = choose(context, self._routes, self.request.parsed, self._tried)
         self.report.decision_s += clock.monotonic_s() - started_s
         if not decision.ranked:
-            if worth_waiting(self._routes) and self.report.attempts < MAX_TRIES:
-                self._wait()
+            crowded = crowded_out(decision)
+            if (crowded or worth_waiting(self._routes)) and self.report.attempts < MAX_TRIES:
+                self._wait(crowded)
             else:
                 self._end_with(last_error or nobody(self._routes, decision))
             return
         self._decision = decision
         self._candidate = candidate = decision.ranked[0].candidate
-        self._reservation = context.ledger.reserve(candidate.engine_id)
+        self._reservation = reserve(context, candidate, self.request.parsed)
         self.report.attempts += 1
         self._asked_s, self._moved, self._spoke = started_s, False, False
-        upstream = context.upstreams.of(candidate)
         try:
-            arrival = self.request.arrival
-            stream = self.request.parsed.stream or candidate.always_stream
-            body = self.request.parsed.prompt.encode(candidate.served_name, stream)
-            if candidate.stream_extra and stream:
-                body = body[:-1] + candidate.stream_extra  # we wrote the body: its last byte closes the object
-            message = upstream.request(arrival.api, arrival.request_id, body)
+            message = message_for(context, candidate, self.request)
         except Exception as error:  # noqa: BLE001 - an unreadable secret is this engine's failure, whatever its kind
             self.on_failure(Failure("connect", f"its secret cannot be read: {type(error).__name__}", False))
             return
-        self._exchange = Exchange(upstream.pool, message, self)
+        self._exchange = Exchange(context.upstreams.of(candidate).pool, message, self)
         self._exchange.start()
 
-    def _wait(self) -> None:
-        """For its model, which is on its way. An engine that was tried before is another one then."""
+    def _wait(self, crowded: bool) -> None:
+        """For its model, which is on its way, or for others to end. An engine that was tried before is another one
+        then."""
         self._candidate = self._decision = self._exchange = None
         self._tried = ()
         self._waits = True
-        refusal = too_long_for(self._routes, self.request.parsed) or self._context.room.enter(self)
+        refusal = too_long_for(self._routes, self.request.parsed) or self._context.room.enter(self, crowded)
         if refusal is not None:
             self._waits = False
             self._end_with(refusal)
@@ -359,13 +360,7 @@ class Call:
             exchange.cancel()
 
     def _header_lines(self) -> bytes:
-        """What makes the answer traceable: our id, and who served it why."""
-        arrival = self.request.arrival
-        lines = request_id_lines(arrival.request_id, arrival.client_request_id)
-        if self._candidate is None or self._decision is None:
-            return lines
-        where = self._context.upstreams.of(self._candidate).header_lines
-        return b"%b%bx-potluck-route-reason: %b\r\n" % (lines, where, self._decision.reason.encode())
+        return trace_lines(self._context, self.request.arrival, self._candidate, self._decision)
 
     def _sweep_engine(self, now_s: float) -> None:
         """Give up an engine whose silence means that it hangs, or whose machine is gone."""
@@ -387,10 +382,9 @@ class Call:
         self.on_failure(failure)
 
     def _sweep_reader(self, now_s: float) -> None:
-        unsent = self._writer.unsent_bytes()
-        if self._stuck_since_s is None or unsent < self._stuck_bytes:
-            self._stuck_since_s, self._stuck_bytes = now_s, unsent
-        elif now_s - self._stuck_since_s > self._context.settings.slow_reader_s:
+        if self._reader is None:
+            self._reader = SlowReader(now_s)
+        if self._reader.stuck_s(self._writer.unsent_bytes(), now_s) > self._context.settings.slow_reader_s:
             self._context.log.emit("slow_reader_cut", request_id=self.request.request_id)
             self._cancel_exchange()
             self._writer.abort()

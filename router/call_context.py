@@ -106,6 +106,8 @@ class CallContext:
 
     def closed(self, call: LiveCall, report: CallReport) -> None:
         self._live.pop(call, None)
+        if self.room.crowded:  # not at once: who goes on may end at once as well
+            asyncio.get_running_loop().call_soon(self.room.make_room, ModelName(report.model))
         if self._on_idle is not None and not self._live and not self._on_idle.done():
             self._on_idle.set_result(None)
         self.note(report)

@@ -68,5 +68,6 @@ class CallReport:
             input_tokens=usage.prompt_tokens if usage else None,
             cached_tokens=usage.cached_tokens if usage else None,
             output_tokens=usage.completion_tokens if usage else (self.events or None),
+            user=identity.user,
             tokens_exact=usage is not None,
         )

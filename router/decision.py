@@ -7,11 +7,13 @@ import msgspec
 
 from cluster.snapshot import ClusterSnapshot, ModelView, NodeAddress, NodeView
 from inventory.catalog import ModelName
-from nodes.snapshot import EngineEndpoint, EngineId, EngineSnapshot, NodeId
+from nodes.snapshot import EngineEndpoint, EngineId, EngineSnapshot, NodeId, PressureSnapshot
 from nodes.wire import WIRE
 
 STANDING_STILL_S = 15.0  # counters of a busy engine: it may read a long prompt, or hang
 DEFAULT_SLOTS = 8  # for an engine that does not say how many requests it serves at once
+
+SHORT = "short of memory"  # begins the reason of an engine whose machine must not get more to do
 
 Terms = tuple[tuple[str, float], ...]  # (name, seconds)
 Rejection = tuple[EngineId, str]
@@ -27,6 +29,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     served_name: str  # the model's name on the engine's own wire
     revision: str
     context_tokens: int
+    cache_tokens: int  # that all its requests share; 0: each slot has a context of its own
     slots: int
     always_stream: bool  # this kind of engine notices only the end of a stream: whole answers are assembled
     stream_extra: bytes  # ends the body of a streamed request to this kind of engine; empty for most
@@ -60,6 +63,7 @@ class ModelRoutes:
     candidates: tuple[Candidate, ...]  # by engine id
     rejected: tuple[Rejection, ...]
     smallest_context: int  # tokens, among the candidates
+    held_up: str = ""  # why engines that serve get nothing new for now, where that is all that stands in the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,13 @@ def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> Model
         verdicts = [_closed(verdict, view) for verdict in verdicts]
     verdicts = tuple(verdicts)
     fit = [verdict for verdict in verdicts if isinstance(verdict, Candidate)]
+    short = [verdict[1] for verdict in verdicts if not isinstance(verdict, Candidate) and verdict[1].startswith(SHORT)]
     return ModelRoutes(
         view=view,
         candidates=tuple(sorted(fit, key=lambda candidate: candidate.engine_id)),
         rejected=tuple(sorted(verdict for verdict in verdicts if not isinstance(verdict, Candidate))),
         smallest_context=min((candidate.context_tokens for candidate in fit), default=0),
+        held_up=short[0] if short and not fit else "",
     )
 
 
@@ -122,6 +128,7 @@ def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
         served_name=engine.model.name,
         revision=str(engine.model),
         context_tokens=engine.context_tokens,
+        cache_tokens=engine.cache_tokens,
         slots=engine.load.slots or DEFAULT_SLOTS,
         always_stream=wire.cancel_whole == "never",
         stream_extra=f',"{wire.prompt_cancel_field}":true}}'.encode() if wire.prompt_cancel_field else b"",
@@ -136,6 +143,8 @@ def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
 def _last_resort(node: NodeView, engine: EngineSnapshot) -> str:
     if node.state in ("suspect", "draining"):
         return f"node {node.state}: {node.reason}"
+    if (pressure := _pressure(node)) is not None and pressure.level != "calm":
+        return f"node {pressure.level} of memory: {pressure.reason}"
     if engine.progress_age_s is not None and engine.progress_age_s > STANDING_STILL_S:
         return f"stands still: no progress for {engine.progress_age_s:.0f} s"
     return ""
@@ -149,4 +158,10 @@ def _unfit(node: NodeView, engine: EngineSnapshot) -> str | None:
         return "the address of its machine is not known"
     if engine.state != "ready":
         return f"{engine.state}: {engine.reason}"
+    if (pressure := _pressure(node)) is not None and pressure.level in ("short", "critical"):
+        return f"{SHORT}: {pressure.reason}"
     return None
+
+
+def _pressure(node: NodeView) -> PressureSnapshot | None:
+    return node.snapshot.pressure if node.snapshot is not None else None

@@ -2,20 +2,27 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from nodes.relay.contract import Writer
 from router.call import Call
 from router.call_context import CallContext, request_id_lines
 from router.call_report import NO_MODEL, CallReport, outcome_of
+from router.decision import ModelRoutes
 from router.dialects import chat, completions
 from router.errors import ApiError, stopping, unknown_model
 from router.ids import RequestIds, sane_client_id
+from router.permissions import refusal, sees, visible
+from router.refusals import REFUSALS, RefusalNotes
 from router.request import Api, Arrival, Identity, InferenceRequest, Parsed
 from router.view import GatewayView
 
 HOT_PATHS: dict[bytes, Api] = {b"/v1/chat/completions": "chat", b"/v1/completions": "completions"}
 _PARSERS: dict[Api, Callable[[bytes], Parsed]] = {"chat": chat.parse, "completions": completions.parse}
+_ROUTES: dict[Api, str] = {api: path.decode() for path, api in HOT_PATHS.items()}
 
 HeaderMap = dict[bytes, bytes]  # names in lower case
+END_USER = b"x-openwebui-user-id"
 
 
 class Dispatcher:
@@ -23,21 +30,37 @@ class Dispatcher:
 
     def __init__(self, context: CallContext, view: GatewayView, ids: RequestIds) -> None:
         self.context, self.view, self.ids = context, view, ids
+        self.refusals = RefusalNotes(context.clock)
         self.draining = False
+
+    def admit(self, headers: HeaderMap, route: str | None) -> Identity:
+        """Who asks, if he may use this route. Raises ApiError 401 or 403, which go on record, or 503."""
+        try:
+            identity = self.identify(headers)
+            refused = refusal(identity, route) if route is not None else None
+            if refused is not None:
+                raise refused
+        except ApiError as error:
+            if error.status in REFUSALS:
+                self.refusals.note(headers, error, route or "")
+            raise
+        return identity
 
     def identify(self, headers: HeaderMap) -> Identity:
         """Raises ApiError 401, or 503 before the first AccessSnapshot."""
         wall_s = self.context.clock.wall_s()
-        return self.view.keys.identify(headers.get(b"authorization"), headers.get(b"x-api-key"), wall_s)
+        identity = self.view.keys.identify(headers.get(b"authorization"), headers.get(b"x-api-key"), wall_s)
+        return on_behalf(identity, headers) if identity.front_end else identity
 
     def arrive(self, api: Api, headers: HeaderMap) -> Arrival:
-        """Who asks, before the body is read. Raises ApiError as `identify` does."""
+        """Who asks, before the body is read. Raises ApiError as `identify` does, or 403 who may not ask."""
         clock = self.context.clock
+        identity = self.admit(headers, _ROUTES[api])
         return Arrival(
             request_id=self.ids.next(),
             client_request_id=sane_client_id(headers.get(b"x-client-request-id") or headers.get(b"x-request-id")),
             api=api,
-            identity=self.identify(headers),
+            identity=identity,
             arrived_s=clock.monotonic_s(),
             arrived_wall_s=clock.wall_s(),
         )
@@ -50,16 +73,21 @@ class Dispatcher:
                 raise stopping()
             parsed = _PARSERS[arrival.api](body)
             asked = parsed.model
-            names = self.view.table.names
-            routes = names.get(asked)
-            if routes is None:
-                raise unknown_model(asked, names)
+            routes = self.route(arrival.identity, asked)
         except ApiError as error:
             self.refuse(arrival, asked, error, writer)
             return None
         call = Call(self.context, InferenceRequest(arrival, routes.view.name, parsed), routes, writer)
         call.start()
         return call
+
+    def route(self, identity: Identity, asked: str) -> ModelRoutes:
+        """Where a name leads this caller. Raises ApiError 404, the same for a model it may not use as for none."""
+        names = self.view.table.names
+        routes = names.get(asked)
+        if routes is None or not sees(identity, asked, routes.view.name):
+            raise unknown_model(asked, visible(identity, ((name, found.view.name) for name, found in names.items())))
+        return routes
 
     def refuse(self, arrival: Arrival, asked: str, error: ApiError, writer: Writer) -> None:
         lines = request_id_lines(arrival.request_id, arrival.client_request_id)
@@ -71,3 +99,8 @@ class Dispatcher:
     def turn_away(self, error: ApiError, writer: Writer) -> None:
         """An error for somebody whose name is not known: nothing is recorded under a tenant."""
         writer.respond(error.status, request_id_lines(self.ids.next(), None) + error.header_lines(), error.body())
+
+
+def on_behalf(identity: Identity, headers: HeaderMap) -> Identity:
+    """The user for whom a front end asks. Of all that it may send of a person, the id alone is kept."""
+    return replace(identity, user=sane_client_id(headers.get(END_USER)))

@@ -68,6 +68,11 @@ def wrong_key() -> ApiError:
     return ApiError(401, "invalid_api_key", "this API key is not valid; `potluck keys show-owner` prints the owner's")
 
 
+def expired_key() -> ApiError:
+    """Said only to somebody who has the key, or a token that is the issuer's."""
+    return ApiError(401, "expired_api_key", "this key has expired; ask whoever runs this cluster for another")
+
+
 def unknown_model(name: str, known: Iterable[str]) -> ApiError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)

@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from router.asgi_host import AsgiRelay
 from router.dispatcher import HOT_PATHS, Dispatcher
-from router.errors import ApiError, unknown_model
-from router.guard import Guard
+from router.errors import ApiError
+from router.guard import Guard, caller
 from router.model_list import ModelList, ModelObject, model_objects
 from router.readiness import readiness
 from router.request import Api
@@ -32,7 +32,7 @@ class RelayResponse(Response):
 def create_app(dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> FastAPI:
     """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here."""
     app = FastAPI(title="potluck gateway", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, dispatcher=dispatcher)
+    app.add_middleware(Guard, dispatcher=dispatcher, routes=app.router.routes)
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -54,15 +54,13 @@ def _add_hot_route(app: FastAPI, path: str, api: Api, dispatcher: Dispatcher) ->
 
 def _add_models(app: FastAPI, dispatcher: Dispatcher) -> None:
     @app.get("/v1/models")
-    async def list_models() -> ModelList:
-        return ModelList(data=model_objects(dispatcher.view))
+    async def list_models(request: Request) -> ModelList:
+        return ModelList(data=model_objects(dispatcher.view, caller(request)))
 
     @app.get("/v1/models/{model_id:path}")
-    async def get_model(model_id: str) -> ModelObject:
-        for found in model_objects(dispatcher.view):
-            if found.id == model_id:
-                return found
-        raise unknown_model(model_id, dispatcher.view.table.names)
+    async def get_model(model_id: str, request: Request) -> ModelObject:
+        dispatcher.route(caller(request), model_id)  # raises for a model that is not there, or not for this caller
+        return next(found for found in model_objects(dispatcher.view, caller(request)) if found.id == model_id)
 
 
 def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> None:

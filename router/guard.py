@@ -1,18 +1,23 @@
-"""Around the ASGI app: every path needs a key unless it is named here, every answer has our id, no error leaks."""
+"""Around the ASGI app: every route needs a key with its scope, every answer has our id, no error leaks."""
 
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.dispatcher import Dispatcher
 from router.errors import ApiError, internal
-
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+from router.permissions import OPEN_ROUTES
+from router.request import Identity
 
 
 class Guard:
-    """Default-deny, as middleware: a route cannot be added without it."""
+    """Default-deny, as middleware: a route cannot be added without it. It asks the routes themselves which one will
+    answer, so that what is authorised is what is served."""
 
-    def __init__(self, app: ASGIApp, dispatcher: Dispatcher) -> None:
-        self._app, self._dispatcher = app, dispatcher
+    def __init__(self, app: ASGIApp, dispatcher: Dispatcher, routes: Sequence[BaseRoute]) -> None:
+        self._app, self._dispatcher, self._routes = app, dispatcher, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -33,8 +38,7 @@ class Guard:
             await send(message)
 
         try:
-            if scope["path"] not in OPEN_PATHS:
-                self._dispatcher.identify(dict(scope["headers"]))
+            self._admit(scope)
             await self._app(scope, receive, send_named)
         except ApiError as error:
             await send_error(error, send_named)
@@ -43,6 +47,31 @@ class Guard:
             self._dispatcher.context.log.emit("request_failed", request_id=request_id, error=text)
             if not started:
                 await send_error(internal(request_id), send_named)
+
+    def _admit(self, scope: Scope) -> None:
+        """Raises ApiError 401 for somebody unknown, 403 for somebody who may not; leaves who it is to the route."""
+        path = self._declared_path(scope)
+        if path in OPEN_ROUTES:
+            return
+        identity = self._dispatcher.admit(dict(scope["headers"]), path)
+        scope.setdefault("state", {})["identity"] = identity
+
+    def _declared_path(self, scope: Scope) -> str | None:
+        """Of the route that will answer, by the router's own order: the first that fits, else the first that would by
+        another method. None where there is none, and the answer is a 404."""
+        fits = [(route.matches(scope)[0], route) for route in self._routes]
+        chosen = next((route for match, route in fits if match is Match.FULL), None)
+        chosen = chosen or next((route for match, route in fits if match is Match.PARTIAL), None)
+        if chosen is None:
+            return None
+        return chosen.path if isinstance(chosen, Route) else ""  # a mounted app has no entry, so it answers nobody
+
+
+def caller(request: Request) -> Identity:
+    """Who asks, as the guard found."""
+    identity = request.state.identity
+    assert isinstance(identity, Identity)
+    return identity
 
 
 async def send_error(error: ApiError, send: Send) -> None:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from router.permissions import sees
+from router.request import Identity
 from router.view import GatewayView
 
 
@@ -25,8 +27,8 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
-def model_objects(view: GatewayView) -> list[ModelObject]:
-    """Every name a client may ask for. An alias says in `root` which model it stands for."""
+def model_objects(view: GatewayView, identity: Identity) -> list[ModelObject]:
+    """Every name this caller may ask for. An alias says in `root` which model it stands for."""
     if view.cluster is None:
         return []
     return [
@@ -42,4 +44,5 @@ def model_objects(view: GatewayView) -> list[ModelObject]:
             root=routes.view.name,
         )
         for name, routes in sorted(view.table.names.items())
+        if sees(identity, name, routes.view.name)
     ]

@@ -4,20 +4,24 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from cluster.snapshot import Role
+from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
 
 Api = Literal["chat", "completions"]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who asks, as the key's record says. A client cannot set any of it."""
+    """Who asks, as the key's record or the issuer's token says. A client cannot set any of it."""
 
     key_id: str
     tenant: str
     group: str
     role: Role
     data_class: str
+    scopes: frozenset[Scope]
+    models: tuple[str, ...] | None = None  # names it may use, with * for any characters; None: every one
+    front_end: bool = False  # may say for which of its users it asks
+    user: str | None = None  # the person: as a front end says, or a token's subject
 
 
 class Prompt(Protocol):

@@ -10,6 +10,8 @@ CHARACTERS_PER_TOKEN = 4  # typical; used to prefer
 MOST_CHARACTERS_PER_TOKEN = 16  # generous; used to refuse, and the engine has the last word
 QUEUE_PER_SLOT = 8
 SMALLEST_CEILING = 256
+CROWDED = "kv"  # begins the reason of an engine whose cache is promised to other requests
+NOTHING: Mapping[EngineId, int] = {}
 
 
 def decide(
@@ -18,6 +20,7 @@ def decide(
     in_flight: Mapping[EngineId, int],
     ejected: Mapping[EngineId, str],
     tried: Collection[EngineId] = (),
+    promised: Mapping[EngineId, int] = NOTHING,
 ) -> Decision:
     """Filter, score, rank. Ties go to the lower id, so a replay agrees with the log.
 
@@ -32,6 +35,8 @@ def decide(
         engine_id = candidate.engine_id
         running = in_flight.get(engine_id, 0)
         why = _unfit(candidate, parsed, running, tried)
+        if why is None and candidate.cache_tokens:
+            why = _crowded(candidate, parsed, running, promised.get(engine_id, 0))
         if why is not None:
             rejected.append((engine_id, why))
         elif engine_id in ejected:
@@ -61,6 +66,26 @@ def _unfit(candidate: Candidate, parsed: Parsed, running: int, tried: Collection
     if running >= SMALLEST_CEILING and running >= QUEUE_PER_SLOT * candidate.slots:
         return f"saturated: {running} requests in flight"
     return None
+
+
+def projected_tokens(parsed: Parsed, context_tokens: int) -> int:
+    """What a request will hold of a cache at most: its prompt, and as much of an answer as it allows."""
+    prompt = min(parsed.prompt_characters // CHARACTERS_PER_TOKEN, context_tokens)
+    left = context_tokens - prompt
+    return prompt + min(parsed.output_tokens_limit or left, left)
+
+
+def crowded_out(decision: Decision) -> bool:
+    """Nobody takes it, and an engine would that has promised its cache to others: one of these has to end first."""
+    return not decision.ranked and any(why.startswith(CROWDED) for _, why in decision.rejected)
+
+
+def _crowded(candidate: Candidate, parsed: Parsed, running: int, promised: int) -> str | None:
+    """A request that would be alone is let in: its context fits, or the engine says so."""
+    if not running or promised + projected_tokens(parsed, candidate.context_tokens) <= candidate.cache_tokens:
+        return None
+    to = "1 request" if running == 1 else f"{running} requests"
+    return f"{CROWDED}: {promised:,} of {candidate.cache_tokens:,} tokens are promised to {to}"
 
 
 def _score(candidate: Candidate, running: int) -> ScoreBreakdown:

@@ -14,6 +14,7 @@ import uvicorn
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from cluster.admin_client import AdminClient
+from cluster.keys import check_private
 from inventory.clock import Clock, SystemClock
 from nodes.relay.pool import EndpointPool
 from nodes.relay.pools import Pools
@@ -36,6 +37,7 @@ from router.ids import RequestIds
 from router.lan_door import LanListener
 from router.log import StructuredLog
 from router.metrics import GatewayMetrics, cluster_gauges
+from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
 from router.telemetry import TelemetryWriter
 from router.upstreams import Upstreams, proof_body
@@ -132,7 +134,8 @@ def tune_collector() -> None:
 
 
 async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then drain. Raises AlreadyRunningError, CannotListenError."""
+    """Serve until `stop` is set, then drain. Raises AlreadyRunningError, CannotListenError, ExposedSecretError."""
+    check_private(settings.paths)
     earlier = last_holder(settings.paths.run, "gateway")
     lock = RoleLock(settings.paths.run, "gateway")
     lock.acquire()
@@ -164,6 +167,8 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         reporter = tasks.create_task(DoubtReporter(head, context).run())
         demand = DemandReporter(head, context, gateway.uses, lambda: view.table, gateway.dispatcher.ids.next())
         asker = tasks.create_task(demand.run())
+        refusals = RefusalReporter(head, gateway.dispatcher.refusals, context.log)
+        accuser = tasks.create_task(refusals.run())
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
         await server.serve(sockets=[listener])
@@ -171,6 +176,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         follower.cancel()
         reporter.cancel()
         asker.cancel()
+        accuser.cancel()
 
 
 async def _serve_network(settings: GatewaySettings, server: uvicorn.Server) -> None:

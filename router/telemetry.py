@@ -1,5 +1,6 @@
 """telemetry.db: what became of each request, written in batches by one thread, kept for seven days."""
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -57,6 +58,8 @@ class TelemetryVersionError(Exception):
 
 def open_database(path: Path) -> sqlite3.Connection:
     """Open or create, and bring the schema up to date. Raises TelemetryVersionError."""
+    # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -67,7 +70,6 @@ def open_database(path: Path) -> sqlite3.Connection:
         raise TelemetryVersionError(path, version)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
-    path.chmod(0o600)
     return connection
 
 

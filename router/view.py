@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cluster.snapshot import AccessSnapshot, ClusterSnapshot
+from cluster.snapshot import AccessSnapshot, ClusterSnapshot, TokenIssuer
 from inventory.clock import Clock
 from inventory.secret_files import read_secret
-from router.access import KeyRing
+from router.access import KeyRing, Tokens
 from router.decision import Candidate, RoutingTable, routing_table
 from router.errors import ApiError
 
@@ -55,7 +55,7 @@ class GatewayView:
         known = self.access
         if known is not None and (access.epoch, access.sequence) <= (known.epoch, known.sequence):
             return False
-        self._keys = KeyRing(access, read_secret(Path(access.pepper_file)).encode())
+        self._keys = KeyRing(access, read_secret(Path(access.pepper_file)).encode(), _tokens(access.issuer))
         self.access = access
         for follower in self._access_followers:
             follower(access)
@@ -73,3 +73,11 @@ class GatewayView:
     def candidates(self) -> Iterable[Candidate]:
         for routes in self.table.models.values():
             yield from routes.candidates
+
+
+def _tokens(issuer: TokenIssuer | None) -> Tokens | None:
+    if issuer is None:
+        return None
+    from router.bearer_tokens import TokenVerifier  # most clusters take no tokens, and it loads a library of ciphers
+
+    return TokenVerifier(issuer)

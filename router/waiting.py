@@ -1,4 +1,5 @@
-"""Requests that wait for their model: it sleeps, starts, or makes room for another. They go on in order of arrival.
+"""Requests that wait for their model: it sleeps, starts, makes room for another, or its cache is promised to others.
+They go on in order of arrival.
 
 A streamed one gets comments that say how things stand, which every client ignores; a whole one is told to come back
 once it has waited for as long as settings allow. What waits here is the demand by which the head wakes models.
@@ -36,6 +37,10 @@ class Waiter(Protocol):
     @property
     def size(self) -> int:
         """Of its body, roughly: what it costs to keep it waiting."""
+        ...
+
+    def has_room(self) -> bool:
+        """No engine has to finish something else first."""
         ...
 
     def go_on(self) -> None:
@@ -79,16 +84,19 @@ class WaitingRoom:
         self._heard_s = clock.monotonic_s()  # when the table arrived
         self._failing_s: dict[ModelName, float] = {}
         self._said: dict[ModelName, tuple[str, bool]] = {}
+        self.crowded: set[ModelName] = set()  # models that serve, with requests that wait for others to end
         self.news = asyncio.Event()
 
-    def enter(self, waiter: Waiter) -> ApiError | None:
-        """Wait from here on; or the reason why not."""
+    def enter(self, waiter: Waiter, crowded: bool = False) -> ApiError | None:
+        """Wait from here on, for the model or, where it is crowded, for others to end; or the reason why not."""
         queue, limit = self._queues.get(waiter.model, {}), self._settings.waiting_limit
         if len(queue) >= limit or self._taken + waiter.size > self._settings.waiting_bytes:
             return self._come_back(waiter.model, f"{len(queue)} requests wait for `{waiter.model}` already")
         now_s = self._clock.monotonic_s()
         self._queues.setdefault(waiter.model, {})[waiter] = _Ticket(now_s, now_s)
         self._taken += waiter.size
+        if crowded:
+            self.crowded.add(waiter.model)
         self.news.set()
         if waiter.streamed:
             waiter.tell(self._comment(waiter.model))
@@ -105,7 +113,18 @@ class WaitingRoom:
         if not queue:
             self._queues.pop(waiter.model, None)
             self._failing_s.pop(waiter.model, None)
+            self.crowded.discard(waiter.model)
         self.news.set()
+
+    def make_room(self, model: ModelName) -> None:
+        """A request for it has ended."""
+        if model not in self.crowded:
+            return
+        routes = self._table().models.get(model)
+        if routes is None or not routes.candidates:
+            self.crowded.discard(model)  # what they wait for is the model itself
+        else:
+            self._release(model)
 
     def follow(self) -> None:
         """A snapshot came."""
@@ -125,6 +144,8 @@ class WaitingRoom:
 
     def sweep(self, now_s: float) -> None:
         """Called a few times a second."""
+        for model in tuple(self.crowded):
+            self.make_room(model)
         for model, queue in tuple(self._queues.items()):
             if now_s - self._failing_s.get(model, now_s) > self._settings.failed_patience_s:
                 self._refuse(model, _hopeless(model, self._table().models.get(model)))
@@ -148,8 +169,12 @@ class WaitingRoom:
         return {model: len(queue) for model, queue in self._queues.items()}
 
     def _release(self, model: ModelName) -> None:
-        """All of them, the first first: each decides in turn, and finds those before it counted."""
+        """The first first: each decides in turn, and finds those before it counted. Who comes later is not let past
+        one that needs more room."""
         for waiter in tuple(self._queues.get(model, ())):
+            if not waiter.has_room():
+                self.crowded.add(model)
+                return
             self.leave(waiter)
             waiter.go_on()
 
@@ -168,7 +193,8 @@ class WaitingRoom:
     def _come_back(self, model: ModelName, said: str) -> ApiError:
         routes = self._table().models.get(model)
         eta_s = self._eta_s(routes.view) if routes is not None else None
-        how = f" ({routes.view.state}: {routes.view.reason})" if routes is not None and routes.view.reason else ""
+        reason = self._reason(routes) if routes is not None else ""
+        how = f" ({routes.view.state}: {reason})" if routes is not None and reason else ""
         return not_ready(f"{said}{how}; try again", UNKNOWN_RETRY_S if eta_s is None else max(1, ceil(eta_s)))
 
     def _comment(self, model: ModelName) -> bytes:
@@ -178,8 +204,12 @@ class WaitingRoom:
             note = _Note(model, "unplaced", waiting=waiting)
         else:
             view, eta_s = routes.view, self._eta_s(routes.view)
-            note = _Note(model, view.state, None if eta_s is None else round(eta_s, 1), waiting, view.reason)
+            note = _Note(model, view.state, None if eta_s is None else round(eta_s, 1), waiting, self._reason(routes))
         return b": keepalive %b\n\n" % msgspec.json.encode(note)
+
+    def _reason(self, routes: ModelRoutes) -> str:
+        crowded = "its cache is promised to other requests" if routes.view.name in self.crowded else ""
+        return routes.view.reason or routes.held_up or crowded
 
     def _eta_s(self, view: ModelView) -> float | None:
         """As the head expected when it published, less what has passed."""
@@ -189,8 +219,8 @@ class WaitingRoom:
 
 
 def worth_waiting(routes: ModelRoutes) -> bool:
-    """Nobody can serve it now, and it is on its way or will be when asked for."""
-    return not routes.candidates and routes.view.state in ON_ITS_WAY
+    """Nobody can serve it now, and it is on its way, will be when asked for, or only may not take more at present."""
+    return not routes.candidates and (routes.view.state in ON_ITS_WAY or bool(routes.held_up))
 
 
 def _hopeless(model: ModelName, routes: ModelRoutes | None) -> ApiError:

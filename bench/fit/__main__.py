@@ -23,11 +23,11 @@ from nodes.engine_builds import KINDS
 from nodes.leases import reap
 from nodes.snapshot import EngineKind
 
-# Of each request. On a CPU mlx-lm evaluates some 30 tokens of a small model a second: it gets shorter ones.
+# Of each request. On a CPU mlx-lm evaluates some 30 tokens of a small model a second, vLLM some 100: shorter ones.
 CONTEXTS: dict[EngineKind, tuple[int, ...]] = {
     "llamacpp": (512, 1024, 4096),
-    "mlx": (256, 512, 1024),
-    "vllm": (512, 1024, 4096),
+    "mlx": (256, 512, 768),
+    "vllm": (512, 1024, 2048),
 }
 SLOTS = 2
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from bench.fit.memory import Usage
-from cluster.fit import Term
 from inventory.catalog import ModelShape
-from nodes.snapshot import EngineKind
+from nodes.snapshot import EngineKind, MemoryItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +19,6 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One figure that an engine gives for what it took, and the terms of a need that it covers together."""
-
-    terms: tuple[Term, ...]
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Measurement:
     """One cell. Where `error` is set the engine could not do it, and that is its own last word on it."""
 
@@ -39,7 +30,9 @@ class Measurement:
     rest: Usage | None = None  # loaded, and no request so far
     peak: Usage | None = None  # while all requests were as long as they may be
     filled_tokens: int = 0  # of all requests together, as the engine counts them
-    accounts: tuple[Account, ...] = ()
+    accounts: tuple[MemoryItem, ...] = ()  # what the engine says itself
     seconds: float = 0.0
     error: str | None = None
-    copied_bytes: int = 0  # of the file's pages, that the engine has made its own copy of: page cache (see accounts)
+    copied_bytes: int = (
+        0  # of the file's pages, that the engine has made its own copy of: page cache (nodes.engines.accounts)
+    )

@@ -9,7 +9,6 @@ from time import monotonic
 import httpx2
 import msgspec
 
-from bench.fit.accounts import accounts_of, copied_bytes
 from bench.fit.cells import Cell, Measurement
 from bench.fit.engine import Bed, EngineFailedError, RunningEngine, Subject, last_word, running
 from bench.fit.memory import PeakMeter, session_of, usage_of
@@ -18,6 +17,7 @@ from inventory.catalog import ModelShape, shape_of
 from inventory.model_files import find_model_files
 from inventory.model_reader import read_model
 from inventory.secret_files import read_secret
+from nodes.engines.accounts import copied_bytes, items_in_load, items_in_log
 
 SPARE_TOKENS = 8  # of the context of a request: room for the answer, and for what a tokenizer adds
 ANSWER_TOKENS = 4
@@ -66,7 +66,7 @@ async def _measured(engine: RunningEngine, empty: Measurement) -> Measurement:
         peak=meter.peak,
         copied_bytes=copied_bytes(log),
         filled_tokens=filled,
-        accounts=accounts_of(cell.kind, log, metrics),
+        accounts=items_in_log(cell.kind, log) or items_in_load(engine.adapter.parse_load(metrics)),
     )
 
 

@@ -21,10 +21,10 @@ from typing import Self
 import psutil
 
 from inventory.mac_footprint import footprint_bytes
+from inventory.process_memory import COMPILERS
 
 SAMPLE_S = 0.05
 FAMILY_EVERY = 40  # samples between two looks for new processes
-COMPILERS = frozenset({"as", "c++", "cc1plus", "clang++", "collect2", "g++", "ld"})
 
 _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ (\S+ \d+) *(.*)$")  # device and inode, then the path
 _SHARED_MEMORY = ("/dev/shm/", "/dev/zero", "/memfd:", "/SYSV")  # has an inode, and no file that could be read again

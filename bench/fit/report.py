@@ -1,17 +1,18 @@
 """From measurements to tables and the RESULT line: predicted against measured, per cell, per item, and per peer."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
-from bench.fit.cells import Account, Measurement
+from bench.fit.cells import Measurement
 from bench.fit.memory import Usage
 from bench.fit.peer_formulas import PEERS, Peer, PeerView
-from cluster.fit import Need, Term, Workload, need_of
-from nodes.snapshot import EngineKind
+from cluster.fit import Need, Workload, need_of
+from cluster.fit_engines import memory_of
+from nodes.snapshot import EngineKind, MemoryItem, MemoryTerm
 
 MIB = 1 << 20
-ITEMS: tuple[tuple[Term, ...], ...] = (
+ITEMS: tuple[tuple[MemoryTerm, ...], ...] = (
     ("weights",),
     ("kv cache",),
     ("recurrent state",),
@@ -19,7 +20,7 @@ ITEMS: tuple[tuple[Term, ...], ...] = (
     ("weights", "kv cache", "recurrent state", "compute buffers"),
 )
 
-Predict = Callable[[Workload], Need]
+Predict = Callable[[Measurement], Need]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +45,25 @@ class Row:
         predicted = peer.predict(PeerView(measurement.cell, measurement.shape, measurement.artifact_bytes))
         return None if predicted is None else predicted / self.measured.total_bytes - 1
 
-    def item_error(self, account: Account) -> float | None:
+    def item_error(self, account: MemoryItem) -> float | None:
         """Against the engine's own figure; None where that is nothing, or so little that its rounding matters."""
         predicted = sum(self.need.of(term) for term in account.terms)
         return None if account.size_bytes < MIB // 4 else predicted / account.size_bytes - 1
 
 
-def rows_of(measurements: Iterable[Measurement], predict: Predict = need_of) -> tuple[Row, ...]:
+def predicted(measurement: Measurement) -> Need:
+    """A cell asks once: no caches have gathered but those of its own prompts."""
+    cell = measurement.cell
+    memory = memory_of(cell.kind, accelerated=False)
+    once = replace(memory, kept_prompts=min(memory.kept_prompts, cell.slots))
+    return need_of(Workload(cell.kind, measurement.shape, cell.context_tokens, cell.slots), once)
+
+
+def rows_of(measurements: Iterable[Measurement], predict: Predict = predicted) -> tuple[Row, ...]:
     """Those that an engine could do."""
     return tuple(
-        Row(one, _needed(one.peak, one.copied_bytes), _of_one_round(predict(_workload(one))))
-        for one in measurements
-        if one.peak is not None
+        Row(one, _needed(one.peak, one.copied_bytes), predict(one)) for one in measurements if one.peak is not None
     )
-
-
-def _workload(measurement: Measurement) -> Workload:
-    cell = measurement.cell
-    return Workload(cell.kind, measurement.shape, cell.context_tokens, cell.slots)
-
-
-def _of_one_round(need: Need) -> Need:
-    """A cell asks once, so that no caches of earlier prompts have gathered."""
-    return Need(tuple(item for item in need.items if item.term != "kept prompts"))
 
 
 def _needed(peak: Usage, copied_bytes: int) -> Usage:

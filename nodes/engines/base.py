@@ -25,8 +25,9 @@ class EngineLaunch:
     python: str  # of the engine kind's own environment
     working_dir: str
     accelerated: bool  # the node has a GPU that this build of the engine uses
-    kv_cache_bytes: int | None = None  # what the context of all slots takes; None where the model's shape is unknown
+    kv_cache_bytes: int | None = None  # what the cache of all requests takes; None where the model's shape is unknown
     options: tuple[tuple[str, str], ...] = ()
+    cache_tokens: int = 0  # that all requests share; 0: each slot has a context of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class EnginePaths:
     health: str
     models: str
     metrics: str | None
+    trim: str | None = None  # a POST here gives back caches of earlier prompts; None where they are preallocated
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,10 @@ class LlamaCppAdapter:
             options["batch-tokens"] = _GPU_BATCH if launch.accelerated else _CPU_BATCH
         words = [launch.python, "-I", SERVER_SCRIPT, "--model", launch.model_path, "--alias", launch.served_name]
         words += ["--port", str(launch.port), "--slots", str(launch.slots)]
-        words += ["--context", str(launch.context_tokens * launch.slots)]  # llama.cpp divides the total by its slots
+        if launch.cache_tokens:
+            words += ["--context", str(launch.cache_tokens), "--slot-context", str(launch.context_tokens)]
+        else:
+            words += ["--context", str(launch.context_tokens * launch.slots)]  # llama.cpp divides it by its slots
         if launch.secret_file is not None:
             words += ["--api-key-file", launch.secret_file]
         for name, value in sorted(options.items()):

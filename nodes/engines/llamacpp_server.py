@@ -26,6 +26,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--context", type=int, required=True, help="tokens over all slots")
+    parser.add_argument("--slot-context", type=int, default=0, help="of one slot, where all share --context")
     parser.add_argument("--api-key-file", type=Path)
     parser.add_argument("--threads", type=int, default=-1)
     parser.add_argument("--gpu-layers", type=int, default=-1)
@@ -46,7 +47,9 @@ def parameters(arguments: argparse.Namespace) -> "xllamacpp.CommonParams":
     chosen.n_parallel = arguments.slots
     chosen.n_threads_http = arguments.slots + SPARE_CONNECTIONS
     chosen.n_ctx = arguments.context
-    chosen.kv_unified = False  # each slot has the context it was promised, whatever the others hold
+    # Each slot has the context it was promised, whatever the others hold; or the gateway sees to that.
+    chosen.kv_unified = arguments.slot_context > 0
+    chosen.kv_unified_per_slot = arguments.slot_context
     chosen.fit_params = False  # potluck decided what fits; a silently shortened context would be a lie
     chosen.ctx_shift = False  # a full context ends the answer instead of forgetting its beginning
     chosen.cache_ram_mib = arguments.prompt_cache_mib

@@ -18,9 +18,22 @@ OPTIONS = (
 )
 
 
+# mlx-lm copies the caches of all prompts that it reads together, twice, when their answers begin. One at a time, and
+# what is taken for that moment is known (cluster/fit_engines.py counts it).
+PROMPTS_AT_ONCE = 1
+
+# MLX on Linux takes its arrays from malloc. By itself glibc keeps what was freed, the more the larger it was, in an
+# arena for each thread: memory that was used once would stay taken, and no two runs would take the same.
+_GIVES_BACK = (
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+    ("MALLOC_ARENA_MAX", "2"),
+)
+
+
 class MlxAdapter:
     kind: EngineKind = "mlx"
-    paths = EnginePaths(health="/health", models="/v1/models", metrics="/metrics")
+    paths = EnginePaths(health="/health", models="/v1/models", metrics="/metrics", trim="/potluck/trim")
     port_taken_exit_code = PORT_TAKEN
 
     def why_not(self, model: HeldModel, hardware: Hardware) -> str | None:
@@ -47,14 +60,15 @@ class MlxAdapter:
         if launch.secret_file is not None:
             words += ["--api-key-file", launch.secret_file]
         words += ["--model", launch.model_path, "--max-tokens", context]
-        words += ["--decode-concurrency", slots, "--prompt-concurrency", slots, "--prefill-step-size", batch]
+        words += ["--decode-concurrency", slots, "--prefill-step-size", batch]
+        words += ["--prompt-concurrency", str(PROMPTS_AT_ONCE)]
         words += ["--prompt-cache-bytes", str(int(options["prompt-cache-mib"]) << 20)]
         # Browsers get no leave to read answers. A log line of mlx-lm below this level may hold a whole request.
         words += ["--allowed-origins", "", "--log-level", "CRITICAL"]
         return Command(tuple(words), _environment(launch.working_dir), launch.working_dir)
 
     def parse_load(self, metrics_text: str) -> EngineLoad:
-        """Nothing tells how full its caches are."""
+        """Nothing tells how full its caches are; the start script adds the most that all arrays took."""
         samples = read_samples(metrics_text)
         return EngineLoad(
             running=whole(samples, "potluck_mlx_requests_running"),
@@ -62,6 +76,7 @@ class MlxAdapter:
             prompt_tokens_total=whole(samples, "potluck_mlx_prompt_tokens_total"),
             output_tokens_total=whole(samples, "potluck_mlx_output_tokens_total"),
             steps_total=whole(samples, "potluck_mlx_steps_total"),
+            arrays_peak_bytes=whole(samples, "potluck_mlx_peak_bytes"),
         )
 
 
@@ -72,4 +87,5 @@ def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:
         ("HF_HOME", f"{cache}/huggingface"),
         ("TMPDIR", f"{cache}/mlx"),  # MLX on Linux loads the kernels that it compiled from here
         ("TRANSFORMERS_OFFLINE", "1"),
+        *_GIVES_BACK,
     )

@@ -87,6 +87,7 @@ class Generator(server.ResponseGenerator):  # type: ignore[misc]  # mlx-lm ships
 
     def __init__(self, provider: Any, settings: Settings, meter: Meter) -> None:
         self._meter, self._context = meter, settings.context
+        self._trim_wanted = threading.Event()
         super().__init__(provider, server.LRUPromptCache(provider.cli_args.prompt_cache_size))  # starts its thread
 
     def _run_generate(self) -> None:
@@ -95,6 +96,18 @@ class Generator(server.ResponseGenerator):  # type: ignore[misc]  # mlx-lm ships
         except BaseException:  # noqa: BLE001  whatever it was, a server without its model must not stay up
             traceback.print_exc()
             os._exit(EXIT_CANNOT_SERVE)
+
+    def trim(self) -> None:
+        """Give back the caches of earlier prompts, soon: they belong to the thread that generates."""
+        self._trim_wanted.set()
+
+    def _next_request(self, timeout: float | None = None) -> Any:
+        """Asked for between two steps of the model, and ten times a second while there is nothing to do."""
+        if self._trim_wanted.is_set():
+            self._trim_wanted.clear()
+            self.prompt_cache.trim_to(n_bytes=0)
+            mx.clear_cache()
+        return super()._next_request(timeout)
 
     def _tokenize(self, tokenizer: Any, request: Any, args: Any) -> Any:
         parts = super()._tokenize(tokenizer, request, args)
@@ -148,10 +161,13 @@ class Handler(server.APIHandler):  # type: ignore[misc]  # mlx-lm ships no types
             self._answer(404, {"error": "Not Found"})
 
     def do_POST(self) -> None:  # noqa: N802
-        if self._has_key():
-            super().do_POST()
-        else:
+        if not self._has_key():
             self._answer(401, {"error": "Unauthorized"})
+        elif self.path == "/potluck/trim":
+            self.response_generator.trim()
+            self._answer(200, {})
+        else:
+            super().do_POST()
 
     def validate_model_parameters(self) -> None:
         """Also refuses what would make mlx-lm load something else."""

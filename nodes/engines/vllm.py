@@ -1,5 +1,7 @@
 """vLLM, the CUDA build and the CPU build: the words of `vllm_start.py`, vLLM's paths, and what its metrics mean."""
 
+import re
+
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
 from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
@@ -14,6 +16,8 @@ LEAST_COMPUTE = (7, 5)  # CUDA capability that the wheels are compiled for
 # A long prompt is evaluated in parts of so many tokens, and only between parts does another request get a token. On a
 # CPU vLLM's own choice of several thousand would hold everybody up for most of a minute.
 _CPU_BATCH = "512"
+
+_CACHE_LABEL = re.compile(r'^vllm:cache_config_info\{.*\bkv_cache_memory_bytes="(\d+)"', re.MULTILINE)
 
 OPTIONS = (
     EngineOption("batch-tokens", "0", "tokens per evaluation; 0 suits the hardware", minimum=0),
@@ -75,6 +79,7 @@ class VllmAdapter:
     def parse_load(self, metrics_text: str) -> EngineLoad:
         """Prompt tokens are counted when a prompt is done; steps move with each part of it."""
         samples = read_samples(metrics_text)
+        cache = _CACHE_LABEL.search(metrics_text)
         waiting = whole(samples, "vllm:num_requests_waiting")
         return EngineLoad(
             running=_running(whole(samples, "potluck_requests_in_flight"), waiting),
@@ -83,6 +88,7 @@ class VllmAdapter:
             prompt_tokens_total=whole(samples, "vllm:prompt_tokens_total"),
             output_tokens_total=whole(samples, "vllm:generation_tokens_total"),
             steps_total=whole(samples, "vllm:iteration_tokens_total_count"),
+            cache_bytes=None if cache is None else int(cache[1]),
         )
 
 
@@ -105,7 +111,8 @@ def _needed(launch: EngineLaunch, dtype: str) -> int | None:
     if launch.kv_cache_bytes is None:
         return None
     elements = 2 if dtype == "float32" else 1
-    return launch.kv_cache_bytes * elements * (launch.context_tokens + SPARE_TOKENS) // launch.context_tokens
+    tokens = launch.cache_tokens or launch.context_tokens * launch.slots
+    return launch.kv_cache_bytes * elements * (tokens + launch.slots * SPARE_TOKENS) // tokens
 
 
 def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:

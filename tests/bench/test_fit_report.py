@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from bench.fit.cells import Account, Cell, Measurement
+from bench.fit.cells import Cell, Measurement
 from bench.fit.memory import Usage
 from bench.fit.report import MIB, Row, cell_table, failures, item_table, peer_table, result_line, rows_of
-from cluster.fit import Item, Need, Workload
-from nodes.snapshot import EngineKind
+from cluster.fit import Item, Need
+from nodes.snapshot import EngineKind, MemoryItem
 from support.shapes import DENSE
 
 
-def _measurement(model: str, kind: EngineKind, took_mib: int, accounts: tuple[Account, ...] = ()) -> Measurement:
+def _measurement(model: str, kind: EngineKind, took_mib: int, accounts: tuple[MemoryItem, ...] = ()) -> Measurement:
     rest = Usage(took_mib * MIB // 2)
     cell = Cell(model, kind, 512, 2)
     return Measurement(cell, "1.0", model, 100 * MIB, DENSE, rest, Usage(took_mib * MIB), 1000, accounts)
 
 
-def _predict_100_mib(workload: Workload) -> Need:
+def _predict_100_mib(measurement: Measurement) -> Need:
     return Need((Item("weights", 80 * MIB, ""), Item("kv cache", 20 * MIB, "")))
 
 
@@ -63,7 +63,11 @@ def test_a_row_shows_what_was_taken_and_predicted_and_how_far_every_peer_is_off(
 
 
 def test_an_item_is_held_against_what_the_engine_says_of_the_same_terms() -> None:
-    accounts = (Account(("weights",), 100 * MIB), Account(("kv cache",), 10 * MIB), Account(("compute buffers",), 0))
+    accounts = (
+        MemoryItem(("weights",), 100 * MIB),
+        MemoryItem(("kv cache",), 10 * MIB),
+        MemoryItem(("compute buffers",), 0),
+    )
     table = item_table(_rows(_measurement("model", "llamacpp", 120, accounts)))
 
     assert [line.split() for line in table.splitlines()[1:]] == [

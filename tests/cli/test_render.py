@@ -1,7 +1,14 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.render import status_text
+from cli.render_nodes import node_sheet
 from cli.table import duration, printable, table
+from cluster.snapshot import ClusterSnapshot, NodeView
+from nodes.snapshot import NodeId, PressureLevel, PressureSnapshot
+from support.cluster_facts import node
 
 
 def test_a_long_name_is_never_cut_and_markup_is_text() -> None:
@@ -20,3 +27,19 @@ def test_control_characters_never_reach_the_terminal(text: str) -> None:
 
 def test_a_duration_has_one_unit() -> None:
     assert [duration(value) for value in (1.4, 600, 7200, 200000)] == ["1 s", "10 min", "2 h", "2 d"]
+
+
+def pressed(level: PressureLevel, reason: str) -> NodeView:
+    snapshot = replace(node("box"), pressure=PressureSnapshot(level, reason, since_s=900.0))
+    return NodeView(NodeId("box"), "ready", "", 0.0, "local", snapshot)
+
+
+def test_a_machine_short_of_memory_is_shown_with_its_reason() -> None:
+    told = "310.0 MiB available of 23.0 GiB"
+    short, calm = pressed("short", told), pressed("calm", "")
+    cluster = ClusterSnapshot(1, "home", 1, 1, 1, 1000.0, (short,), ())
+
+    assert f"! box: memory is short: {told}" in status_text(cluster, None, 1000.0)
+    assert "memory is" not in status_text(replace(cluster, nodes=(calm,)), None, 1000.0)
+    assert f"short for 2 min: {told}" in node_sheet(short, 1000.0)
+    assert "calm for 2 min" in node_sheet(calm, 1000.0)

@@ -96,6 +96,11 @@ models:
         ("version: 1\nmodels: {a: {source: 'file:models/x.gguf'}}\n", "must name an absolute path"),
         ("version: 1\nmodels: {a: {source: packaged:x, slots: 0}}\n", "0 is out of range"),
         ("version: 1\nmodels: {a: {source: packaged:x, slots: many}}\n", "must be a whole number"),
+        ("version: 1\nmodels: {a: {source: packaged:x, context: 8k, cache: 4k}}\n", "must hold at least one request"),
+        (
+            "version: 1\nmodels: {a: {source: packaged:x, context: 1k, slots: 2, cache: 3k}}\n",
+            "as there are slots (2048)",
+        ),
         ("version: 1\nmodels: {a: {source: packaged:x, on: box}}\n", "must be a list"),
         ("version: 1\nnodes: {a: {hardware: {ram: 1GiB, unified: 1GiB}}}\n", "not both"),
         ("version: 1\ngateway: {timeouts: {idle: 10}}\n", "gateway.timeouts.idle (line 2): 10 is not a duration"),
@@ -170,3 +175,51 @@ def test_a_changed_environment_is_another_configuration() -> None:
 
     assert parse_config(text, "a", {}).config_hash == parse_config(text, "b", {}).config_hash
     assert parse_config(text, "a", {}).config_hash != parse_config(text, "a", {"PORT": "2"}).config_hash
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("replicas: 99", "models.m.replicas (line 3): 99 is out of range: a model has from 0 to 64 replicas"),
+        ("replicas: {min: 3, max: 1}", "models.m.replicas (line 3): `min: 3` is more than `max: 1`"),
+        ("replicas: {min: 3}", "models.m.replicas.max (line 3): is missing"),
+        (
+            "replicas: many",
+            "models.m.replicas (line 3): 'many' is not a number of replicas; write 2, or {min: 1, max: 3}",
+        ),
+        (
+            "where: {gpu: 1}",
+            "models.m.where.gpu (line 3): 1 is not the value of a label; write text in quotes, or a list of such",
+        ),
+        (
+            "options: {vllm: {Bad Name: 1}}",
+            "models.m.options.vllm.Bad Name (line 3): 'vllm.Bad Name' is not allowed: must match "
+            "^((vllm|mlx|llamacpp)\\.)?[a-z0-9][a-z0-9_-]{0,62}$",
+        ),
+        ("warm: true", "models.m (line 3): `warm` is for models with `keep_alive`; one without it always runs"),
+        ("prefer: [b]", 'models.m.prefer.0 (line 3): no node "b" under `nodes`; known here: a'),
+    ],
+)
+def test_wishes_that_make_no_sense_are_explained(line: str, problem: str) -> None:
+    assert problems(f"version: 1\nmodels:\n  m: {{source: packaged:m, {line}}}\nnodes: {{a: {{}}}}\n") == [problem]
+
+
+def test_a_preferred_machine_must_be_allowed() -> None:
+    text = "version: 1\nmodels:\n  m: {source: packaged:m, on: [a], prefer: [b]}\n"
+
+    assert problems(text) == ['models.m.prefer.0 (line 3): `on` does not list "b"']
+
+
+def test_a_number_of_replicas_is_the_least_and_the_most_at_once() -> None:
+    models = read(
+        "models: {one: {source: packaged:m}, two: {source: packaged:m, replicas: '${env:N}'},"
+        " some: {source: packaged:m, replicas: {max: 3}, where: {room: '7', gpu: [a, b]}}}\n",
+        N="2",
+    ).models
+
+    assert {name: (model.replicas.min, model.replicas.max) for name, model in models.items()} == {
+        "one": (1, 1),
+        "two": (2, 2),
+        "some": (1, 3),
+    }
+    assert models["some"].where == {"room": ("7",), "gpu": ("a", "b")}

@@ -8,7 +8,8 @@ import pytest
 from cluster.backoff import Backoff
 from cluster.copies import CopyPlan, Shop, plan_copies
 from cluster.desired import WantedNode
-from cluster.placement import Admission, Candidate, place
+from cluster.placement import place
+from cluster.placement_values import Admission, Candidate
 from inventory.catalog import ArtifactFormat
 from nodes.orders import ArtifactHolder, Authority
 from nodes.snapshot import EngineId, EngineKind, NodeId, NodeSnapshot, PullSnapshot, PullState

@@ -44,6 +44,28 @@ def test_layers_with_a_window_keep_no_more_than_the_window() -> None:
     assert kv(SLIDING, 500) == 32 * 500 * 8 * 256 * 2
 
 
+def test_a_cache_that_requests_share_counts_once() -> None:
+    shared = Workload("llamacpp", DENSE, 8192, 8, cache_tokens=16_384)
+    windowed = replace(shared, shape=SLIDING, slots=4)
+
+    assert need_of(shared, BARE).of("kv cache") == 2 * GIB
+    assert need_of(windowed, BARE).of("kv cache") == (27 * 4 * 1024 + 5 * 16_384) * 8 * 256 * 2
+    assert (
+        need_of(replace(shared, cache_tokens=8 * 8192)).total_bytes
+        == need_of(replace(shared, cache_tokens=0)).total_bytes
+    )
+
+
+@given(workloads, st.integers(0, 1 << 20), st.integers(0, 1 << 20))
+def test_a_larger_shared_cache_never_needs_less_and_none_needs_more_than_a_context_for_each(
+    workload: Workload, cache: int, more: int
+) -> None:
+    smaller = replace(workload, cache_tokens=max(workload.context_tokens, cache))
+    larger = replace(smaller, cache_tokens=smaller.cache_tokens + more)
+
+    assert need_of(smaller).total_bytes <= need_of(larger).total_bytes <= need_of(workload).total_bytes
+
+
 def test_compressed_attention_keeps_one_vector_a_token() -> None:
     assert kv(COMPRESSED, 1000) == 32 * 1000 * 576 * 2
 
@@ -89,7 +111,7 @@ def test_caches_of_earlier_prompts_stay_up_to_a_limit() -> None:
     keeping = replace(BARE, kept_prompts=10, kept_limit_bytes=GIB)
 
     short = need_of(Workload("mlx", DENSE, 256, 2), keeping)
-    assert short.of("kept prompts") == 8 * short.of("kv cache") // 2
+    assert short.of("kept prompts") == 10 * short.of("kv cache") // 2
     assert need_of(Workload("mlx", DENSE, 32_768, 2), keeping).of("kept prompts") == GIB
 
 

@@ -32,7 +32,8 @@ def rows(found: FitReport) -> dict[str, FitRow]:
 
 
 def test_a_large_model_of_experts_fits_the_mac_and_nothing_else() -> None:
-    """Qwen3-235B-A22B in 4 bits at 32k for 8 users: 123 GiB of weights and 47 GiB of cache."""
+    """Qwen3-235B-A22B in 4 bits at 32k for 8 users: 123 GiB of weights, 47 GiB of cache, and a quarter of that
+    again while an answer begins."""
     found = rows(report("qwen3-235b-a22b", 32_768, 8))
 
     assert {name: row.verdict.answer for name, row in found.items()} == {
@@ -40,7 +41,7 @@ def test_a_large_model_of_experts_fits_the_mac_and_nothing_else() -> None:
     }  # fmt: skip
     need = found["mac-studio"].verdict.need
     assert need.of("weights") / GIB == pytest.approx(123.2, abs=0.1)
-    assert need.of("kv cache") / GIB == pytest.approx(47.0, abs=0.1)
+    assert need.of("kv cache") / GIB == pytest.approx(47.0 * 10 / 8, abs=0.1)
     assert "its weights alone" in found["rtx4090"].verdict.why
 
 
@@ -72,6 +73,13 @@ def test_a_machine_that_reports_is_judged_by_its_report_and_with_what_runs_there
     assert [one.engine_id for one in row.verdict.room.residents] == ["qwen.box.1"]
     assert row.verdict.room.residents[0].size_bytes == row.verdict.need.total_bytes
     assert not row.verdict.room.residents[0].movable
+
+
+def test_what_cluster_yaml_keeps_free_of_a_machine_that_reports_is_not_offered() -> None:
+    config = parse_config("version: 1\nnodes: {box: {memory: {reserve: 20GiB}}}\n", "test", environment={}).config
+    row = rows(report("qwen3-4b", 8192, 1, config, node("box", pools=[pool("ram", 24, reserved_gib=2)])))["box"]
+
+    assert row.verdict.room.budget_bytes == 4 * GIB
 
 
 def test_an_idle_engine_is_offered_up_for_a_model_that_would_not_fit_beside_it() -> None:

@@ -163,6 +163,10 @@ async def test_after_a_restart_of_either_side_nothing_has_to_be_done(tmp_path: P
             await view_of(head, "mac", "ready")
     async with running_head(tmp_path / "head") as head, running_node(paths):
         await view_of(head, "mac", "ready")
+        await until(lambda: len(list(paths.audit_checkpoints.glob("*.json"))) == 1, "it keeps checkpoints of the audit")
+        (copy,) = await head.admin.audit_copies()
+
+    assert (copy.member, copy.problem) == ("mac", "")
 
 
 async def refusal(paths: StatePaths, place: HeadPlace, token: JoinToken, node: str = "") -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.key_records import KeyRecords
 from cluster.keys import OwnerKey, check_private, ensure_pepper, key_digest, new_key
 from cluster.registry import Registry
 from inventory.paths import StatePaths
@@ -25,8 +26,13 @@ def registry(paths: StatePaths) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def owner(paths: StatePaths, registry: Registry) -> OwnerKey:
-    return OwnerKey(paths, registry, ensure_pepper(paths.pepper), ManualClock())
+def records(registry: Registry) -> KeyRecords:
+    return KeyRecords(registry, ManualClock())
+
+
+@pytest.fixture
+def owner(paths: StatePaths, records: KeyRecords) -> OwnerKey:
+    return OwnerKey(paths, records, ensure_pepper(paths.pepper), ManualClock())
 
 
 def test_a_key_holds_256_bits_and_an_id_without_underscores() -> None:
@@ -37,14 +43,14 @@ def test_a_key_holds_256_bits_and_an_id_without_underscores() -> None:
     assert new_key() != (key_id, key)
 
 
-def test_the_first_start_makes_the_owners_key_once(paths: StatePaths, registry: Registry, owner: OwnerKey) -> None:
+def test_the_first_start_makes_the_owners_key_once(paths: StatePaths, records: KeyRecords, owner: OwnerKey) -> None:
     assert owner.ensure() is True
     text = paths.owner_key.read_text()
     assert owner.ensure() is False
 
     assert paths.owner_key.read_text() == text
     assert stat.S_IMODE(paths.owner_key.stat().st_mode) == 0o600
-    (record,) = registry.key_records()
+    (record,) = records.active()
     assert record.role == "admin"
     assert record.digest_hex == key_digest(ensure_pepper(paths.pepper), text.strip())
 
@@ -57,26 +63,26 @@ def test_the_registry_never_holds_the_key(paths: StatePaths, registry: Registry,
     assert secret not in paths.registry_db.read_bytes()
 
 
-def test_rotation_leaves_one_key_and_another_secret(paths: StatePaths, registry: Registry, owner: OwnerKey) -> None:
+def test_rotation_leaves_one_key_and_another_secret(paths: StatePaths, records: KeyRecords, owner: OwnerKey) -> None:
     owner.ensure()
-    before, (old,) = paths.owner_key.read_text(), registry.key_records()
+    before, (old,) = paths.owner_key.read_text(), records.active()
 
     record = owner.rotate()
 
-    assert registry.key_records() == (record,)
+    assert records.active() == (record,)
     assert record.key_id != old.key_id
     assert paths.owner_key.read_text() != before
 
 
 def test_a_key_file_the_registry_does_not_know_is_replaced(
-    paths: StatePaths, registry: Registry, owner: OwnerKey
+    paths: StatePaths, records: KeyRecords, owner: OwnerKey
 ) -> None:
     owner.ensure()
     paths.owner_key.write_text("pl_0000000000_" + "a" * 43)
 
     assert owner.ensure() is True
 
-    (record,) = registry.key_records()
+    (record,) = records.active()
     assert paths.owner_key.read_text().split("_")[1] == record.key_id
 
 
@@ -88,11 +94,12 @@ def test_the_pepper_is_made_once(paths: StatePaths) -> None:
     assert stat.S_IMODE(paths.pepper.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("name", ["pepper", "owner_key", "registry_db"])
+@pytest.mark.parametrize("name", ["pepper", "owner_key", "registry_db", "telemetry_db"])
 def test_a_secret_others_can_read_is_refused_with_what_mends_it(paths: StatePaths, owner: OwnerKey, name: str) -> None:
     owner.ensure()
     check_private(paths)
     exposed: Path = getattr(paths, name)
+    exposed.touch()
     exposed.chmod(0o640)
 
     with pytest.raises(ExposedSecretError, match=rf"run: chmod 600 {re.escape(str(exposed))}"):

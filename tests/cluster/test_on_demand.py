@@ -115,6 +115,34 @@ async def test_a_second_start_knows_how_long_the_first_took() -> None:
     assert (await fleet.tick({"a": 1}))["a"].eta_s == eta_s - 1.0
 
 
+async def test_replicas_beyond_the_least_make_room_for_one_that_is_asked_for_and_come_back() -> None:
+    machine = box(gib=9)
+    grows = ALWAYS.replace("}", ", replicas: {min: 1, max: 3}}")
+    fleet = Fleet(machine, config=desired(configured(a=grows)))
+    views = await fleet.ticks(2)
+    assert machine.orders == [("ensure", "a.box.1"), ("ensure", "a.box.2")]
+    assert views["a"].note == "2 of 3 replicas: needs 4.0 GiB, with 1.0 GiB free of 9.0 GiB"
+    machine.become_ready()
+
+    assert states(await fleet.ticks(3, {"b": 1})) == {"a": "ready", "b": "starting"}
+    assert machine.orders[2:] == [("drain", "a.box.2"), ("ensure", "b.box.1")]
+    machine.become_ready()
+    assert (await fleet.ticks(2))["a"].note.startswith("1 of 3 replicas: ")
+    await fleet.ticks(130)
+    assert machine.orders[4:] == [("drain", "b.box.1"), ("ensure", "a.box.2")]
+
+
+async def test_a_warm_model_starts_by_itself_and_makes_room_when_the_other_is_asked_for() -> None:
+    machine = box(gib=7)
+    fleet = Fleet(machine, config=desired(configured(a=SLEEPS.replace("}", ", warm: true}"))))
+    assert states(await fleet.ticks(2)) == {"a": "starting", "b": "asleep"}
+    machine.become_ready()
+    assert states(await fleet.ticks(200)) == {"a": "ready", "b": "asleep"}
+
+    assert states(await fleet.ticks(4, {"b": 1})) == {"a": "asleep", "b": "starting"}
+    assert machine.orders == [("ensure", "a.box.1"), ("drain", "a.box.1"), ("ensure", "b.box.1")]
+
+
 async def test_a_head_that_starts_again_keeps_what_runs_until_it_has_been_idle() -> None:
     machine = box()
     machine.snapshot = replace(machine.snapshot, engines=(engine("a.box.1"),))

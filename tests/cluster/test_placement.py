@@ -1,14 +1,18 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.desired import Desired, WantedModel, WantedNode
-from cluster.placement import Admission, Candidate, Placement, place
+from cluster.fit_engines import memory_of
+from cluster.placement import place
+from cluster.placement_values import Admission, Candidate, Placement
 from inventory.hardware import MemoryPool
 from nodes.snapshot import NodeId, NodeSnapshot
 from support.cluster_facts import GIB, desired, engine, held, node, pool, wanted_models
+from support.shapes import shape
 
 SMOL = "  smol: {source: packaged:smollm2, engine: llamacpp}\n"
 
@@ -307,6 +311,30 @@ def test_the_second_choice_of_kind_is_taken_where_the_first_does_not_fit() -> No
     )
 
 
+def test_a_refusal_counts_with_what_the_machines_ledger_has_learned() -> None:
+    usual = memory_of("llamacpp", False)
+    learned = replace(usual, runtime_bytes=usual.runtime_bytes + 8 * GIB)
+    model = replace(held("smol", 4 * GIB), shape=shape(layers=4, width=512, weights=4 * GIB))
+    box = node("box", [model], pools=[pool("ram", 10)])
+    wanted = WantedNode(box.node_id, (), None)
+
+    assert place(wanted_models(SMOL), [Candidate(wanted, box)]).unplaced == ()
+    (refused,) = place(wanted_models(SMOL), [Candidate(wanted, box, memories=(learned,))]).unplaced
+    assert refused.reason.startswith("needs 12.") and "more than the 10.0 GiB free" in refused.reason
+
+
+def test_options_of_one_kind_of_engine_come_before_those_of_all() -> None:
+    models = wanted_models(
+        "  m: {source: packaged:m, replicas: 2, options: {threads: 2, kv-type: f16, llamacpp: {kv-type: q8_0}}}\n"
+    )
+    fleet = node("a", [held("m")]), node("b", [held("m", format="safetensors", version="2")], installed=["vllm"])
+
+    assert [(item.spec.kind, item.spec.options) for item in place(models, candidates(*fleet)).assignments] == [
+        ("llamacpp", (("kv-type", "q8_0"), ("threads", "2"))),
+        ("vllm", (("kv-type", "f16"), ("threads", "2"))),
+    ]
+
+
 def test_an_engine_that_runs_stays_the_kind_it_is_when_another_artifact_arrives() -> None:
     models = wanted_models("  m: {source: packaged:m}\n")
     both = [held("m"), held("m", format="safetensors", version="2")]
@@ -334,3 +362,11 @@ def test_nothing_new_goes_where_it_must_not_and_nothing_stands_in_for_nobody(
             assert not (running & placement.stand_ins)
     assert not (placed & placement.stand_ins)
     assert len(placement.stand_ins) <= len(placed), "each stands in for one that does not serve yet"
+
+
+def test_a_machine_is_told_what_an_engine_needs_and_whether_it_comes_and_goes() -> None:
+    text = SMOL.replace("}", ", context: 1k, slots: 4, cache: 2k, keep_alive: 1m}")
+    (assignment,) = place(wanted_models(text), candidates(node("box", [held("smol")]))).assignments
+
+    assert assignment.spec.need_bytes == assignment.need_bytes > 0
+    assert (assignment.spec.on_demand, assignment.spec.cache_tokens) == (True, 2048)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.desired import WantedModel, WantedNode
-from cluster.placement import Admission, Candidate, place
+from cluster.placement import place
+from cluster.placement_values import Admission, Candidate
 from inventory.hardware import MemoryPool
 from nodes.snapshot import EngineKind, InstalledEngine
 from support.cluster_facts import GIB, held, node, pool, wanted_models
@@ -33,12 +34,14 @@ machines = st.builds(
     st.sampled_from((Admission(), Admission("kept", "it is cordoned"), Admission("shut", "it is lost"))),
 )
 models = st.builds(
-    lambda context, slots, on: wanted_models(
-        f"  m: {{source: packaged:m, context: {context}, slots: {slots}{', on: [elsewhere]' if on else ''}}}\n"
+    lambda context, slots, *wishes: wanted_models(
+        f"  m: {{source: packaged:m, context: {context}, slots: {slots}{''.join(filter(None, wishes))}}}\n"
     )[0],
     st.sampled_from((512, 8192, 65_536)),
     st.integers(1, 8),
-    st.booleans(),
+    st.sampled_from(("", ", on: [elsewhere]")),
+    st.sampled_from(("", ", where: {gpu: [yes-please, perhaps], room: '7'}")),
+    st.sampled_from(("", ", replicas: {min: 1, max: 3}")),
 )
 
 
@@ -48,6 +51,10 @@ def put_right(model: WantedModel, box: Candidate, reason: str) -> tuple[WantedMo
     kinds = box.wanted.engines or model.kinds
     if "has not joined yet" in reason or "does not list this machine" in reason:
         return replace(model, on=()), box
+    if "where asks for" in reason:
+        key = next(key for key, values in model.where if f"for {key}={'|'.join(values)};" in reason)
+        labels = tuple(sorted({**dict(box.wanted.labels), key: dict(model.where)[key][-1]}.items()))
+        return model, replace(box, wanted=replace(box.wanted, labels=labels))
     if reason == box.admission.why:
         return model, replace(box, admission=Admission())
     if "no engine for it is installed" in reason:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.placement import Candidate, place
+from cluster.placement import place
+from cluster.placement_values import Candidate
 from cluster.reconcile import Action, DrainEngine, EnsureEngine, Goal, StopEngine, reconcile
 from nodes.orders import Authority
 from nodes.snapshot import EngineSnapshot, EngineState, NodeSnapshot

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cluster.registry import MIGRATIONS, Registry, RegistryVersionError
-from cluster.snapshot import KeyRecord
 from nodes.snapshot import NodeId
 from support.manual_clock import ManualClock
 
@@ -21,10 +20,6 @@ def registry(path: Path) -> Iterator[Registry]:
     opened = Registry.open(path, ManualClock())
     yield opened
     opened.close()
-
-
-def key(key_id: str, expires_s: int | None = None) -> KeyRecord:
-    return KeyRecord(key_id, "ab" * 32, "admin", "owner", "owner", "private", 1, expires_s)
 
 
 def test_the_file_and_its_companions_are_private_and_durable(registry: Registry, path: Path) -> None:
@@ -69,23 +64,6 @@ def test_a_revision_grows_only_when_the_configuration_changes(registry: Registry
     latest = registry.latest_revision()
     assert latest is not None
     assert (latest.revision, latest.text) == (3, "text a")
-
-
-def test_a_key_is_replaced_in_one_step(registry: Registry) -> None:
-    registry.replace_key(key("one"), replaced=())
-    registry.replace_key(key("two", expires_s=5), replaced=("one",))
-
-    assert registry.key_records() == (key("two", expires_s=5),)
-
-
-def test_a_failed_replacement_leaves_the_old_key(registry: Registry) -> None:
-    registry.replace_key(key("one"), replaced=())
-    registry.replace_key(key("two"), replaced=())
-
-    with pytest.raises(sqlite3.IntegrityError):
-        registry.replace_key(key("two"), replaced=("one",))
-
-    assert [record.key_id for record in registry.key_records()] == ["one", "two"]
 
 
 def test_nodes_are_remembered_once(registry: Registry) -> None:

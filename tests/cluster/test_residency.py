@@ -1,120 +1,12 @@
 """The residency planner over a machine with so much room, second by second."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.demand import DemandBook, DemandReport, ModelDemand
-from cluster.placement import Assignment, Placement
-from cluster.residency import plan
-from cluster.residency_values import Plan, Residency, Rules, Sleeper, Stance
-from inventory.catalog import ModelName
-from nodes.orders import EngineSpec
-from nodes.snapshot import EngineId, NodeId
-from support.cluster_facts import model_ref
-
-RULES = Rules(dwell_s=30.0, notice_s=1.0)
-LOAD_S = 5.0
-KEEP_ALIVE_S = 120.0
-Asked = Mapping[str, int]
-
-
-def placing(
-    sizes: Mapping[str, int], room: int, always: Iterable[str] = ()
-) -> Callable[[frozenset[ModelName]], Placement]:
-    """One machine: who is awake gets a place while there is room, those that always run last."""
-
-    def trial(awake: frozenset[ModelName]) -> Placement:
-        left, placed = room, []
-        for name in (*sorted(awake), *sorted(always)):
-            if sizes[name] <= left:
-                left -= sizes[name]
-                spec = EngineSpec(EngineId(f"{name}.box.1"), "llamacpp", model_ref(name), 512, 1)
-                placed.append(Assignment(NodeId("box"), spec, sizes[name], ""))
-        return Placement(tuple(placed), ())
-
-    return trial
-
-
-@dataclass
-class House:
-    """Plays gateways and machine: a model serves `LOAD_S` after it was let in, and requests run while it does."""
-
-    sizes: dict[str, int]
-    room: int = 10
-    always: tuple[str, ...] = ()
-    broken: set[str] = field(default_factory=set)
-    runs_on: set[str] = field(default_factory=set)  # models whose running requests do not end
-    shrunk: bool = False  # other programs took some of the room
-    now_s: float = 1000.0
-    residency: Residency = field(default_factory=Residency)
-    history: list[tuple[float, frozenset[str]]] = field(default_factory=list)
-    book: DemandBook = field(default_factory=DemandBook)
-    running: dict[str, int] = field(default_factory=dict)
-    _waiting: dict[str, float] = field(default_factory=dict)  # since when
-
-    def step(self, asked: Asked, seconds: float = 1.0) -> Plan:
-        """So many requests of each model are there all the time."""
-        self.now_s += seconds
-        before = self.residency
-        reports = [self._demand(name, asked.get(name, 0), before) for name in self._sleepers()]
-        self.book.note(DemandReport("gateway", tuple(reports)), self.now_s)
-        self.book.advance(self.now_s, RULES.window_s)
-        sleepers = [self._sleeper(name, before) for name in self._sleepers()]
-        decided = plan(sleepers, before, RULES, placing(self.sizes, self.room, self.always), self.now_s)
-        for gone in before.names - decided.residency.names:
-            assert self.shrunk or not self.running.get(gone), f"{gone} left with requests running"
-        self.residency = decided.residency
-        self.history.append((self.now_s, frozenset(map(str, decided.residency.names))))
-        return decided
-
-    def steps(self, asked: Asked, seconds: int) -> Plan:
-        return [self.step(asked) for _ in range(seconds)][-1]
-
-    def awake(self) -> set[str]:
-        return {str(one.name) for one in self.residency.residents}
-
-    def swaps(self) -> list[float]:
-        """When a model came and another went, at once."""
-        return [at_s for (_, before), (at_s, after) in pairwise(self.history) if before - after and after - before]
-
-    def _sleepers(self) -> list[str]:
-        return [name for name in self.sizes if name not in self.always]
-
-    def _serves(self, name: str, residency: Residency) -> bool:
-        since = next((one.since_s for one in residency.residents if one.name == name), None)
-        return since is not None and self.now_s - since >= LOAD_S and name not in self.broken
-
-    def _demand(self, name: str, requests: int, residency: Residency) -> ModelDemand:
-        stays = next((one for one in residency.residents if one.name == name and one.leaves_s is None), None)
-        serves = self._serves(name, residency)
-        if serves and stays:
-            self.running[name] = requests
-        elif not (serves and name in self.runs_on):
-            self.running[name] = 0  # what had begun when it was told to leave has ended
-        waiting = 0 if serves and stays else requests
-        since_s = self._waiting.setdefault(name, self.now_s) if waiting else self._waiting.pop(name, self.now_s)
-        return ModelDemand(ModelName(name), waiting, self.running[name], waiting * (self.now_s - since_s))
-
-    def _sleeper(self, name: str, residency: Residency) -> Sleeper:
-        model = ModelName(name)
-        return Sleeper(
-            name=model,
-            keep_alive_s=KEEP_ALIVE_S,
-            demand=self.book.of(model, self.now_s),
-            work_s=self.book.work_s(model),
-            used_s=self.book.used_s(model),
-            serves=self._serves(name, residency),
-            broken=name in self.broken and name in residency.names,
-            load_s=LOAD_S,
-        )
-
-
-def stance(decided: Plan, name: str) -> Stance:
-    return decided.stances[ModelName(name)]
+from cluster.residency_values import Stance
+from support.house import KEEP_ALIVE_S, LOAD_S, RULES, House, stance
 
 
 def two() -> House:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,18 +20,22 @@ from cluster.load_records import LoadRecords
 from cluster.publication import Publication
 from cluster.registry import Registry
 from cluster.service import HeadSettings, run_head
-from cluster.snapshot import ClusterSnapshot, ModelState
+from cluster.snapshot import ClusterSnapshot, ModelState, NodeView
 from inventory.catalog import ModelName
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.secret_files import ExposedSecretError, read_secret
 from nodes.role_lock import AlreadyRunningError, running
+from nodes.snapshot import EngineLoad, MemoryItem
 from nodes.unix_server import unix_client
-from support.cluster_facts import held, node
+from support.cluster_facts import GIB, held, node
 from support.fake_node import FakeNode
+from support.nodes import until
+from support.shapes import shape
 
 OTHER_TEXT = "version: 1\ncluster: {name: office}\nmodels: {other: {source: packaged:other}}\n"
 TIMES = ControllerTimes(tick_s=0.02)
+JWK = '{"kty": "OKP", "crv": "Ed25519", "x": "' + "A" * 43 + '"}'
 
 
 @pytest.fixture
@@ -145,6 +150,21 @@ async def test_a_configuration_is_applied_written_and_numbered(paths: StatePaths
     assert (later.revision, later.text) == (2, OTHER_TEXT)
 
 
+async def test_an_issuer_of_tokens_is_published_when_the_configuration_names_it(
+    paths: StatePaths, machine: FakeNode
+) -> None:
+    text = f"{DEFAULT_TEXT}\naccess: {{jwt: {{issuer: https://login, audience: potluck, public_key: '{JWK}'}}}}\n"
+    async with head(paths, machine) as client:
+        feed = client.watch()
+        before = await anext(feed)
+        await client.apply_config(text)
+        after = await _next_access(feed)
+
+    assert before.access is not None and before.access.issuer is None
+    assert after.access is not None and after.access.issuer is not None
+    assert (after.access.issuer.issuer, after.access.issuer.public_key) == ("https://login", "A" * 43)
+
+
 async def test_a_wrong_configuration_changes_nothing_and_is_explained(paths: StatePaths, machine: FakeNode) -> None:
     async with head(paths, machine) as client:
         with pytest.raises(AdminRefusedError, match=r'modls \(line 2\): unknown key; did you mean "models"') as caught:
@@ -154,6 +174,55 @@ async def test_a_wrong_configuration_changes_nothing_and_is_explained(paths: Sta
     assert (caught.value.status, caught.value.code) == (400, "invalid_config")
     assert (config.revision, config.text) == (1, DEFAULT_TEXT)
     assert not paths.config_file.exists()
+
+
+async def test_a_plan_says_what_a_configuration_would_change_and_changes_nothing(
+    paths: StatePaths, machine: FakeNode
+) -> None:
+    async with head(paths, machine) as client:
+        await _with_an_engine(client)
+        plan = await client.plan_config(OTHER_TEXT)
+        same = await client.plan_config(DEFAULT_TEXT)
+        with pytest.raises(AdminRefusedError, match="unknown key") as caught:
+            await client.plan_config("version: 1\nmodls: {}\n")
+        config = await client.config()
+
+    assert [(one.engine, one.change) for one in plan.engines] == [("smollm2.box.1", "stop")]
+    assert [(one.model, one.reason) for one in plan.left_out] == [
+        ("other", "not on this machine: run `potluck models pull packaged:other --name other`")
+    ]
+    assert (plan.revision, plan.pools[0].before_bytes > 0, plan.pools[0].after_bytes) == (1, True, 0)
+    assert [(one.engine, one.change) for one in same.engines] == [("smollm2.box.1", "stay")]
+    assert (caught.value.status, caught.value.code) == (400, "invalid_config")
+    assert (config.revision, set(machine.orders)) == (1, {("ensure", "smollm2.box.1")})
+
+
+async def test_labels_of_the_file_and_of_the_command_both_count(paths: StatePaths, machine: FakeNode) -> None:
+    text = (
+        "version: 1\nnodes: {box: {labels: {room: '7', gpu: none}}}\n"
+        "models: {smollm2: {source: packaged:smollm2, engine: llamacpp, where: {room: '7', gpu: [amd, nvidia]}}}\n"
+    )
+    async with head(paths, machine) as client:
+        await client.apply_config(text)
+        before = await _next_cluster(client.watch(), revision=2)
+        await client.set_labels("box", {"gpu": "nvidia"})
+        await until(lambda: machine.snapshot.engines, "it is ordered")
+        after = await client.snapshot()
+
+    assert before.models[0].reason == ("models.smollm2.where asks for gpu=amd|nvidia; known here: gpu=none, room=7")
+    assert after.nodes[0].labels == (("gpu", "nvidia"), ("room", "7"))
+
+
+async def test_programs_ask_which_models_could_be_served_to_so_many(paths: StatePaths, machine: FakeNode) -> None:
+    async with head(paths, machine), unix_client(paths.head_socket) as raw:
+        answer = await raw.post("/api/v1/fit/models", json={"context": "4k", "users": 8})
+        wrong = await raw.post("/api/v1/fit/models", json={"users": 0})
+
+    found = answer.json()
+    assert (answer.status_code, found["context_tokens"], found["users"]) == (200, 4096, 8)
+    assert {one["model"] for one in found["options"]} >= {"smollm2", "qwen3-4b"}
+    assert found["chosen"][0]["node"] == "box"
+    assert wrong.status_code == 400
 
 
 async def test_a_file_the_operator_chose_is_read_and_replaced_in_its_place(
@@ -185,6 +254,49 @@ async def test_a_head_that_is_not_there_is_unreachable_with_what_to_do(paths: St
         await client.snapshot()
     with pytest.raises(HeadUnreachableError):
         await anext(client.watch())
+
+
+async def _with_an_engine(client: AdminClient) -> None:
+    """Until the head has seen the engine that it ordered."""
+    async for publication in client.watch():
+        nodes = publication.cluster.nodes if publication.cluster is not None else ()
+        if any(node.snapshot is not None and node.snapshot.engines for node in nodes):
+            return
+
+
+async def _with_memories(client: AdminClient) -> NodeView:
+    """The only machine, once its figures are corrected."""
+    async for publication in client.watch():
+        if publication.cluster is not None and publication.cluster.nodes[0].memories:
+            return publication.cluster.nodes[0]
+    raise AssertionError("the head went away")
+
+
+async def test_what_engines_took_is_told_by_the_next_head_too(paths: StatePaths, machine: FakeNode) -> None:
+    model = replace(held("smollm2"), shape=shape(layers=4, width=512, weights=GIB))
+    machine.snapshot = node("box", [model])
+
+    def take(peak_bytes: int) -> None:
+        """As if the engine that was ordered had come up."""
+        (started,) = machine.snapshot.engines
+        load = EngineLoad(slots=4, output_tokens_total=1)
+        ready = replace(started, state="ready", load=load, memory_peak_bytes=peak_bytes)
+        ready = replace(ready, memory_items=(MemoryItem(("weights",), GIB),))
+        machine.snapshot = replace(machine.snapshot, engines=(ready,))
+
+    async with head(paths, machine) as client:
+        await until(lambda: machine.snapshot.engines, "it is ordered")
+        take(64 * GIB)
+        view = await _with_memories(client)
+        told = await client.ledger("box")
+    async with head(paths, machine) as client:
+        again, other = await client.ledger(), await client.ledger("other")
+
+    (build,) = told.engines
+    assert (build.node, build.engine, build.starts[0].peak_bytes) == ("box", "llamacpp", 64 * GIB)
+    assert "corrected by 1 start on this node" in view.memories[0].origin
+    assert again.engines[0].starts == build.starts
+    assert other.engines == ()
 
 
 async def test_a_second_head_is_refused(paths: StatePaths, machine: FakeNode) -> None:

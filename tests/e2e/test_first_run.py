@@ -1,6 +1,7 @@
 """What a newcomer does: one command, an answer; the command again; everything away."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,31 @@ def test_up_answers_and_up_again_keeps_the_engine_and_down_leaves_nothing(machin
     machine.down()
     eventually(lambda: not machine.processes(), 10, "no process of ours")
     assert machine.lease_pids() == {}
+
+
+def test_what_the_engine_took_is_in_the_ledger_beside_what_was_predicted(
+    shared_machine: Machine, running: object
+) -> None:
+    shared_machine.potluck("chat", "--prompt", "Say hello.", "--max-tokens", "8")
+
+    def served() -> Any:
+        document = json.loads(shared_machine.potluck("fit", "--ledger", "--json").stdout)
+        return next((one for one in document["engines"] if any(start["served"] for start in one["starts"])), None)
+
+    engine = eventually(served, 20, "a start that has served")
+
+    errors = {one["item"]: one for one in engine["errors"]}
+    assert {"weights", "kv cache", "compute buffers", "runtime + safety", "total"} <= set(errors)
+    for item in ("weights", "kv cache"):
+        assert abs(errors[item]["median"]) < 0.01
+    assert abs(errors["total"]["median"]) < 0.25  # its context is not filled
+    assert {item["terms"][0] for item in engine["starts"][0]["told"]} >= {"weights", "kv cache"}
+    text = shared_machine.potluck("fit", "--ledger").stdout
+    assert "MEDIAN ERROR" in text and "correction: " in text
+    print(
+        f"RESULT ledger_total_error={errors['total']['median']:+.1%}"
+        f" runtime_error={errors['runtime + safety']['median']:+.1%}"
+    )
 
 
 def test_up_json_is_one_line_with_endpoint_and_key(shared_machine: Machine, running: object) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory.process_memory import held_bytes
+from inventory.process_memory import held_by
 
 MIB = 1 << 20
 HOLDER = """
@@ -18,6 +18,11 @@ if len(sys.argv) > 2:
 print('ready', flush=True)
 sys.stdin.read()
 """
+
+
+def _held_bytes(pids: list[int]) -> int | None:
+    held = held_by(pids)
+    return None if held is None else held.total_bytes
 
 
 def holding(*arguments: str) -> subprocess.Popen[bytes]:
@@ -37,8 +42,8 @@ def end(*processes: subprocess.Popen[bytes]) -> None:
 def test_what_each_has_for_itself_is_summed() -> None:
     plain, small, large = holding("1"), holding("20"), holding("60")
     try:
-        base = held_bytes([plain.pid])
-        both = held_bytes([small.pid, large.pid])
+        base = _held_bytes([plain.pid])
+        both = _held_bytes([small.pid, large.pid])
         assert base is not None and both is not None
         assert both - base == pytest.approx(79 * MIB, abs=16 * MIB)
     finally:
@@ -51,10 +56,10 @@ def test_a_file_that_two_have_mapped_counts_once(tmp_path: Path) -> None:
     file.write_bytes(b"x" * (64 * MIB))
     one, two = holding("1", str(file)), holding("1", str(file))
     try:
-        alone, both = held_bytes([one.pid]), held_bytes([one.pid, two.pid])
+        alone, both = held_by([one.pid]), held_by([one.pid, two.pid])
         assert alone is not None and both is not None
-        assert alone > 64 * MIB
-        assert both - alone < 32 * MIB
+        assert alone.shared_bytes > 64 * MIB > alone.own_bytes
+        assert both.total_bytes - alone.total_bytes < 32 * MIB
     finally:
         end(one, two)
 
@@ -63,5 +68,5 @@ def test_who_is_gone_holds_nothing_and_nobody_is_unknown() -> None:
     gone = holding("1")
     end(gone)
 
-    assert held_bytes([gone.pid]) is None
-    assert held_bytes([]) is None
+    assert _held_bytes([gone.pid]) is None
+    assert _held_bytes([]) is None

@@ -19,6 +19,8 @@ from nodes.lifecycle_values import (
     Observed,
     Probed,
     Reap,
+    Resume,
+    Shed,
     Spawn,
     Stop,
     Terminate,
@@ -245,6 +247,58 @@ def test_stopping_an_engine_that_waits_to_start_again_ends_it_there(order: Event
     assert story.tell(Tick(), after_s=1e6) == ()
 
 
+def test_an_engine_shed_for_memory_finishes_its_requests_and_waits_until_it_is_resumed() -> None:
+    story = Story().ready()
+    story.tell(Shed("stopped for memory", at_once=False))
+    assert story.phase == "draining"
+    story.tell(Ensure())
+    assert story.observes(running=0, progress=None) == (Terminate(1),)
+    story.dies()
+
+    assert (story.phase, story.state.reason, story.state.deaths) == ("backoff", "stopped for memory", ())
+    assert story.tell(Ensure(), Tick(), after_s=1e6) == ()
+    assert story.tell(Resume()) == (Spawn(2),)
+    assert not story.state.no_memory
+
+
+def test_at_once_means_without_waiting_for_requests_also_while_it_drains() -> None:
+    story = Story().ready()
+
+    assert story.tell(Shed("short", at_once=False)) == ()
+    assert story.tell(Shed("critical", at_once=True)) == (Terminate(1),)
+    assert story.tell(Shed("critical", at_once=True)) == ()
+    assert Story().ready().tell(Shed("critical", at_once=True)) == (Terminate(1),)
+
+
+def test_an_engine_that_leaves_by_order_is_hurried_up_and_does_not_come_back() -> None:
+    story = Story().ready()
+    story.tell(Drain(), Shed("critical", at_once=True))
+    story.dies()
+
+    assert story.phase == "stopped"
+    assert story.tell(Resume()) == ()
+
+
+def test_an_engine_without_room_waits_and_counts_no_death() -> None:
+    story = Story()
+    for _ in range(2 * POLICY.quarantine_deaths):
+        assert story.tell(Ensure(), Resume())[-1:] == (Spawn(story.state.generation),)
+        story.tell(Exited(story.state.generation, "waits for memory: needs 9 GiB", no_room=True))
+        assert (story.phase, story.state.reason) == ("backoff", "waits for memory: needs 9 GiB")
+        assert next_wake_s(story.state, POLICY) is None
+
+    assert story.state.deaths == ()
+    story.tell(Stop())
+    assert story.phase == "stopped"
+
+
+def test_a_real_death_is_not_resumed_before_its_time() -> None:
+    story = Story().ready()
+    story.dies()
+
+    assert story.tell(Resume()) == ()
+
+
 def test_news_of_an_earlier_generation_changes_nothing() -> None:
     story = Story().ready()
     story.dies()
@@ -258,13 +312,18 @@ def test_news_of_an_earlier_generation_changes_nothing() -> None:
 # --- laws
 
 _generations = st.integers(min_value=0, max_value=6)
-_orders = st.one_of(st.builds(Ensure, st.booleans()), st.just(Drain()), st.just(Stop()), st.just(Tick()))
+_orders = st.one_of(
+    st.builds(Ensure, st.booleans()), st.just(Drain()), st.just(Stop()), st.just(Tick()), st.just(Resume())
+)
+_sheds = st.builds(Shed, st.just("short"), st.booleans())
 _news = st.one_of(
     st.builds(Probed, _generations, st.booleans(), st.booleans()),
     st.builds(Observed, _generations, st.booleans(), st.none() | st.integers(0, 3), st.none() | st.integers(0, 99)),
-    st.builds(Exited, _generations, st.just("exited"), st.booleans()),
+    st.builds(Exited, _generations, st.just("exited"), st.booleans(), st.booleans()),
 )
-_moments = st.lists(st.tuples(_orders | _news, st.sampled_from([0.0, 0.5, 3.0, 60.0, 121.0, 901.0])), max_size=60)
+_moments = st.lists(
+    st.tuples(_orders | _sheds | _news, st.sampled_from([0.0, 0.5, 3.0, 60.0, 121.0, 901.0])), max_size=60
+)
 
 
 @given(_moments)

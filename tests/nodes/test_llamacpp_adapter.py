@@ -34,6 +34,13 @@ def test_the_total_context_is_that_of_each_request_times_the_slots() -> None:
     assert (words(LAUNCH)["--context"], words(LAUNCH)["--slots"]) == ("8192", "4")
 
 
+def test_requests_that_share_a_cache_have_a_context_each_in_it() -> None:
+    shared = words(replace(LAUNCH, cache_tokens=5000))
+
+    assert (shared["--context"], shared["--slot-context"], shared["--slots"]) == ("5000", "2048", "4")
+    assert "--slot-context" not in words(LAUNCH)
+
+
 def test_the_secret_goes_by_file_and_the_environment_is_offline_and_isolated() -> None:
     command = LlamaCppAdapter().command(LAUNCH)
 

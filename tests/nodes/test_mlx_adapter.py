@@ -35,7 +35,7 @@ def test_it_runs_mlx_folders_on_apple_chips_and_linux_and_says_why_not_otherwise
 def test_slots_are_requests_at_once_and_the_context_bounds_an_answer() -> None:
     given = words(LAUNCH)
 
-    assert [given[flag] for flag in ("--slots", "--decode-concurrency", "--prompt-concurrency")] == ["4"] * 3
+    assert [given[flag] for flag in ("--slots", "--decode-concurrency", "--prompt-concurrency")] == ["4", "4", "1"]
     assert (given["--context"], given["--max-tokens"]) == ("2048", "2048")
     assert (given["--model"], given["--alias"], given["--port"]) == ("/models/smollm2", "smollm2", "4711")
 
@@ -70,9 +70,11 @@ potluck_mlx_requests_waiting 1
 potluck_mlx_prompt_tokens_total 37
 potluck_mlx_output_tokens_total 8
 potluck_mlx_steps_total 10
+potluck_mlx_active_bytes 100
+potluck_mlx_peak_bytes 250
 """
 
     assert MlxAdapter().parse_load(text) == EngineLoad(
-        running=2, waiting=1, prompt_tokens_total=37, output_tokens_total=8, steps_total=10
+        running=2, waiting=1, prompt_tokens_total=37, output_tokens_total=8, steps_total=10, arrays_peak_bytes=250
     )
     assert MlxAdapter().parse_load("") == EngineLoad()

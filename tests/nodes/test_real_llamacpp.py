@@ -5,7 +5,7 @@ import importlib.util
 import socket
 import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -211,3 +211,19 @@ async def test_sigterm_ends_it_also_while_it_loads(tmp_path: Path, environment: 
         await until(lambda: not supervisor.snapshots(), "it is gone", deadline_s=5)
 
     assert identify(pid) is None
+
+
+async def test_requests_that_share_a_cache_have_one_context_each_and_no_more(supervisor: Supervisor) -> None:
+    supervisor.ensure(replace(SPEC, context_tokens=1024, slots=4, cache_tokens=2048), CHIEF)
+    engine = await until_state(supervisor, "ready")
+    async with client_of(engine) as client:
+        slots = (await client.get("/slots")).json()
+        answers = await asyncio.gather(
+            *(client.post("/v1/chat/completions", json=chat("Count to nine.", max_tokens=24)) for _ in range(4))
+        )
+        too_long = await client.post("/v1/chat/completions", json=chat("word " * 1200, max_tokens=4))
+
+    assert [slot["n_ctx"] for slot in slots] == [1024] * 4
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert too_long.status_code == 400
+    assert (engine.context_tokens, engine.cache_tokens) == (1024, 2048)

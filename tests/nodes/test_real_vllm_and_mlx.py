@@ -20,6 +20,7 @@ from inventory.secret_files import read_secret
 from inventory.store import ModelStore
 from inventory.store_records import held_of
 from nodes.engine_body import Workshop
+from nodes.engines.accounts import items_in_load
 from nodes.engines.base import EngineAdapter
 from nodes.engines.mlx import START_SCRIPT as MLX_SCRIPT
 from nodes.engines.mlx import MlxAdapter
@@ -146,6 +147,9 @@ async def test_it_serves_tells_its_load_drains_and_leaves_nothing(
     assert (bool(text), end in ("length", "stop")) == (True, True)
     assert busy.load.steps_total is not None
     assert (busy.load.prompt_tokens_total or 0) > 0
+    (told,) = items_in_load(busy.load)
+    print(f"RESULT {kind}_told_mib={told.size_bytes / 2**20:.1f} of {' + '.join(told.terms)}")
+    assert ("kv cache" in told.terms, told.size_bytes > 2**20) == (True, True)
     stopped = await until_state(supervisor, "stopped")
     assert (stopped.reason, group_of(leader)) == ("drained", [])
 
@@ -244,3 +248,32 @@ async def test_an_mlx_folder_without_weights_is_a_death_with_the_engines_own_wor
 
     assert done.returncode == 1
     assert "No safetensors found" in done.stderr
+
+
+async def test_mlx_gives_back_the_prompts_that_it_kept_when_told_to(
+    supervisor: Supervisor, all_formats: ModelStore, engines_dir: Path
+) -> None:
+    order(supervisor, all_formats, engines_dir, "mlx")
+    engine = await ready(supervisor)
+    async with client_of(engine) as client:
+
+        async def cached() -> int:
+            answer = await client.post("/v1/chat/completions", json=chat("A long story. " * 100, max_tokens=1))
+            return int(answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+        async def held() -> int:
+            lines = (await client.get("/metrics")).text.splitlines()
+            names = ("potluck_mlx_active_bytes ", "potluck_mlx_cache_bytes ")
+            return sum(int(line.split()[1]) for line in lines if line.startswith(names))
+
+        assert (await cached(), await cached() > 300) == (0, True)
+        full = await held()
+        await supervisor.trim([engine.engine_id])
+        deadline = monotonic() + 20
+        while await held() >= full:
+            assert monotonic() < deadline, "nothing was given back"
+            await asyncio.sleep(0.05)
+        print(f"RESULT mlx_trim before={full} after={await held()}")
+        assert await cached() == 0
+        stranger = await client.post("/potluck/trim", headers={"authorization": "Bearer wrong"})
+    assert stranger.status_code == 401

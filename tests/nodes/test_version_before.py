@@ -5,12 +5,26 @@ from typing import Any
 
 import msgspec
 
-from nodes.snapshot import NodeSnapshot
+from nodes.snapshot import EngineLoad, NodeSnapshot
 from support.cluster_facts import engine, held, node
 from support.shapes import DENSE
 
 # Added since the first version that spoke /node/v1, each with a default for nodes that do not know it.
-SINCE = {"memory_bytes", "memory_peak_bytes", "pulls", "shape", "source", "unpacked_key_head_size"}
+SINCE = {
+    "arrays_peak_bytes",
+    "cache_bytes",
+    "cache_tokens",
+    "memory_bytes",
+    "memory_items",
+    "memory_peak_bytes",
+    "pressure",
+    "pulls",
+    "shape",
+    "source",
+    "unpacked_key_head_size",
+    "vram_bytes",
+    "vram_peak_bytes",
+}
 
 
 def without(document: Any, names: set[str]) -> Any:
@@ -49,7 +63,7 @@ def test_every_field_that_was_added_has_a_default() -> None:
             if field.name in SINCE:
                 found[field.name] = field.default
 
-    for value in (snapshot(), snapshot().models[0], snapshot().engines[0], DENSE.attention):
+    for value in (snapshot(), snapshot().models[0], snapshot().engines[0], EngineLoad(), DENSE.attention):
         assert is_dataclass(value)
         visit(type(value))
 

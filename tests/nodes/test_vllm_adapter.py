@@ -58,6 +58,7 @@ def test_the_cache_is_what_all_slots_need_and_some_blocks_unless_the_operator_sa
     assert value(LAUNCH, flag) == str(2304 * 4 * 1000)
     assert value(replace(LAUNCH, options=(("dtype", "float32"),)), flag) == str(2 * 2304 * 4 * 1000)
     assert value(replace(LAUNCH, options=(("kv-cache-mib", "100"),)), flag) == str(100 << 20)
+    assert value(replace(LAUNCH, cache_tokens=4096, kv_cache_bytes=4096 * 1000), flag) == str((4096 + 4 * 256) * 1000)
     assert value(replace(LAUNCH, kv_cache_bytes=None), flag) is None
 
 
@@ -106,10 +107,17 @@ vllm:prompt_tokens_total{labels} 37.0
 vllm:prompt_tokens_created{labels} 1.7e+09
 vllm:generation_tokens_total{labels} 8.0
 vllm:iteration_tokens_total_count{labels} 9.0
+vllm:cache_config_info{{block_size="128",kv_cache_memory_bytes="3145728",num_gpu_blocks="6"}} 1.0
 """
 
     assert VllmAdapter().parse_load(text) == EngineLoad(
-        running=2, waiting=1, kv_used=0.25, prompt_tokens_total=37, output_tokens_total=8, steps_total=9
+        running=2,
+        waiting=1,
+        kv_used=0.25,
+        prompt_tokens_total=37,
+        output_tokens_total=8,
+        steps_total=9,
+        cache_bytes=3 << 20,
     )
     assert VllmAdapter().parse_load("") == EngineLoad()
 

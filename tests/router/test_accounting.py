@@ -13,12 +13,14 @@ class Accounting(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.ledger = Ledger()
-        self.held: dict[int, str] = {}
+        self.held: dict[int, tuple[str, int]] = {}
+        self.live: dict[int, Reservation] = {}
 
-    @rule(target=reservations, engine=st.sampled_from(["a", "b"]))
-    def reserve(self, engine: str) -> Reservation:
-        reservation = self.ledger.reserve(EngineId(engine))
-        self.held[id(reservation)] = engine
+    @rule(target=reservations, engine=st.sampled_from(["a", "b"]), tokens=st.sampled_from([0, 0, 7, 4096]))
+    def reserve(self, engine: str, tokens: int) -> Reservation:
+        reservation = self.ledger.reserve(EngineId(engine), tokens)
+        self.held[id(reservation)] = (engine, tokens)
+        self.live[id(reservation)] = reservation
         return reservation
 
     @rule(reservation=reservations)
@@ -28,9 +30,20 @@ class Accounting(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_what_is_held(self) -> None:
-        held = list(self.held.values())
+        held = [engine for engine, _ in self.held.values()]
         assert self.ledger.in_flight == {engine: held.count(engine) for engine in set(held)}
         assert self.ledger.total == len(held)
+        tokens = {engine: sum(size for name, size in self.held.values() if name == engine) for engine in set(held)}
+        assert self.ledger.promised == {engine: total for engine, total in tokens.items() if total}
+
+    @rule()
+    def everything_ends(self) -> None:
+        """In whatever order: nothing is left."""
+        for reservation in self.live.values():
+            reservation.release()
+        self.live.clear()
+        self.held.clear()
+        assert (dict(self.ledger.in_flight), dict(self.ledger.promised)) == ({}, {})
 
 
 TestAccounting = Accounting.TestCase

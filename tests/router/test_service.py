@@ -14,6 +14,7 @@ from cluster.publication import Publication, encode_line
 from cluster.snapshot import ClusterSnapshot
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
+from inventory.secret_files import ExposedSecretError
 from nodes.role_lock import AlreadyRunningError, running
 from nodes.unix_server import serve_unix
 from router.feed import SnapshotFeed
@@ -131,3 +132,16 @@ async def test_a_broken_memory_is_as_good_as_none(tmp_path: Path) -> None:
     SnapshotFeed(paths, view, StructuredLog()).load()
 
     assert view.cluster is None
+
+
+@pytest.mark.parametrize("name", ["secrets/pepper", "telemetry.db", "owner.key"])
+async def test_a_gateway_does_not_start_with_a_secret_that_others_can_read(tmp_path: Path, name: str) -> None:
+    paths = StatePaths.at(tmp_path).ensure()
+    exposed = paths.root / name
+    exposed.write_bytes(b"")
+    exposed.chmod(0o640)
+
+    with pytest.raises(ExposedSecretError, match=f"{exposed} is readable by others .* run: chmod 600 {exposed}"):
+        await run_gateway(GatewaySettings(paths), asyncio.Event())
+
+    assert running(paths.run, "gateway") is None

@@ -20,13 +20,15 @@ POTLUCK = Path(sys.executable).parent / "potluck"
 @dataclass(frozen=True)
 class Machine:
     state_dir: Path
+    up_within: tuple[str, ...] = ()  # words before `potluck up`, whose services then run inside something
 
     def potluck(
         self, *arguments: str, expect: int | None = 0, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run the command as a user would, from a directory that has nothing to do with the project."""
+        within = self.up_within if arguments[:1] == ("up",) else ()
         done = subprocess.run(
-            [POTLUCK, *arguments],
+            [*within, POTLUCK, *arguments],
             env=self.environment,
             cwd=self.state_dir.parent,
             capture_output=True,

@@ -1,0 +1,80 @@
+"""Where keys are made, changed for others and withdrawn: checked, written down, published to the gateways at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from cluster.key_order import OWNER, KeyOrder, KeyRefusedError, check
+from cluster.key_records import KeyRecords, StoredKey
+from cluster.keys import key_digest, new_key
+from cluster.snapshot import KeyRecord
+from inventory.clock import Clock
+
+log = structlog.get_logger("potluck.cluster.keys")
+
+
+class KeyDesk:
+    """Implements cluster.admin_keys.KeyControl. `publish` tells every gateway which keys there are."""
+
+    def __init__(self, records: KeyRecords, pepper: bytes, clock: Clock, publish: Callable[[], None]) -> None:
+        self._records, self._pepper, self._clock, self._publish = records, pepper, clock, publish
+
+    def all(self) -> tuple[StoredKey, ...]:
+        return self._records.all()
+
+    def create(self, order: KeyOrder) -> tuple[KeyRecord, str]:
+        """The record, and the key itself, which nobody can show again. Raises KeyRefusedError."""
+        check(order)
+        if self._records.named(order.name) is not None:
+            taken = f"there is a key called {order.name}; choose another name, or: potluck keys rotate {order.name}"
+            raise KeyRefusedError(409, "name_taken", taken)
+        now_s = int(self._clock.wall_s())
+        blank = KeyRecord(
+            key_id="",
+            digest_hex="",
+            role=order.role,
+            tenant=order.tenant,
+            group=order.group,
+            data_class=order.data_class,
+            created_s=now_s,
+            expires_s=None if order.lifetime_s is None else now_s + order.lifetime_s,
+            name=order.name,
+            scopes=order.scopes,
+            models=order.models,
+            front_end=order.front_end,
+        )
+        return self._issue(blank, replaced=(), event="key_created")
+
+    def rotate(self, name: str) -> tuple[KeyRecord, str]:
+        """Another secret for the same rights. The key before it is refused from that moment. Raises KeyRefusedError."""
+        record = self._known(name)
+        if record.expires_s is not None and record.expires_s <= self._clock.wall_s():
+            gone = f"{name} has expired, and a rotated key expires when it did; revoke it and create another"
+            raise KeyRefusedError(409, "expired", gone)
+        fresh = replace(record, created_s=int(self._clock.wall_s()))
+        return self._issue(fresh, replaced=(record.key_id,), event="key_rotated")
+
+    def revoke(self, name: str) -> KeyRecord:
+        """Raises KeyRefusedError."""
+        record = self._known(name)
+        self._records.revoke(record.key_id)
+        self._publish()
+        log.info("key_revoked", key_id=record.key_id)
+        return record
+
+    def _issue(self, blank: KeyRecord, replaced: tuple[str, ...], event: str) -> tuple[KeyRecord, str]:
+        key_id, key = new_key()
+        record = replace(blank, key_id=key_id, digest_hex=key_digest(self._pepper, key))
+        self._records.put(record, replaced)
+        self._publish()
+        log.info(event, key_id=key_id, role=record.role)  # not its name: that may be a person's
+        return record, key
+
+    def _known(self, name: str) -> KeyRecord:
+        if name == OWNER:
+            raise KeyRefusedError(409, "owner_key", "the owner's key is replaced by: potluck keys rotate-owner")
+        record = self._records.named(name)
+        if record is None:
+            raise KeyRefusedError(404, "not_found", f"no key is called {name}; `potluck keys ls` shows which there are")
+        return record

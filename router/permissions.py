@@ -1,0 +1,39 @@
+"""Which scope each route needs, and what a key may ask for. A route that is not named here answers nobody."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from cluster.roles import Scope
+from router.errors import ApiError
+from router.request import Identity
+
+OPEN_ROUTES = frozenset({"/healthz", "/readyz"})  # for supervisors and load balancers: no name, no figure, no key
+NEEDED: Mapping[str, Scope] = {
+    "/v1/chat/completions": "inference",
+    "/v1/completions": "inference",
+    "/v1/models": "models.read",
+    "/v1/models/{model_id:path}": "models.read",
+    "/openapi.json": "models.read",
+    "/metrics": "metrics.read",
+}
+
+
+def refusal(identity: Identity, route: str) -> ApiError | None:
+    """Why this caller may not use a route, by its path as it was declared; None if nothing is against it."""
+    needed = NEEDED.get(route)
+    if needed is not None and needed in identity.scopes:
+        return None
+    lacks = f"it lacks the scope `{needed}`" if needed is not None else "no key may use this route"
+    return ApiError(403, "missing_scope", f"this key ({identity.role}) is not allowed to do that: {lacks}")
+
+
+def sees(identity: Identity, *names: str) -> bool:
+    """Whether a key may use a model that goes by these names: its own, and the alias by which it was asked for."""
+    if identity.models is None:
+        return True
+    return any(fnmatchcase(name, pattern) for pattern in identity.models for name in names)
+
+
+def visible(identity: Identity, names: Iterable[tuple[str, str]]) -> list[str]:
+    """Of pairs (what a client may ask for, the model it stands for) the former that this key may ask for."""
+    return [asked for asked, name in names if sees(identity, asked, name)]

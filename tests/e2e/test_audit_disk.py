@@ -1,0 +1,118 @@
+"""A disk that is full: what needs a record is refused, the rest goes on, and with room again so does all of it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cluster.admin_client import AdminClient, AdminRefusedError
+from cluster.audit_key import ensure_audit_key, read_audit_key
+from cluster.audit_reading import AuditReader
+from cluster.audit_records import OPERATOR, AuditEvent
+from cluster.audit_verify import verify
+from cluster.audit_writer import AuditPlace, AuditTimes, AuditUnavailableError, AuditWriter
+from cluster.controller import ControllerTimes
+from cluster.service import HeadSettings, run_head
+from inventory.clock import SystemClock
+from inventory.paths import StatePaths
+from support.cluster_facts import node
+from support.fake_node import FakeNode
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Four megabytes of it."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a small disk is a tmpfs: needs Linux and root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that leaves not a byte."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65536, 512, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return ballast
+
+
+async def test_a_head_refuses_what_needs_a_record_serves_the_rest_and_recovers_by_itself(disk: Path) -> None:
+    paths, stop = StatePaths.at(disk / "s").ensure(), asyncio.Event()
+    client = AdminClient(paths.head_socket)
+    settings = HeadSettings(paths, times=ControllerTimes(tick_s=0.05))
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_head(settings, [FakeNode(node("box", []))], SystemClock(), stop))
+        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
+            await asyncio.sleep(0.02)
+        await client.set_labels("box", {"rack": "a"})
+        ballast = await asyncio.to_thread(fill, disk)
+        with pytest.raises(AdminRefusedError) as caught:
+            while True:  # what SQLite has room for in its own files is still written
+                await client.set_labels("box", {"rack": "b" * 100})
+        before = await client.snapshot()
+        after = await client.snapshot()
+        while after.sequence == before.sequence:
+            after = await client.snapshot()
+        ballast.unlink()
+        await _labelled(client)
+        stop.set()
+
+    assert (caught.value.status, caught.value.code) == (503, "audit_unavailable")
+    with closing(AuditReader.open(paths.audit_db)) as reader:
+        assert verify(reader.evidence(), reader.links(), read_audit_key(paths.audit_key).public_key()).finding is None
+
+
+async def _labelled(client: AdminClient) -> None:
+    while True:
+        try:
+            await client.set_labels("box", {"rack": "c"})
+        except AdminRefusedError as error:
+            assert error.code == "audit_unavailable"
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def test_a_full_disk_under_load_loses_no_acknowledged_record(disk: Path) -> None:
+    place = AuditPlace(
+        disk / "audit.db", disk / "s.db", ensure_audit_key(disk / "key"), "box", times=AuditTimes(again_s=0.0)
+    )
+    event = AuditEvent("node.label", "done", OPERATOR, "x" * 200)
+    writer, acknowledged = AuditWriter(place, SystemClock()), 0
+    for _ in range(3):
+        with pytest.raises(AuditUnavailableError):
+            ballast = fill(disk)
+            while True:
+                writer.record(event)
+                acknowledged += 1
+        ballast.unlink()
+        writer.record(event)
+        acknowledged += 1
+    writer.close()
+    with closing(AuditReader.open(place.database)) as reader:
+        verdict = verify(reader.evidence(), reader.links(), place.key.public_key())
+
+    assert verdict.finding is None
+    assert verdict.records >= acknowledged

@@ -1,0 +1,256 @@
+"""Every route of the gateway, asked by everybody: who gets an answer is written down here a second time."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.routing import Route
+
+from cluster.roles import SCOPES_OF, Role, Scope, granted
+from cluster.snapshot import KeyRecord
+from router.errors import ApiError
+from router.gateway import create_app
+from router.permissions import NEEDED, OPEN_ROUTES, refusal, sees
+from router.request import Identity
+from support.gateway import KEY, Running, access_with, cluster_of, engine_at, key_record, running_gateway
+from support.upstream import answer_kindly, scripted_upstream
+
+CHAT = {"model": "toy", "messages": [{"role": "user", "content": "hi"}]}
+HOT = {"/v1/chat/completions": CHAT, "/v1/completions": {"model": "toy", "prompt": "hi"}}
+EVERYBODY = frozenset({"nobody", "stranger", "expired", "admin", "operator", "user", "display", "narrow"})
+KEYS = {name: f"pl_{name}_" + "s" * 43 for name in EVERYBODY - {"nobody", "stranger"}}
+ANSWERED: Mapping[str, frozenset[str]] = {
+    "/healthz": EVERYBODY,
+    "/readyz": EVERYBODY,
+    "/v1/chat/completions": frozenset({"admin", "operator", "user"}),
+    "/v1/completions": frozenset({"admin", "operator", "user"}),
+    "/v1/models": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/v1/models/{model_id:path}": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/openapi.json": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/metrics": frozenset({"admin", "operator", "display"}),
+}
+PRETENCES = {
+    "x-forwarded-for": "127.0.0.1",
+    "x-real-ip": "127.0.0.1",
+    "forwarded": "for=127.0.0.1",
+    "x-forwarded-user": "admin",
+    "x-openwebui-user-role": "admin",
+    "x-original-url": "/healthz",
+}
+
+
+def records() -> list[KeyRecord]:
+    roles: Mapping[str, Role] = {"operator": "operator", "user": "user", "display": "display", "narrow": "user"}
+    return [
+        replace(
+            key_record(key, expires_s=1 if name == "expired" else None),
+            role=roles.get(name, "admin"),
+            scopes=("models.read",) if name == "narrow" else None,
+        )
+        for name, key in KEYS.items()
+    ]
+
+
+@asynccontextmanager
+async def gateway(root: Path) -> AsyncIterator[Running]:
+    async with (
+        scripted_upstream(answer_kindly) as upstream,
+        running_gateway(root, [engine_at(upstream.address)]) as running,
+    ):
+        running.view.install_access(access_with(running.paths, records(), sequence=2))
+        yield running
+
+
+def headers_of(who: str) -> dict[str, str]:
+    if who == "nobody":
+        return PRETENCES
+    key = KEYS["admin"][:-1] + "x" if who == "stranger" else KEYS[who]
+    return {**PRETENCES, "authorization": f"Bearer {key}"}
+
+
+def declared(running: Running) -> list[tuple[str, str]]:
+    app = create_app(running.gateway.dispatcher, running.gateway.registry)
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    assert len(routes) == len(app.routes), "a mounted app or a websocket is no route that this table knows"
+    return [(method, route.path) for route in routes for method in sorted(route.methods or {"GET"})]
+
+
+async def ask(client: httpx2.AsyncClient, who: str, method: str, path: str) -> httpx2.Response:
+    body = json.dumps(HOT[path]).encode() if method == "POST" else b""
+    return await client.request(method, path.replace("{model_id:path}", "toy"), headers=headers_of(who), content=body)
+
+
+async def test_every_route_has_an_entry(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        paths = {path for _, path in declared(running)}
+
+    assert paths == NEEDED.keys() | OPEN_ROUTES == ANSWERED.keys()
+
+
+@pytest.mark.parametrize("who", sorted(EVERYBODY))
+async def test_every_route_answers_those_whom_the_table_names_and_nobody_else(tmp_path: Path, who: str) -> None:
+    refused = {"nobody": "missing_api_key", "stranger": "invalid_api_key", "expired": "expired_api_key"}
+    async with gateway(tmp_path) as running, running.http(None) as client:
+        for method, path in declared(running):
+            answer = await ask(client, who, method, path)
+            if who in ANSWERED[path]:
+                assert answer.status_code == 200, (method, path)
+            else:
+                assert answer.status_code == (401 if who in refused else 403), (method, path)
+                assert answer.headers["x-request-id"].startswith("req_")
+                code = answer.json()["error"]["code"] if method != "HEAD" else None
+                assert code in (refused.get(who, "missing_scope"), None)
+                assert ("www-authenticate" in answer.headers) == (who in refused)
+        known = [record.key_id for record in running.finished()]
+        assert set(known) <= {who}  # a refusal is nobody's request
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/v1/models/../metrics", "/healthz/", "//healthz", "/v1/chat/completions/"]
+)
+async def test_what_is_no_route_is_told_to_those_with_a_key_only(tmp_path: Path, path: str) -> None:
+    async with gateway(tmp_path) as running, running.http(None) as client:
+        stranger, user = await ask(client, "stranger", "GET", path), await ask(client, "user", "GET", path)
+
+    assert stranger.status_code == 401
+    assert user.status_code in (404, 307, 403)
+
+
+async def test_a_hot_path_in_another_spelling_is_no_way_around_the_scope(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running, running.http(None) as client:
+        for path in ("/v1/chat/completions?x=1", "/v1/chat%2Fcompletions", "/v1/%63hat/completions"):
+            answer = await client.post(path, headers=headers_of("display"), json=CHAT)
+            assert answer.status_code in (403, 404), path
+
+
+async def test_a_route_without_an_entry_answers_nobody(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        app = create_app(running.gateway.dispatcher, running.gateway.registry)
+        app.add_api_route("/v1/secrets", lambda: {"secret": 1})
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://x") as client:
+            answers = [await client.get("/v1/secrets", headers=headers_of(who)) for who in ("nobody", "admin")]
+
+    assert [answer.status_code for answer in answers] == [401, 403]
+
+
+async def test_a_key_for_some_models_sees_these_and_knows_of_no_other(tmp_path: Path) -> None:
+    some = replace(key_record(), role="user", models=("toy", "small-*"))
+    async with (
+        scripted_upstream(answer_kindly) as upstream,
+        running_gateway(tmp_path, [engine_at(upstream.address)]) as running,
+        running.http() as client,
+    ):
+        running.view.install_access(access_with(running.paths, [some], sequence=2))
+        snapshot = cluster_of([engine_at(upstream.address)], ("toy", "small-1", "secret"), sequence=2)
+        aliases = (("also-toy", "toy"), ("small-alias", "secret"), ("hidden", "secret"))
+        running.view.install_cluster(replace(snapshot, aliases=aliases))
+        listed = (await client.get("/v1/models")).json()["data"]
+        by_alias = await client.post("/v1/chat/completions", json=CHAT | {"model": "also-toy"})
+        refused = [await client.post("/v1/chat/completions", json=CHAT | {"model": name}) for name in ("secret", "nix")]
+        shown = [await client.get(f"/v1/models/{name}") for name in ("toy", "secret", "nix")]
+
+    # An alias that the key names is a model to it, whatever stands behind it.
+    assert [model["id"] for model in listed] == ["also-toy", "small-1", "small-alias", "toy"]
+    assert by_alias.status_code == 200
+    assert [answer.status_code for answer in shown] == [200, 404, 404]
+    hidden, missing = (answer.json()["error"] for answer in refused)
+    assert (refused[0].status_code, hidden["code"], hidden["param"]) == (404, "model_not_found", "model")
+    assert hidden["message"].replace("secret", "nix") == missing["message"]
+
+
+async def test_a_front_end_says_for_whom_it_asks_and_nobody_else_does(tmp_path: Path) -> None:
+    trusted = replace(key_record("pl_webui_" + "s" * 43), role="user", front_end=True)
+    said = {
+        "x-openwebui-user-id": "u-17",
+        "x-openwebui-user-role": "admin",
+        "x-openwebui-user-email": "a@example.org",
+        "x-potluck-tenant": "another",
+        "x-priority": "9",
+    }
+    async with gateway(tmp_path) as running, running.http(None) as client:
+        running.view.install_access(access_with(running.paths, [*records(), trusted], sequence=3))
+        for key in ("pl_webui_" + "s" * 43, KEYS["user"]):
+            answer = await client.post(
+                "/v1/chat/completions", json=CHAT, headers=said | {"authorization": f"Bearer {key}"}
+            )
+            assert answer.status_code == 200
+        await running.until_idle()
+        by_webui, by_user = running.finished()
+
+    assert (by_webui.key_id, by_webui.user) == ("webui", "u-17")
+    assert (by_user.key_id, by_user.user) == ("user", None)
+    assert {(record.tenant, record.group, record.priority) for record in (by_webui, by_user)} == {("home", "family", 0)}
+
+
+@pytest.mark.parametrize("said", [b"", b"two words", b"x" * 129, b"\xff", b"a\tb"])
+async def test_a_user_id_that_is_no_id_is_nobodys(said: bytes, tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        dispatcher = running.gateway.dispatcher
+        trusted = replace(key_record("pl_webui_" + "s" * 43), role="user", front_end=True)
+        running.view.install_access(access_with(running.paths, [trusted], sequence=3))
+        headers = {b"authorization": b"Bearer pl_webui_" + b"s" * 43, b"x-openwebui-user-id": said}
+
+        assert dispatcher.identify(headers).user is None
+
+
+async def test_what_reaches_an_engine_is_a_short_list_of_headers(tmp_path: Path) -> None:
+    spoken = {
+        **PRETENCES, "cookie": "a=b", "x-request-id": "mine", "x-openwebui-chat-id": "c", "x-tenant": "t",
+        "openai-organization": "o", "traceparent": "00-1", "accept": "*/*", "user-agent": "u", "x-priority": "9",
+    }  # fmt: skip
+    async with (
+        scripted_upstream(answer_kindly) as upstream,
+        running_gateway(tmp_path, [engine_at(upstream.address)]) as running,
+        running.http() as client,
+    ):
+        for path, body in HOT.items():
+            answer = await client.post(path, json=body, headers=spoken)
+            lines = upstream.asked[-1].head.decode().strip().split("\r\n")[1:]
+            sent = dict(line.split(": ", 1) for line in lines)
+
+            assert sent.keys() == {"host", "content-type", "x-request-id", "content-length"}
+            assert sent["x-request-id"] == answer.headers["x-request-id"] != "mine"
+            assert KEY.encode() not in upstream.asked[-1].head + upstream.asked[-1].body
+
+
+def identity(role: Role = "user", models: tuple[str, ...] | None = None) -> Identity:
+    return Identity("k", "t", "g", role, "private", SCOPES_OF[role], models)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names", "seen"),
+    [
+        (None, ("anything",), True),
+        ((), ("anything",), False),
+        (("qwen3-*",), ("qwen3-8b",), True),
+        (("qwen3-*",), ("QWEN3-8b",), False),
+        (("qwen3",), ("qwen3-8b",), False),
+        (("best",), ("best", "qwen3-8b"), True),
+        (("*",), ("a/b:c",), True),
+    ],
+)
+def test_names_of_models_are_matched_whole_and_by_case(
+    patterns: tuple[str, ...] | None, names: tuple[str, ...], seen: bool
+) -> None:
+    assert sees(identity(models=patterns), *names) is seen
+
+
+def test_scopes_narrow_a_role_and_never_widen_it() -> None:
+    asked: tuple[Scope, ...] = ("inference", "admin", "metrics.read")
+
+    assert granted("user", None) == SCOPES_OF["user"]
+    assert granted("user", asked) == {"inference"}
+    assert granted("display", asked) == {"metrics.read"}
+    assert granted("admin", ()) == frozenset()
+
+
+def test_a_refusal_says_what_is_missing() -> None:
+    refused = refusal(identity("display"), "/v1/completions")
+
+    assert isinstance(refused, ApiError)
+    assert "lacks the scope `inference`" in refused.message
+    assert refusal(identity(), "/v1/completions") is None
