@@ -24,10 +24,11 @@ Telling = Literal["why", "brief", ""]
 
 
 def place(models: Sequence[WantedModel], candidates: Sequence[Candidate], explain: bool = True) -> Placement:
-    """Replicas that run already choose first, so that a newcomer never pushes one out of its memory. To `explain` takes
-    longer than to place: whoever only asks what fits does without."""
+    """Replicas that run already choose first, so that a newcomer never pushes one out of its memory; among them those
+    of models that always run, for when there is less room than there was. To `explain` takes longer than to place:
+    whoever only asks what fits does without."""
     nodes = sorted(candidates, key=lambda candidate: candidate.node_id)
-    ordered = sorted(models, key=lambda model: (not _running(model, nodes), model.name))
+    ordered = sorted(models, key=lambda model: (not _running(model, nodes), model.keep_alive_s is not None, model.name))
     draft = _grown(_within_most(_least(ordered, nodes), ordered), ordered, nodes)
     placement = draft.placement
     return Placement(

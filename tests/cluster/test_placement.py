@@ -92,6 +92,18 @@ def test_a_model_that_runs_is_not_pushed_out_by_one_earlier_in_the_alphabet() ->
     assert where(place(models, candidates(box))) == [("b.box.1", "llamacpp")]
 
 
+def test_where_room_is_lost_a_model_that_sleeps_at_times_leaves_before_one_that_always_runs() -> None:
+    models = wanted_models(
+        "  alpha: {source: packaged:smollm2, engine: llamacpp, keep_alive: 30s}\n"
+        "  steady: {source: packaged:smollm2, engine: llamacpp}\n"
+    )
+    copies = [held("alpha", 6 * GIB), held("steady", 6 * GIB)]
+    running = [engine("alpha.box.1"), engine("steady.box.1")]
+    box = node("box", copies, engines=running, pools=[pool("ram", 10)])
+
+    assert where(place(models, candidates(box))) == [("steady.box.1", "llamacpp")]
+
+
 def test_memory_that_cannot_be_read_does_not_stop_a_model() -> None:
     box = node("box", [held("smol", 100 * GIB)], pools=[pool("ram", 8, others_gib=None)])
 

@@ -5,6 +5,7 @@ that takes memory and gives it back. potluck loses no engine to the kernel; a ru
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -111,8 +112,9 @@ def potluck_run(directory: Path) -> tuple[Seen, History, int]:
     return seen, told, kills
 
 
-def control_run(directory: Path) -> tuple[Seen, int]:
-    """Engines are placed by the size of their files: all three fit what is free many times over."""
+def control_run(directory: Path) -> tuple[Seen, int, int]:
+    """Engines are placed by the size of their files: all three fit what is free many times over. How clients fared, how
+    often the kernel killed, and how many engines: it may choose the browser."""
     seen, weights = Seen(), smollm2_path().stat().st_size
     engine = installed_engine("llamacpp", Path(os.environ["POTLUCK_ENGINES_DIR"]))
     with memory_group(LIMIT_BYTES) as group, a_browser(group):
@@ -131,7 +133,7 @@ def control_run(directory: Path) -> tuple[Seen, int]:
                 targets[model] = Target(f"http://127.0.0.1:{port}/v1", "none")
                 wait_until_it_serves(port, engines[-1])
             asyncio.run(bursts(targets, CLIENTS, CONTROL_S, seen))
-            return seen, group.oom_kills
+            return seen, group.oom_kills, sum(process.poll() == -signal.SIGKILL for process in engines)
         finally:
             for process in engines:
                 process.kill()
@@ -159,7 +161,7 @@ def wait_until_it_serves(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_container_that_is_too_small_costs_no_engine(tmp_path: Path) -> None:
-    control_seen, control_kills = control_run(tmp_path)
+    control_seen, control_kills, control_deaths = control_run(tmp_path)
     seen, told, kills = potluck_run(tmp_path)
 
     print(f"\nlevels: {' '.join(told.levels)}\nshed: {len(told.shed)}", *told.shed, sep="\n  ")
@@ -168,7 +170,7 @@ def test_a_container_that_is_too_small_costs_no_engine(tmp_path: Path) -> None:
     print(
         f"RESULT soak oom_kills={kills} engine_deaths={len(told.deaths)} requests={seen.requests}",
         f"answered={seen.ends['ok']} refused={seen.ends['refused']} cut={seen.ends['cut']}",
-        f"shed={len(told.shed)} control_oom_kills={control_kills}",
+        f"shed={len(told.shed)} control_oom_kills={control_kills} control_engine_deaths={control_deaths}",
     )
     assert kills == 0
     assert told.deaths == ()
