@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cli.checks import Finding
-from cluster.units import format_bytes
 from inventory.hardware import Hardware
+from inventory.sizes import format_bytes
 from nodes.join_wire import Joined
 from nodes.ray_versions import Versions, why_apart
 from nodes.snapshot import InstalledEngine

@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster.audit_chain import Checkpoint, Link
 from cluster.audit_store import known_version, stored
 from cluster.audit_verify import Evidence, Voucher
-from cluster.private_database import refuse_exposed
+from cluster.private_database import refuse_exposed_database
 
 KEEPER = "audit.db"
 
@@ -40,7 +40,7 @@ class AuditReader:
         """Raises NoAuditError, AuditVersionError, ExposedSecretError."""
         if not path.exists():
             raise NoAuditError(path)
-        refuse_exposed(path)
+        refuse_exposed_database(path)
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
         reader = cls(connection)
         try:

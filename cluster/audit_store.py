@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cluster.audit_chain import BadCheckpointError, Chain, Checkpoint, Statement, Tree, read, sign
 from cluster.audit_records import POTLUCK, AuditEvent, AuditRecord, Personal, Sealed, encode, record_of
-from cluster.private_database import open_private, refuse_exposed
+from cluster.private_database import open_private, refuse_exposed_database
 
 SCHEMA_VERSION = 1
 # The triggers stop accidents, not people who own the file: those the chain finds.
@@ -108,7 +108,7 @@ class AuditStore:
     @classmethod
     def open(cls, path: Path, writing: Writing, now_ms: int) -> "AuditStore":
         """Raises AuditDamagedError, AuditVersionError, ExposedSecretError, sqlite3.Error, OSError."""
-        refuse_exposed(path)
+        refuse_exposed_database(path)
         connection = open_private(path)
         try:
             if not known_version(connection, path):

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cluster.audit_records import AuditRecord, Personal, Sealed, text_of
-from cluster.private_database import open_private, refuse_exposed
+from cluster.private_database import open_private, refuse_exposed_database
 
 NONCE_BYTES = 12
 CREATE = """
@@ -32,7 +32,7 @@ class SubjectKeys:
     @classmethod
     def open(cls, path: Path) -> "SubjectKeys":
         """Raises ExposedSecretError, OSError."""
-        refuse_exposed(path)
+        refuse_exposed_database(path)
         connection = open_private(path)
         try:
             connection.execute("PRAGMA secure_delete = ON")

@@ -10,9 +10,9 @@ from math import ceil
 from typing import Literal
 
 from cluster.fit_engines import EngineMemory, memory_of
-from cluster.units import format_bytes
 from inventory.catalog import AttentionShape, ModelShape
 from inventory.kv_cache import cache_elements, recurrent_elements
+from inventory.sizes import format_bytes
 from nodes.snapshot import EngineKind, MemoryTerm
 
 KvBits = Literal[16, 8]

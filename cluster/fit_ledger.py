@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from cluster.fit import Need, Workload, need_of
 from cluster.fit_engines import MIB, EngineMemory, memory_of
-from cluster.units import format_bytes
 from inventory.catalog import ArtifactId, ModelName
+from inventory.sizes import format_bytes
 from nodes.snapshot import EngineId, EngineKind, MemoryItem, MemoryTerm, NodeId
 
 STEP_BYTES = 8 * MIB  # figures move in steps, so that they stand still while peaks differ by little

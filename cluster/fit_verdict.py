@@ -6,8 +6,8 @@ from functools import partial
 from typing import Literal
 
 from cluster.fit import KvBits, Need, Workload, need_of
-from cluster.units import format_bytes
 from inventory.catalog import ModelName
+from inventory.sizes import format_bytes
 from nodes.snapshot import EngineId
 
 Answer = Literal["fits", "after evicting", "with changes", "never"]

@@ -8,14 +8,16 @@ import base64
 import hashlib
 import hmac
 import secrets
+from itertools import chain
 from pathlib import Path
 
 from cluster.key_order import OWNER
 from cluster.key_records import KeyRecords
+from cluster.private_database import files_of
 from cluster.snapshot import KeyRecord
 from inventory.clock import Clock
 from inventory.paths import StatePaths
-from inventory.secret_files import ExposedSecretError, read_secret, write_secret
+from inventory.secret_files import read_secret, refuse_exposed, write_secret
 
 
 def new_key() -> tuple[str, str]:
@@ -33,15 +35,14 @@ def key_digest(pepper: bytes, key: str) -> str:
 def private_files(paths: StatePaths) -> tuple[Path, ...]:
     """What nobody but its owner may read, as far as it exists."""
     databases = (paths.registry_db, paths.telemetry_db, paths.audit_db, paths.audit_subjects_db)
-    beside = [database.with_name(database.name + suffix) for database in databases for suffix in ("-wal", "-shm")]
-    files = (paths.pepper, paths.owner_key, paths.audit_key, *databases, *beside)
+    files = (paths.pepper, paths.owner_key, paths.audit_key, *chain.from_iterable(map(files_of, databases)))
     return tuple(path for path in files if path.exists())
 
 
 def check_private(paths: StatePaths) -> None:
     """Refuse secrets that others can read. Raises ExposedSecretError, which names the file and what mends it."""
     for path in private_files(paths):
-        _refuse_exposed(path)
+        refuse_exposed(path)
 
 
 def ensure_pepper(path: Path) -> bytes:
@@ -90,9 +91,3 @@ class OwnerKey:
         self._records.put(record, replaced=old)
         write_secret(self._paths.owner_key, f"{key}\n")
         return record
-
-
-def _refuse_exposed(path: Path) -> None:
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ExposedSecretError(path, mode)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from cluster.desired import WantedModel
 from cluster.placement_values import Assignment, Candidate, Placement
 from cluster.placement_ways import ABSENT, Obstacle, Prospects, Way, next_id, room_beside, standing
-from cluster.units import format_bytes
 from inventory.catalog import ModelName
+from inventory.sizes import format_bytes
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineId, NodeId
 

@@ -12,8 +12,8 @@ from cluster.fit_ledger import memory_for
 from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, room_of
 from cluster.fit_verdict import Needing, Resident, Room, Verdict, judge
 from cluster.placement_values import Assignment, Candidate, Placement
-from cluster.units import format_bytes
 from inventory.catalog import ArtifactFormat, ArtifactId, HeldModel, ModelName
+from inventory.sizes import format_bytes
 from nodes.snapshot import EngineId, EngineKind, NodeId
 
 SERVES, EXISTS, ABSENT = 0, 1, 2  # how a replica stands on a machine; lower is better

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from inventory.secret_files import ExposedSecretError
+from inventory.secret_files import refuse_exposed
 
 
 def open_private(path: Path) -> sqlite3.Connection:
@@ -23,8 +23,13 @@ def open_private(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def refuse_exposed(path: Path) -> None:
+def refuse_exposed_database(path: Path) -> None:
     """Raises ExposedSecretError where others can read the database or what SQLite keeps beside it."""
-    for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
-        if file.exists() and (mode := file.stat().st_mode & 0o777) & 0o077:
-            raise ExposedSecretError(file, mode)
+    for file in files_of(path):
+        if file.exists():
+            refuse_exposed(file)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The database, and what SQLite keeps beside it while it is open."""
+    return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")

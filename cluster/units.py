@@ -2,8 +2,6 @@
 
 import re
 
-from inventory.sizes import format_bytes as format_bytes
-
 TOKENS_PATTERN = r"^[0-9]+(\.[0-9]+)?k?$"
 BYTES_PATTERN = r"^[0-9]+(\.[0-9]+)?\s?([KMGT]i?B|kB|B)$"
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"

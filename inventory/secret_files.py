@@ -28,7 +28,12 @@ def write_secret(path: Path, text: str, mode: int = 0o600) -> None:
 
 def read_secret(path: Path) -> str:
     """The secret without surrounding white space. Raises ExposedSecretError, FileNotFoundError."""
+    refuse_exposed(path)
+    return path.read_text().strip()
+
+
+def refuse_exposed(path: Path) -> None:
+    """Raises ExposedSecretError where others can read it, FileNotFoundError."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise ExposedSecretError(path, mode)
-    return path.read_text().strip()

@@ -5,8 +5,7 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -17,11 +16,11 @@ from cli.main import app
 from cluster.admin_client import AdminClient
 from cluster.audit_records import POTLUCK, AuditEvent, Personal
 from cluster.audit_trail import open_trail
-from cluster.service import HeadSettings, run_head
-from inventory.clock import SystemClock
+from cluster.service import HeadSettings
 from inventory.paths import StatePaths
 from support.cluster_facts import node
 from support.fake_node import FakeNode
+from support.heads import running_head
 from support.manual_clock import ManualClock
 
 POTLUCK_COMMAND = Path(sys.executable).parent / "potluck"
@@ -64,19 +63,6 @@ def written(paths: StatePaths) -> StatePaths:
         clock.advance(86400)
     trail.close()
     return paths
-
-
-@asynccontextmanager
-async def head(paths: StatePaths) -> AsyncIterator[AdminClient]:
-    stop, client = asyncio.Event(), AdminClient(paths.head_socket)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_head(HeadSettings(paths), [FakeNode(node("box", []))], SystemClock(), stop))
-        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
-            await asyncio.sleep(0.01)
-        try:
-            yield client
-        finally:
-            stop.set()
 
 
 def test_the_last_records_are_shown_with_what_they_name_and_no_control_character(written: StatePaths) -> None:
@@ -144,7 +130,7 @@ def test_what_is_not_there_has_its_exit_code(written: StatePaths, tmp_path: Path
 
 
 async def test_beside_a_head_records_are_followed_copies_counted_and_persons_forgotten(written: StatePaths) -> None:
-    async with head(written) as client:
+    async with running_head(HeadSettings(written), [FakeNode(node("box", []))]) as client:
         environment = {**os.environ, "POTLUCK_STATE_DIR": str(written.root)}
         following = await asyncio.create_subprocess_exec(
             POTLUCK_COMMAND, "audit", "tail", "-f", "--json", env=environment, stdout=asyncio.subprocess.PIPE

@@ -12,8 +12,7 @@ import pytest
 
 from cluster.admin_client import AdminClient
 from cluster.key_order import KeyOrder
-from cluster.service import HeadSettings, run_head
-from inventory.clock import SystemClock
+from cluster.service import HeadSettings
 from inventory.paths import StatePaths
 from inventory.secret_files import read_secret
 from nodes.role_lock import running
@@ -22,20 +21,18 @@ from router.settings import GatewaySettings
 from support.cluster_facts import held, node
 from support.command import Place
 from support.fake_node import FakeNode
+from support.heads import running_head
 
 
 @asynccontextmanager
 async def cluster(root: Path) -> AsyncIterator[tuple[Place, httpx2.AsyncClient]]:
     """A head and its gateway, and a client of it without any key."""
     paths, stop = StatePaths.at(root / "state").ensure(), asyncio.Event()
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        machine = FakeNode(node("box", [held("smollm2")]))
-        tasks.create_task(run_head(HeadSettings(paths), [machine], SystemClock(), stop))
+    machine = FakeNode(node("box", [held("smollm2")]))
+    async with running_head(HeadSettings(paths), [machine]), asyncio.TaskGroup() as tasks:
         tasks.create_task(run_gateway(GatewaySettings(paths, drain_s=1.0), stop))
         try:
             while (found := running(paths.run, "gateway")) is None or found.endpoint is None:  # noqa: ASYNC110 - a poll with a deadline
-                await asyncio.sleep(0.01)
-            while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
                 await asyncio.sleep(0.01)
             async with httpx2.AsyncClient(base_url=found.endpoint.removesuffix("/v1"), trust_env=False) as client:
                 yield Place(paths.root), client

@@ -13,13 +13,13 @@ from cli.changes import changes
 from cli.render_nodes import LabelError, parse_labels
 from cluster.controller import ControllerTimes
 from cluster.node_watch import WatchTimes
-from cluster.service import HeadSettings, run_head
-from inventory.clock import SystemClock
+from cluster.service import HeadSettings
 from inventory.paths import StatePaths
 from support.cluster_facts import held, node
 from support.command import Place
 from support.fake_node import FakeNode
 from support.gateway import cluster_of, engine_at
+from support.heads import running_head
 
 TEXT = "version: 1\nmodels: {smol: {source: packaged:smollm2, engine: llamacpp}}\n"
 TIMES = ControllerTimes(tick_s=0.05, watch=WatchTimes(every_s=0.02), settle_s=0.5)
@@ -27,14 +27,10 @@ TIMES = ControllerTimes(tick_s=0.05, watch=WatchTimes(every_s=0.02), settle_s=0.
 
 @asynccontextmanager
 async def head(root: Path, *machines: FakeNode) -> AsyncIterator[Place]:
-    paths, stop = StatePaths.at(root / "state").ensure(), asyncio.Event()
+    paths = StatePaths.at(root / "state").ensure()
     paths.config_file.write_text(TEXT)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_head(HeadSettings(paths, times=TIMES), machines, SystemClock(), stop))
-        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
-            await asyncio.sleep(0.01)
+    async with running_head(HeadSettings(paths, times=TIMES), machines):
         yield Place(paths.root)
-        stop.set()
 
 
 @pytest.mark.e2e

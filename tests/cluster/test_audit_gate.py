@@ -5,8 +5,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from cluster.audit_rules import READING, RULES
 from cluster.audit_subjects import SubjectKeys
 from cluster.audit_trail import open_trail
 from cluster.controller import ControllerTimes
-from cluster.service import HeadSettings, run_head
+from cluster.service import HeadSettings
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.secret_files import read_secret
 from nodes.unix_server import unix_client
 from support.cluster_facts import held, node
 from support.fake_node import FakeNode
+from support.heads import running_head
 
 BODIES: dict[str, object] = {
     "/api/v1/config": {"text": "version: 1\nmodels: {secret-canary: {source: packaged:other}}\n"},
@@ -47,18 +48,9 @@ def paths(tmp_path: Path) -> StatePaths:
     return StatePaths.at(tmp_path / "state").ensure()
 
 
-@asynccontextmanager
-async def head(paths: StatePaths) -> AsyncIterator[AdminClient]:
-    stop, client = asyncio.Event(), AdminClient(paths.head_socket)
+def head(paths: StatePaths) -> AbstractAsyncContextManager[AdminClient]:
     settings = HeadSettings(paths, times=ControllerTimes(tick_s=0.02))
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_head(settings, [FakeNode(node("box", [held("smol")]))], SystemClock(), stop))
-        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
-            await asyncio.sleep(0.01)
-        try:
-            yield client
-        finally:
-            stop.set()
+    return running_head(settings, [FakeNode(node("box", [held("smol")]))], within_s=30)
 
 
 def records(paths: StatePaths) -> list[AuditRecord]:

@@ -1,8 +1,7 @@
 """What the operator wants of machines, from the admin API to the orders that nodes get."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from cluster.admin_client import AdminClient, AdminRefusedError
 from cluster.controller import ControllerTimes
 from cluster.doubts import EngineDoubt
 from cluster.node_watch import WatchTimes
-from cluster.service import HeadSettings, run_head
+from cluster.service import HeadSettings
 from cluster.snapshot import ClusterSnapshot, NodeView
-from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from nodes.snapshot import EngineId
 from support.cluster_facts import held, node
 from support.fake_node import FakeNode
+from support.heads import running_head
 
 TIMES = ControllerTimes(tick_s=0.02, watch=WatchTimes(every_s=0.01), settle_s=0.5)
 TEXT = "version: 1\nmodels: {smol: {source: packaged:smollm2, engine: llamacpp, context: 2048}}\n"
@@ -31,15 +30,8 @@ def paths(tmp_path: Path) -> StatePaths:
     return paths
 
 
-@asynccontextmanager
-async def head(paths: StatePaths, *machines: FakeNode) -> AsyncIterator[AdminClient]:
-    stop, client = asyncio.Event(), AdminClient(paths.head_socket)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_head(HeadSettings(paths, times=TIMES), machines, SystemClock(), stop))
-        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
-            await asyncio.sleep(0.01)
-        yield client
-        stop.set()
+def head(paths: StatePaths, *machines: FakeNode) -> AbstractAsyncContextManager[AdminClient]:
+    return running_head(HeadSettings(paths, times=TIMES), machines, within_s=20)
 
 
 def machine(name: str) -> FakeNode:

@@ -1,6 +1,7 @@
 import pytest
 
-from cluster.units import format_bytes, parse_bytes, parse_duration_s, parse_tokens
+from cluster.units import parse_bytes, parse_duration_s, parse_tokens
+from inventory.sizes import format_bytes
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from cluster.audit_records import OPERATOR, AuditEvent
 from cluster.audit_verify import verify
 from cluster.audit_writer import AuditPlace, AuditTimes, AuditUnavailableError, AuditWriter
 from cluster.controller import ControllerTimes
-from cluster.service import HeadSettings, run_head
+from cluster.service import HeadSettings
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from support.cluster_facts import node
 from support.fake_node import FakeNode
+from support.heads import running_head
 
 pytestmark = pytest.mark.e2e
 
@@ -59,13 +60,9 @@ def fill(disk: Path) -> Path:
 
 
 async def test_a_head_refuses_what_needs_a_record_serves_the_rest_and_recovers_by_itself(disk: Path) -> None:
-    paths, stop = StatePaths.at(disk / "s").ensure(), asyncio.Event()
-    client = AdminClient(paths.head_socket)
+    paths = StatePaths.at(disk / "s").ensure()
     settings = HeadSettings(paths, times=ControllerTimes(tick_s=0.05))
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_head(settings, [FakeNode(node("box", []))], SystemClock(), stop))
-        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
-            await asyncio.sleep(0.02)
+    async with running_head(settings, [FakeNode(node("box", []))]) as client:
         await client.set_labels("box", {"rack": "a"})
         ballast = await asyncio.to_thread(fill, disk)
         with pytest.raises(AdminRefusedError) as caught:
@@ -77,7 +74,6 @@ async def test_a_head_refuses_what_needs_a_record_serves_the_rest_and_recovers_b
             after = await client.snapshot()
         ballast.unlink()
         await _labelled(client)
-        stop.set()
 
     assert (caught.value.status, caught.value.code) == (503, "audit_unavailable")
     with closing(AuditReader.open(paths.audit_db)) as reader:

@@ -18,7 +18,6 @@ from router.decision import ModelRoutes, routing_table
 from router.request import Parsed
 from router.scoring import crowded_out, decide, projected_tokens
 from support.gateway import Running, cluster_of, engine_at, running_gateway
-from support.nodes import until
 from support.upstream import Asked, answer_kindly, scripted_upstream
 
 CHAT = "/v1/chat/completions"
@@ -115,11 +114,6 @@ def begin(client: httpx2.AsyncClient, document: dict[str, object]) -> "asyncio.T
     return asyncio.create_task(client.post(CHAT, json=document))
 
 
-async def until_waiting(running: Running, count: int) -> None:
-    room = running.gateway.dispatcher.context.room
-    await until(lambda: sum(room.waiting.values()) == count, f"{count} wait")
-
-
 def nothing_is_left(running: Running) -> bool:
     context = running.gateway.dispatcher.context
     return not context.ledger.promised and not context.ledger.in_flight and not context.room.crowded
@@ -135,9 +129,9 @@ async def test_who_finds_the_cache_promised_waits_and_nobody_gets_past(tmp_path:
         first, second = begin(client, body(1, 1000)), begin(client, body(2, 1000))
         await upstream.until(lambda seen: len(seen.asked) == 2)
         large = begin(client, body(3, 2000))
-        await until_waiting(running, 1)
+        await running.until_waiting(1)
         small = begin(client, body(4, 10, stream=True))  # would fit, and came later
-        await until_waiting(running, 2)
+        await running.until_waiting(2)
         held.open(1)
         await first
         assert running.gateway.dispatcher.context.room.crowded == {"toy"}
@@ -203,7 +197,7 @@ async def test_an_engine_that_goes_away_meanwhile_leaves_nobody_behind(tmp_path:
         first = begin(client, body(1, 2000))
         await upstream.until(lambda seen: len(seen.asked) == 1)
         second = begin(client, body(2, 2000))
-        await until_waiting(running, 1)
+        await running.until_waiting(1)
         starting = replace(cluster_of([engine_at(None, state="starting")], sequence=2))
         running.view.install_cluster(replace(starting, models=(replace(starting.models[0], state="starting"),)))
         answer = await second

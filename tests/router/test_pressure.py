@@ -12,8 +12,7 @@ from nodes.snapshot import EngineSnapshot, NodeId, PressureLevel, PressureSnapsh
 from router.decision import routing_table
 from router.request import Parsed
 from router.scoring import decide
-from support.gateway import MODEL, Running, cluster_of, engine_at, node_with, running_gateway
-from support.nodes import until
+from support.gateway import MODEL, cluster_of, engine_at, node_with, running_gateway
 from support.upstream import answer_kindly, scripted_upstream
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
@@ -67,18 +66,13 @@ def test_a_short_machine_gets_nothing_new(level: PressureLevel) -> None:
     assert routing_table(beside_another).names[MODEL].held_up == ""
 
 
-async def until_waiting(running: Running, count: int) -> None:
-    room = running.gateway.dispatcher.context.room
-    await until(lambda: sum(room.waiting.values()) == count, f"{count} wait")
-
-
 async def test_requests_wait_for_a_short_machine_to_recover(tmp_path: Path) -> None:
     async with scripted_upstream(answer_kindly) as upstream, running_gateway(tmp_path, []) as running:
         here = engine_at(upstream.address)
         running.view.install_cluster(cluster(("here", "short", here), sequence=2))
         async with running.http() as client:
             asking = asyncio.create_task(client.post(CHAT, json=ASK))
-            await until_waiting(running, 1)
+            await running.until_waiting(1)
             assert upstream.asked == []
             running.view.install_cluster(cluster(("here", "calm", here), sequence=3))
             answer = await asking

@@ -1,6 +1,5 @@
 """Refusals of the gateway on their way to the audit: few records, no secret, nothing lost while the head is away."""
 
-import asyncio
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -9,13 +8,13 @@ from cluster.admin_client import AdminClient
 from cluster.audit_reading import AuditReader
 from cluster.audit_records import decode
 from cluster.audit_tally import Refusal
-from cluster.service import HeadSettings, run_head
-from inventory.clock import SystemClock
+from cluster.service import HeadSettings
 from inventory.paths import StatePaths
 from router.errors import ApiError, wrong_key
 from router.log import StructuredLog
 from router.refusals import MOST_UNTOLD, RefusalNotes, RefusalReporter, claimed_key_id
 from support.gateway import running_gateway
+from support.heads import running_head
 from support.manual_clock import ManualClock
 
 SECRET = "s" * 43
@@ -46,19 +45,15 @@ def test_of_a_key_only_the_id_that_it_claims_is_told() -> None:
 
 
 async def test_the_gateway_tells_the_head_also_what_it_refused_while_the_head_was_away(tmp_path: Path) -> None:
-    paths, stop = StatePaths.at(tmp_path / "head").ensure(), asyncio.Event()
+    paths = StatePaths.at(tmp_path / "head").ensure()
     notes, head = RefusalNotes(ManualClock()), AdminClient(paths.head_socket)
     reporter = RefusalReporter(head, notes, StructuredLog())
     notes.note({}, ApiError(401, "missing_api_key", "no API key"), "/v1/models")
     notes.note(presented(f"pl_ab12_{SECRET}"), ApiError(403, "missing_scope", "not allowed"), "/metrics")
     await reporter.tell()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_head(HeadSettings(paths), (), SystemClock(), stop))
-        while not paths.head_socket.exists():  # noqa: ASYNC110 - nothing announces a socket file
-            await asyncio.sleep(0.01)
+    async with running_head(HeadSettings(paths), within_s=20):
         await reporter.tell()
         await reporter.tell()
-        stop.set()
     with closing(AuditReader.open(paths.audit_db)) as reader:
         bodies = [link.body for link in reader.links()]
     told = [(record.actor.name, record.target, dict(record.details)) for record in map(decode, bodies[1:])]

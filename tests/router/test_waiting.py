@@ -14,7 +14,6 @@ from cluster.snapshot import ModelState
 from nodes.snapshot import EngineSnapshot
 from router.errors import stopping
 from support.gateway import Running, cluster_of, engine_at, running_gateway
-from support.nodes import until
 from support.upstream import DONE, Asked, answer_kindly, scripted_upstream
 
 ASK = {"model": "toy", "messages": [{"role": "user", "content": "hi"}]}
@@ -36,20 +35,12 @@ def publish(
     running.view.install_cluster(replace(snapshot, models=(model,)))
 
 
-def waiting(running: Running) -> int:
-    return sum(running.gateway.dispatcher.context.room.waiting.values())
-
-
-async def until_waiting(running: Running, count: int) -> None:
-    await until(lambda: waiting(running) == count, f"{count} wait")
-
-
 async def test_a_request_for_a_sleeping_model_is_answered_once_it_serves(tmp_path: Path) -> None:
     async with scripted_upstream(answer_kindly) as upstream, running_gateway(tmp_path, []) as running:
         publish(running, "asleep")
         async with running.openai() as client:
             asking = asyncio.create_task(client.chat.completions.create(**ASK))  # type: ignore[call-overload]  # JSON
-            await until_waiting(running, 1)
+            await running.until_waiting(1)
             publish(running, "starting", [engine_at(upstream.address, state="starting")], eta_s=3.0)
             publish(running, "ready", [engine_at(upstream.address)])
             answer = await asking
@@ -101,7 +92,7 @@ async def test_those_that_wait_go_on_in_order_of_arrival(tmp_path: Path) -> None
             for number in range(6):
                 body = {**ASK, "messages": [{"role": "user", "content": f"number {number}"}], "stream": number % 2 == 0}
                 asking.append(asyncio.create_task(client.post(CHAT, json=body)))
-                await until_waiting(running, number + 1)
+                await running.until_waiting(number + 1)
             publish(running, "ready", [engine_at(upstream.address)])
             answers = await asyncio.gather(*asking)
 
@@ -120,9 +111,9 @@ async def test_a_client_that_leaves_counts_no_more_at_once(tmp_path: Path, body:
         publish(running, "asleep")
         async with running.http() as client:
             asking = asyncio.create_task(_read(client, body))
-            await until_waiting(running, 1)
+            await running.until_waiting(1)
             asking.cancel()
-        await until_waiting(running, 0)
+        await running.until_waiting(0)
         await running.until_idle()
 
     assert [record.outcome for record in running.finished()] == ["cancelled"]
@@ -152,7 +143,7 @@ async def test_a_model_that_fails_for_good_tells_why_in_the_clients_own_dialect(
         publish(running, "starting")
         async with running.http() as client:
             asking = [asyncio.create_task(client.post(CHAT, json=body)) for body in (ASK, STREAM)]
-            await until_waiting(running, 2)
+            await running.until_waiting(2)
             publish(running, "failed", reason="died 5 times in 10 min")
             whole, stream = await asyncio.gather(*asking)
 
@@ -168,7 +159,7 @@ async def test_a_failure_that_passes_is_waited_out(tmp_path: Path) -> None:
         publish(running, "starting")
         async with running.http() as client:
             asking = asyncio.create_task(client.post(CHAT, json=ASK))
-            await until_waiting(running, 1)
+            await running.until_waiting(1)
             publish(running, "failed", reason="exited with 1; starts again in 1 s")
             publish(running, "ready", [engine_at(upstream.address)])
             answer = await asking
@@ -191,7 +182,7 @@ async def test_only_so_many_wait_for_one_model(tmp_path: Path) -> None:
         publish(running, "starting", eta_s=7.0)
         async with running.http() as client:
             asking = [asyncio.create_task(client.post(CHAT, json=STREAM)) for _ in range(2)]
-            await until_waiting(running, 2)
+            await running.until_waiting(2)
             refused = await client.post(CHAT, json=STREAM)
             for one in asking:
                 one.cancel()
@@ -206,7 +197,7 @@ async def test_an_engine_whose_model_makes_room_gets_no_new_requests(tmp_path: P
         publish(running, state, [engine_at(upstream.address)])
         async with running.http() as client:
             asking = asyncio.create_task(client.post(CHAT, json=ASK))
-            await until_waiting(running, 1)
+            await running.until_waiting(1)
             assert upstream.asked == []
             publish(running, "ready", [engine_at(upstream.address)])
             assert (await asking).status_code == 200
@@ -226,7 +217,7 @@ async def test_an_engine_that_is_gone_just_as_it_is_asked_costs_no_request_if_it
         running.http() as client,
     ):
         asking = asyncio.create_task(client.post(CHAT, json=ASK))
-        await until_waiting(running, 1)
+        await running.until_waiting(1)
         publish(running, "ready", [replace(engine_at(back.address), generation=2)])
         assert (await asking).status_code == 200
 
@@ -244,11 +235,11 @@ async def test_a_gateway_that_stops_ends_those_that_wait_properly(tmp_path: Path
     async with running_gateway(tmp_path, []) as running, running.http() as client:
         publish(running, "asleep")
         asking = asyncio.create_task(client.post(CHAT, json=STREAM))
-        await until_waiting(running, 1)
+        await running.until_waiting(1)
         for call in running.gateway.dispatcher.context.live:
             call.abandon(stopping())
         assert '"code":"gateway_stopping"' in (await asking).text
-        assert waiting(running) == 0
+        assert running.waiting == 0
 
 
 async def test_sleeping_models_are_listed_make_the_gateway_ready_and_waits_are_measured(tmp_path: Path) -> None:
@@ -261,7 +252,7 @@ async def test_sleeping_models_are_listed_make_the_gateway_ready_and_waits_are_m
         listed = (await client.get("/v1/models")).json()["data"]
         ready = await client.get("/readyz")
         asking = asyncio.create_task(client.post(CHAT, json=ASK))
-        await until_waiting(running, 1)
+        await running.until_waiting(1)
         during = (await client.get("/metrics")).text
         publish(running, "ready", [replace(engine_at(upstream.address), ready_after_s=2.5)])
         await asking

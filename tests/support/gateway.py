@@ -32,6 +32,7 @@ from router.accounting import RequestRecord
 from router.service import Gateway, build_gateway, listen
 from router.settings import GatewaySettings
 from router.view import GatewayView
+from support.nodes import until
 
 PEPPER = "a pepper for tests"
 KEY = "pl_owner1_" + "s" * 43
@@ -121,6 +122,14 @@ class Running:
     @property
     def in_flight(self) -> int:
         return self.gateway.dispatcher.context.ledger.total
+
+    @property
+    def waiting(self) -> int:
+        """Requests without an engine, of all models."""
+        return sum(self.gateway.dispatcher.context.room.waiting.values())
+
+    async def until_waiting(self, count: int) -> None:
+        await until(lambda: self.waiting == count, f"{count} wait")
 
     async def until_idle(self, deadline_s: float = 5.0) -> None:
         async with asyncio.timeout(deadline_s):
