@@ -21,7 +21,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-fit bench-audit fmt lock setup dev clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-fit bench-audit bench-routing fmt lock setup dev clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -73,7 +73,7 @@ soak: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m soak -s
 
-bench: bench-relay bench-audit bench-fit
+bench: bench-relay bench-audit bench-routing bench-fit
 
 # BENCH=--quick for a smoke run.
 bench-relay: setup
@@ -82,6 +82,10 @@ bench-relay: setup
 # How many records a second reach the disk; BENCH="--dir PATH" says which disk.
 bench-audit: setup
 	@$(BIN)/python -m bench.audit $(BENCH)
+
+# Some minutes; BENCH="--data DIR" where the traces are, BENCH="--fleet FILE --trace FILE" for cases of one's own.
+bench-routing: setup
+	@$(BIN)/python -m bench.routing $(BENCH)
 
 # Hours when nothing was measured yet, and it goes on where it was ended: BENCH="--quick" or BENCH="--engines mlx".
 bench-fit: setup

@@ -13,6 +13,7 @@ SPECIAL = {
     "NodeNotFoundError": 4,
     "KeyNotFoundError": 4,
     "NoAuditError": 4,
+    "NoUsageError": 4,
     "NothingToExportError": 4,
     "AuditDamagedError": 3,
     "NotAnExportError": 3,

@@ -11,11 +11,13 @@ from cluster.roles import SCOPES, Role, Scope
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
     from cluster.admin_wire import KeyMade
+    from cluster.limits import Limits
 
 app = typer.Typer(no_args_is_help=True, help="API keys: one for each person, class or program. All are shown once.")
 
 Name = Annotated[str, typer.Argument(help="A key's name; see `potluck keys ls`.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+LIMIT_HELP = "As requests_per_minute=60, tokens_per_day=200000, concurrency=4, hours='mon-fri 08:00-16:00'."
 
 
 @app.command()
@@ -29,6 +31,7 @@ def create(
     scope: Annotated[list[str] | None, typer.Option("--scope", help="Only this, of what its role may.")] = None,
     expires: Annotated[str, typer.Option("--expires", help="When it stops working: 90d, 12h. Never otherwise.")] = "",
     front_end: Annotated[bool, typer.Option("--front-end", help="Trust it to say for which user it asks.")] = False,
+    limit: Annotated[list[str] | None, typer.Option("--limit", help=f"{LIMIT_HELP} Repeatable.")] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -38,7 +41,8 @@ def create(
     from cluster.key_order import KeyOrder
 
     models = tuple(model) if model else None
-    order = KeyOrder(name, role, group, tenant, data_class, _scopes(scope), models, _lifetime_s(expires), front_end)
+    lifetime_s, limits = _lifetime_s(expires), _limits(limit or [])
+    order = KeyOrder(name, role, group, tenant, data_class, _scopes(scope), models, lifetime_s, front_end, limits)
     _print_made(asyncio.run(_admin(state_dir).create_key(order)), as_json)
 
 
@@ -72,6 +76,28 @@ def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> 
     from inventory.clock import SystemClock
 
     key = find_key(asyncio.run(_admin(state_dir).keys()), name)
+    if as_json:
+        import msgspec
+
+        data_json("Key", msgspec.to_builtins(key))
+    else:
+        data(key_sheet(key, SystemClock().wall_s()))
+
+
+@app.command()
+def limit(
+    name: Name,
+    limits: Annotated[list[str] | None, typer.Argument(metavar="[LIMIT=VALUE]...", help=LIMIT_HELP)] = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Set a key's own limits in place of those it had. Without any, it has what its group's keys have."""
+    import asyncio
+
+    from cli.render_keys import key_sheet
+    from inventory.clock import SystemClock
+
+    key = asyncio.run(_admin(state_dir).limit_key(name, _limits(limits or [])))
     if as_json:
         import msgspec
 
@@ -136,6 +162,15 @@ def _scopes(names: list[str] | None) -> tuple[Scope, ...] | None:
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is not one of {', '.join(SCOPES)}", param_hint="--scope")
     return scopes or None
+
+
+def _limits(texts: list[str]) -> "Limits":
+    from cluster.limits import parse_limits
+
+    try:
+        return parse_limits(texts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _lifetime_s(expires: str) -> int | None:

@@ -24,6 +24,7 @@ from cli import (
     status,
     token,
     up,
+    usage,
 )
 from cli.errors import exit_code_of
 
@@ -72,6 +73,7 @@ app.command(name="up")(up.up)
 app.command(name="down")(up.down)
 app.command(name="status")(status.status)
 app.command(name="chat")(chat.chat)
+app.command(name="usage")(usage.usage)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="node")(services.node)
 app.command(name="head")(services.head)

@@ -11,6 +11,8 @@ from typing import Literal
 
 import structlog
 
+from inventory.logs import only_known, told
+
 Service = Callable[[asyncio.Event], Awaitable[None]]
 
 
@@ -32,14 +34,16 @@ def run_service(role: str, state_dir: Path, service: Service, on_stdin_close: On
 
 
 def configure_logs(role: str) -> None:
-    """JSON lines on stderr. Values are encoded, so no control character of theirs reaches a terminal or a log."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    """JSON lines on stderr, of known fields. Values are encoded, so no control character of theirs reaches a terminal
+    or a log; what libraries have to say comes the same way."""
+    logging.basicConfig(level=logging.WARNING, handlers=[LibraryMessages()])
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            only_known,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -47,6 +51,28 @@ def configure_logs(role: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+
+
+class LibraryMessages(logging.Handler):
+    """A library's warning as an event: the first line of what it says, and of an exception its kind and place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        structlog.get_logger("potluck.libraries").log(
+            record.levelno,
+            "library_warns",
+            library=record.name,
+            detail=_first_line(record),
+            error=told(error) if error is not None else None,
+        )
+
+
+def _first_line(record: logging.LogRecord) -> str:
+    try:
+        said = record.getMessage()
+    except (TypeError, ValueError):  # its arguments do not fit: no reason to fail what only wanted to be logged
+        said = str(record.msg)
+    return said.partition("\n")[0]
 
 
 def _run(main: Awaitable[None]) -> None:

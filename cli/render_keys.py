@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cli.table import duration, table
 from cluster.admin_wire import KeyFacts
+from cluster.limits import NAMES, Limits
 from cluster.roles import SCOPES_OF
 
 
@@ -56,6 +57,7 @@ def key_sheet(key: KeyFacts, now_s: float) -> str:
         ("tenant", key.tenant),
         ("data class", key.data_class),
         ("front end", "yes: it says for which of its users it asks" if key.front_end else "no"),
+        ("limits", _limits_text(key.limits)),
         ("made", _moment(key.created_s)),
         ("expires", "never" if key.expires_s is None else _moment(key.expires_s)),
     )
@@ -69,6 +71,16 @@ def state_of(key: KeyFacts, now_s: float) -> str:
         return "valid"
     left_s = key.expires_s - now_s
     return f"valid for {duration(left_s)}" if left_s > 0 else "expired"
+
+
+def _limits_text(limits: Limits) -> str:
+    found = {name: value for name in NAMES if (value := getattr(limits, name)) is not None}
+    texts = [f"{name.replace('_', ' ')} {_value_text(value)}" for name, value in found.items()]
+    return "; ".join(texts) or "none of its own; `limits` in cluster.yaml says what its group has"
+
+
+def _value_text(value: int | tuple[str, ...]) -> str:
+    return f"{value:,}" if isinstance(value, int) else ", ".join(value)
 
 
 def _moment(wall_s: int) -> str:

@@ -33,6 +33,7 @@ from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
 from cluster.key_order import KeyOrder
 from cluster.ledger_report import LedgerDocument
+from cluster.limits import NO_LIMITS, Limits
 from cluster.plan_values import ConfigPlan
 from cluster.publication import Publication, decode_line
 from cluster.snapshot import ClusterSnapshot
@@ -95,11 +96,17 @@ class AdminClient:
 
     async def create_key(self, order: KeyOrder) -> KeyMade:
         """Raises AdminRefusedError with code `name_taken` or `invalid_request`."""
-        return await self._call("POST", "/api/v1/keys", KeyMade, asdict(order))
+        limits = {"limits": _set(order.limits)} if order.limits != NO_LIMITS else {}
+        rest = {name: value for name, value in asdict(order).items() if name != "limits"}
+        return await self._call("POST", "/api/v1/keys", KeyMade, rest | limits)
 
     async def rotate_key(self, name: str) -> KeyMade:
         """Raises AdminRefusedError with code `not_found`, `expired` or `owner_key`."""
         return await self._call("POST", f"/api/v1/keys/{quote(name, safe='')}/rotate", KeyMade)
+
+    async def limit_key(self, name: str, limits: Limits) -> KeyFacts:
+        """Raises AdminRefusedError with code `not_found` or `owner_key`."""
+        return await self._call("PUT", f"/api/v1/keys/{quote(name, safe='')}/limits", KeyFacts, _set(limits))
 
     async def revoke_key(self, name: str) -> KeyFacts:
         """Raises AdminRefusedError with code `not_found` or `owner_key`."""
@@ -192,3 +199,8 @@ def _refusal(status: int, content: bytes) -> AdminRefusedError:
 
 def _words(error: httpx2.TransportError) -> str:
     return str(error) or type(error).__name__
+
+
+def _set(limits: Limits) -> dict[str, object]:
+    """Those that are set: what goes on record is what somebody asked for."""
+    return {name: value for name, value in asdict(limits).items() if value is not None}

@@ -1,4 +1,4 @@
-"""The part of /api/v1 that is about API keys: make, list, rotate, revoke. Only making and rotating show a key."""
+"""The part of /api/v1 about API keys: make, list, rotate, limit, revoke. Only making and rotating show a key."""
 
 from typing import Annotated, Protocol
 
@@ -8,8 +8,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.admin_wire import AdminFault, FaultBody, KeyFacts, KeyList, KeyMade
+from cluster.config_limits import LimitsSection
 from cluster.key_order import KeyOrder, KeyRefusedError
 from cluster.key_records import StoredKey
+from cluster.limits import Limits
 from cluster.roles import Role, Scope
 from cluster.snapshot import KeyRecord
 
@@ -27,6 +29,8 @@ class KeyControl(Protocol):
 
     def rotate(self, name: str) -> tuple[KeyRecord, str]: ...
 
+    def limit(self, name: str, limits: Limits) -> KeyRecord: ...
+
     def revoke(self, name: str) -> KeyRecord: ...
 
 
@@ -42,9 +46,10 @@ class KeyBody(BaseModel):
     models: Annotated[tuple[ModelPattern, ...], Field(min_length=1, max_length=256)] | None = None
     lifetime_s: Annotated[int, Field(ge=1, le=LONGEST_LIFETIME_S)] | None = None
     front_end: bool = False
+    limits: LimitsSection = LimitsSection()
 
     def order(self) -> KeyOrder:
-        return KeyOrder(**dict(self))
+        return KeyOrder(**{**dict(self), "limits": self.limits.values()})
 
 
 def add_key_routes(app: FastAPI, keys: KeyControl) -> None:
@@ -61,6 +66,10 @@ def add_key_routes(app: FastAPI, keys: KeyControl) -> None:
     async def rotate_key(name: str) -> Response:
         record, key = keys.rotate(name)
         return _json(KeyMade(key, facts_of(record)))
+
+    @app.put("/api/v1/keys/{name}/limits")
+    async def limit_key(name: str, body: LimitsSection) -> Response:
+        return _json(facts_of(keys.limit(name, body.values())))
 
     @app.delete("/api/v1/keys/{name}")
     async def revoke_key(name: str) -> Response:
@@ -86,6 +95,7 @@ def facts_of(record: KeyRecord, revoked_s: int | None = None) -> KeyFacts:
         created_s=record.created_s,
         expires_s=record.expires_s,
         revoked_s=revoked_s,
+        limits=record.limits,
     )
 
 

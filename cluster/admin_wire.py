@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.limits import NO_LIMITS, Limits
 from cluster.roles import Role, Scope
 
 ErrorCode = Literal["invalid_config", "invalid_request", "starting", "not_found", "cannot_write", "node_unreachable"]
@@ -58,6 +59,7 @@ class KeyFacts:
     created_s: int
     expires_s: int | None
     revoked_s: int | None
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

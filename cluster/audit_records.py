@@ -23,6 +23,7 @@ Action = Literal[
     "endpoint.refuse",
     "head.start",
     "key.create",
+    "key.limit",
     "key.revoke",
     "key.rotate",
     "key.rotate_owner",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from cluster.audit_records import Action, Detail, Outcome, Personal
+from cluster.limits import NAMES
 
 API = "/api/v1"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -33,11 +34,12 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/keys/owner/rotate"): Rule("key.rotate_owner", answered=("key_id",)),
     ("POST", f"{API}/keys"): Rule(
         "key.create",
-        told=("role", "tenant", "data_class", "scopes", "models", "lifetime_s", "front_end"),
+        told=("role", "tenant", "data_class", "scopes", "models", "lifetime_s", "front_end", "limits"),
         answered=("facts.key_id",),
         sealed=("name", "group"),
     ),
     ("POST", f"{API}/keys/{{name}}/rotate"): Rule("key.rotate", answered=("facts.key_id",), sealed=("name",)),
+    ("PUT", f"{API}/keys/{{name}}/limits"): Rule("key.limit", told=NAMES, answered=("key_id",), sealed=("name",)),
     ("DELETE", f"{API}/keys/{{name}}"): Rule("key.revoke", answered=("key_id",), sealed=("name",)),
     ("POST", f"{API}/tokens"): Rule("token.create", target="node", told=("ttl_s",), answered=("expires_s",)),
     ("POST", f"{API}/nodes/{{name}}/cordon"): Rule("node.cordon", target="name"),

@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 from cluster.config_access import AccessSection
+from cluster.config_limits import LimitRulesSection
+from cluster.config_routes import RouteSection
 from cluster.config_values import (
     MOST_REPLICAS,
     Address,
@@ -202,6 +204,8 @@ class ModelSection(Section):
     warm: bool = False
     """With `keep_alive`: it runs without being asked and is never idle, but makes room for a model that is asked for,
     and comes back when there is room again."""
+    fallback: tuple[ConfiguredName, ...] = ()
+    """Models that answer in its place while it cannot serve and is not on its way, the preferred one first."""
     options: Options = {}
     """Settings of the engine itself. The engine's adapter says which it knows. Those below the name of an engine kind,
     `vllm: {…}`, are for that kind only, and come before the others."""
@@ -256,6 +260,7 @@ class ClusterConfig(Section):
     ray: RaySection = RaySection()
     gateway: GatewaySection = GatewaySection()
     access: AccessSection = AccessSection()
+    limits: LimitRulesSection = LimitRulesSection()
     residency: ResidencySection = ResidencySection()
     audit: AuditSection = AuditSection()
     nodes: dict[NodeName, NodeSection] = {}
@@ -264,6 +269,8 @@ class ClusterConfig(Section):
     """What the cluster serves, by the name clients ask for."""
     aliases: dict[Alias, ConfiguredName] = {}
     """Other names clients may use for a model."""
+    routes: dict[Alias, RouteSection] = {}
+    """Names behind which rules choose a model."""
 
     @model_validator(mode="after")
     def _a_certificate_for_the_network(self) -> "ClusterConfig":

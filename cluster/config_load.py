@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,12 @@ def cross_check(config: ClusterConfig) -> list[tuple[YamlPath, str]]:
         for index, node in enumerate(section.prefer):
             if section.on and node not in section.on:
                 found.append((("models", model, "prefer", index), f'`on` does not list "{node}"'))
+        found += _unknown_models(config, ("models", model, "fallback"), section.fallback, but=model)
+    for name, route in config.routes.items():
+        targets = (*(rule.model for rule in route.rules), route.otherwise)
+        found += _unknown_models(config, ("routes", name), dict.fromkeys(targets))
+        if name in config.models or name in config.aliases:
+            found.append((("routes", name), "a model or an alias has this name already"))
     for alias, target in config.aliases.items():
         if target not in config.models:
             hint = did_you_mean(target, config.models)
@@ -97,6 +103,18 @@ def _unknown_nodes(config: ClusterConfig, path: YamlPath, nodes: Sequence[str]) 
             found.append(((*path, index), f'no node "{node}" under `nodes`{hint}'))
         elif node in nodes[:index]:
             found.append(((*path, index), f'"{node}" is listed twice'))
+    return found
+
+
+def _unknown_models(
+    config: ClusterConfig, path: YamlPath, names: Iterable[str], but: str = ""
+) -> list[tuple[YamlPath, str]]:
+    found: list[tuple[YamlPath, str]] = []
+    for name in names:
+        if name not in config.models:
+            found.append((path, f'no model "{name}" under `models`{did_you_mean(name, config.models)}'))
+        elif name == but:
+            found.append((path, f'"{name}" cannot stand in for itself'))
     return found
 
 

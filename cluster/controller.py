@@ -280,4 +280,5 @@ class Controller:
                 for model in desired.models
             ),
             aliases=desired.aliases,
+            routes=desired.routes,
         )

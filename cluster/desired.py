@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cluster.config import ClusterConfig, ModelSection, NodeSection
+from cluster.routes import NamedRoute
 from inventory.catalog import ArtifactFormat, ModelName
 from nodes.snapshot import EngineId, EngineKind, NodeId
 
@@ -27,6 +28,7 @@ class WantedModel:
     cache_tokens: int = 0  # that all requests of an engine share; 0: each slot has a context of its own
     prefer: tuple[NodeId, ...] = ()  # as `on`, and excludes none
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()  # labels that a node must have, each with one of these values
+    fallback: tuple[ModelName, ...] = ()
 
     @property
     def kinds(self) -> tuple[EngineKind, ...]:
@@ -61,6 +63,7 @@ class Desired:
     aliases: tuple[tuple[str, str], ...]
     drain_s: float  # an engine that must go is stopped after this, whatever it still has to do
     dwell_s: float = 180.0  # a model that was woken keeps its place for so long
+    routes: tuple[NamedRoute, ...] = ()
 
     def node(self, node_id: NodeId) -> WantedNode | None:
         """None for a node that cluster.yaml leaves out."""
@@ -78,6 +81,7 @@ def desired_state(config: ClusterConfig, revision: int) -> Desired:
         aliases=tuple(sorted(config.aliases.items())),
         drain_s=config.gateway.timeouts.drain,
         dwell_s=config.residency.dwell,
+        routes=tuple(section.route(name) for name, section in sorted(config.routes.items())),
     )
 
 
@@ -103,6 +107,7 @@ def _model(name: ModelName, section: ModelSection) -> WantedModel:
         cache_tokens=section.cache or 0,
         prefer=tuple(NodeId(node) for node in section.prefer),
         where=tuple(sorted(section.where.items())),
+        fallback=tuple(map(ModelName, section.fallback)),
     )
 
 

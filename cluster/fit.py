@@ -75,7 +75,7 @@ def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemor
     told = f", {sliding:,} in layers with a window" if sliding != tokens else ""
     per_token = cache_elements(attention, 1, 1) * engine.bytes_of(workload.kv_bits)
     each = _cache_bytes(workload, attention, engine)
-    size = each * workload.slots
+    size = _cache_bytes(workload, attention, engine, ahead=engine.ahead_tokens) * workload.slots
     counted = f"{workload.slots} x {tokens:,}"
     if workload.cache_tokens:
         shared = _shared_tokens(workload, engine, tokens)
@@ -84,7 +84,7 @@ def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemor
         counted = f"{shared:,} shared"
     how = f"{counted} tokens{told}, {per_token / 1024:.1f} KiB each at {workload.kv_bits} bits"
     if engine.prefill_copies:
-        how += f"; {engine.prefill_copies} copies of {format_bytes(each)} while an answer begins"
+        how += f"; {engine.prefill_copies} x {format_bytes(each)} copied while an answer begins"
     return Item("kv cache", size + each * engine.prefill_copies, how)
 
 
@@ -100,13 +100,14 @@ def _cached_tokens(workload: Workload, attention: AttentionShape, engine: Engine
     tokens = _stepped(workload.context_tokens + engine.spare_tokens, engine.token_step)
     if attention.sliding_window is None or not any(attention.sliding_layers):
         return tokens, tokens
-    return tokens, min(tokens, _stepped(attention.sliding_window + engine.window_spare_tokens, engine.token_step))
+    held = _stepped(attention.sliding_window + engine.window_spare_tokens, engine.token_step)
+    return tokens, min(tokens + engine.ahead_tokens, held)
 
 
-def _cache_bytes(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> int:
-    """Of one request."""
+def _cache_bytes(workload: Workload, attention: AttentionShape, engine: EngineMemory, ahead: int = 0) -> int:
+    """Of one request; while it is answered, in layers that see everything by so many tokens more than they hold."""
     tokens, sliding = _cached_tokens(workload, attention, engine)
-    return int(cache_elements(attention, tokens, sliding) * engine.bytes_of(workload.kv_bits))
+    return int(cache_elements(attention, tokens + ahead, sliding) * engine.bytes_of(workload.kv_bits))
 
 
 def _as_cached(shape: ModelShape, engine: EngineMemory) -> AttentionShape | None:
@@ -146,8 +147,17 @@ def _compute(workload: Workload, engine: EngineMemory) -> Item:
         shape.embedding_size * engine.batch_width_bytes
         + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
         + workload.context_tokens * engine.batch_context_bytes
+        + _recurrent_row(shape, engine)
     )
     return Item("compute buffers", int(batch * row), f"{batch:,} tokens x {row / 1024:.1f} KiB")
+
+
+def _recurrent_row(shape: ModelShape, engine: EngineMemory) -> float:
+    """Bytes of one token of a batch in one recurrent layer with a state, convolutions aside."""
+    recurrent = shape.recurrent
+    if recurrent is None or not recurrent.state_size:
+        return 0.0
+    return recurrent.inner_size * (recurrent.state_size * engine.batch_state_bytes + engine.batch_inner_bytes)
 
 
 def _runtime(workload: Workload, engine: EngineMemory) -> Item:

@@ -1,7 +1,8 @@
 """What each engine does with memory beside a model's own bytes: data, with the version and machine it was measured on.
 
-Figures of llama.cpp's CPU build come from `make bench-fit`, calibrated on three shapes that its table leaves out. Those
-of the other CPU builds come from a few cells of it, and those of GPU builds from what users report; each says so.
+Figures of CPU builds come from `make bench-fit`, calibrated on three shapes that its table leaves out; what an engine's
+own source explains (a cache that grows ahead, a state laid out for each token) was found where the table missed it.
+Those of GPU builds come from what users report; each says so.
 """
 
 from dataclasses import dataclass
@@ -27,12 +28,15 @@ class EngineMemory:
     token_step: int = 1  # a cache grows in steps of so many tokens
     spare_tokens: int = 0  # kept for each request beyond its context
     window_spare_tokens: int = 0  # kept in a sliding layer beyond its window
+    ahead_tokens: int = 0  # a cache is made this much larger than what it holds when an answer begins to grow
     unpacks: frozenset[str] = frozenset()  # architectures whose compressed keys and values it keeps as whole heads
     state_bytes: int = 4  # of an element of recurrent state
     batch_tokens: int = 512  # prompt tokens of one evaluation
     batch_width_bytes: float = 0.0  # for each of these and each element of the model's width
     batch_vocab_bytes: float = 0.0  # for each of these and each entry of the vocabulary
     batch_context_bytes: float = 0.0  # for each of these and each token of one request's context
+    batch_state_bytes: float = 0.0  # for each of these and each element of one layer's recurrent state
+    batch_inner_bytes: float = 0.0  # for each of these and each element of that layer's width
     own_caches: bool = False  # each request's cache grows by itself, in steps of its own
     prefill_copies: int = 0  # of one request's cache, for the moment in which its answer begins
     kept_prompts: int = 0  # caches of earlier prompts that stay, up to `kept_limit_bytes`
@@ -48,7 +52,6 @@ class EngineMemory:
 _LLAMACPP = "2026.10.11549"
 _MLX_UNPACKS = frozenset(("deepseek_v2", "minicpm3", "youtu_llm"))
 _REPORTED = "as reported by users, not measured"
-_FEW = "measured on a few models"
 
 ENGINES: tuple[EngineMemory, ...] = (
     EngineMemory(
@@ -64,23 +67,26 @@ ENGINES: tuple[EngineMemory, ...] = (
         batch_context_bytes=2.0,
     ),
     EngineMemory(
-        kind="vllm", accelerated=False, version="0.32.0", origin=_FEW,
-        runtime_bytes=1455 * MIB, vocab_bytes=3200, spare_tokens=256,
+        kind="vllm", accelerated=False, version="0.32.0", origin="measured",
+        runtime_bytes=1455 * MIB, vocab_bytes=3200, spare_tokens=256, window_spare_tokens=2048,
     ),
     EngineMemory(
         kind="vllm", accelerated=True, version="0.32.0", origin=_REPORTED,
-        runtime_bytes=1400 * MIB, spare_tokens=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
+        runtime_bytes=1400 * MIB, spare_tokens=256, window_spare_tokens=2048,
+        batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
     ),
     EngineMemory(
-        kind="mlx", accelerated=False, version="0.32.2", origin=_FEW,
+        kind="mlx", accelerated=False, version="0.32.2", origin="measured",
         runtime_bytes=88 * MIB, vocab_bytes=470, token_step=256, batch_tokens=256, batch_width_bytes=100.0,
-        own_caches=True, unpacks=_MLX_UNPACKS, prefill_copies=2,
+        batch_state_bytes=2.0, batch_inner_bytes=112.0,  # a prompt meets a state: mlx_lm.models.ssm, heads of 64
+        safety=0.03,
+        own_caches=True, ahead_tokens=256, unpacks=_MLX_UNPACKS, prefill_copies=1,
         kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
     EngineMemory(
         kind="mlx", accelerated=True, version="0.32.2", origin=_REPORTED,
         runtime_bytes=1 * GIB, token_step=256, batch_tokens=2048, batch_width_bytes=40.0, batch_vocab_bytes=4.0,
-        own_caches=True, unpacks=_MLX_UNPACKS, prefill_copies=2,
+        own_caches=True, ahead_tokens=256, unpacks=_MLX_UNPACKS, prefill_copies=1,
         kept_prompts=10, kept_limit_bytes=2 * GIB,
     ),
 )  # fmt: skip

@@ -75,7 +75,7 @@ class JoinDesk:
         token = JoinToken(secrets.token_hex(8), secrets.token_bytes(32), self._authority.fingerprint, expires_s)
         verifier = verifier_of(token.secret).hex()
         self._records.add_token(TokenRecord(token.token_id, node_id, verifier, expires_s))
-        log.info("token_made", token=token.token_id, node=node_id, expires_s=expires_s)
+        log.info("token_made", token_id=token.token_id, node=node_id, expires_s=expires_s)
         return token
 
     def hello(self, token_id: str) -> str:
@@ -93,7 +93,9 @@ class JoinDesk:
         try:
             return self._join(body, seen_host)
         except JoinRefusedError as error:
-            log.warning("join_refused", token=body.token_id[:32], address=seen_host, code=error.code, reason=str(error))
+            log.warning(
+                "join_refused", token_id=body.token_id[:32], address=seen_host, code=error.code, reason=str(error)
+            )
             self._trail.refused(Refusal("node.join", error.code, address=seen_host))
             if error.code != "too_many_tries":
                 self._failures.setdefault(seen_host, []).append(self._clock.monotonic_s())

@@ -8,6 +8,7 @@ import structlog
 from cluster.key_order import OWNER, KeyOrder, KeyRefusedError, check
 from cluster.key_records import KeyRecords, StoredKey
 from cluster.keys import key_digest, new_key
+from cluster.limits import Limits
 from cluster.snapshot import KeyRecord
 from inventory.clock import Clock
 
@@ -43,6 +44,7 @@ class KeyDesk:
             scopes=order.scopes,
             models=order.models,
             front_end=order.front_end,
+            limits=order.limits,
         )
         return self._issue(blank, replaced=(), event="key_created")
 
@@ -54,6 +56,14 @@ class KeyDesk:
             raise KeyRefusedError(409, "expired", gone)
         fresh = replace(record, created_s=int(self._clock.wall_s()))
         return self._issue(fresh, replaced=(record.key_id,), event="key_rotated")
+
+    def limit(self, name: str, limits: Limits) -> KeyRecord:
+        """From the next request on, in place of those it had. Raises KeyRefusedError."""
+        record = self._known(name)
+        self._records.limit(record.key_id, limits)
+        self._publish()
+        log.info("key_limited", key_id=record.key_id)
+        return replace(record, limits=limits)
 
     def revoke(self, name: str) -> KeyRecord:
         """Raises KeyRefusedError."""
@@ -73,7 +83,8 @@ class KeyDesk:
 
     def _known(self, name: str) -> KeyRecord:
         if name == OWNER:
-            raise KeyRefusedError(409, "owner_key", "the owner's key is replaced by: potluck keys rotate-owner")
+            message = "the owner's key has no limits and no end; it is replaced by: potluck keys rotate-owner"
+            raise KeyRefusedError(409, "owner_key", message)
         record = self._records.named(name)
         if record is None:
             raise KeyRefusedError(404, "not_found", f"no key is called {name}; `potluck keys ls` shows which there are")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cluster.limits import NO_LIMITS, Limits
 from cluster.roles import SCOPES_OF, Role, Scope
 
 OWNER = "owner"  # the name, the tenant and the group of the owner's key, and of no other
@@ -28,6 +29,7 @@ class KeyOrder:
     models: tuple[str, ...] | None = None
     lifetime_s: int | None = None
     front_end: bool = False
+    limits: Limits = NO_LIMITS
 
 
 def check(order: KeyOrder) -> None:

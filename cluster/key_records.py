@@ -6,17 +6,20 @@ from typing import cast
 
 import msgspec
 
+from cluster.limits import Limits
 from cluster.registry import Registry
 from cluster.roles import Role, Scope
 from cluster.snapshot import KeyRecord
 from inventory.clock import Clock
 
 _COLUMNS = (
-    "key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s, name, scopes, models, front_end"
+    "key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s, name, scopes, models, front_end, "
+    "limits"
 )
 _scopes = msgspec.json.Decoder(tuple[Scope, ...] | None)
 _models = msgspec.json.Decoder(tuple[str, ...] | None)
-_Row = tuple[str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, int | None]
+_limits = msgspec.json.Decoder(Limits)
+_Row = tuple[str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class KeyRecords:
         values = (
             record.key_id, record.digest_hex, record.role, record.tenant, record.group, record.data_class,
             record.created_s, record.expires_s, record.name, _encoded(record.scopes), _encoded(record.models),
-            int(record.front_end),
+            int(record.front_end), msgspec.json.encode(record.limits).decode(),
         )  # fmt: skip
         with self._registry.transaction() as connection:
             connection.executemany(
@@ -60,6 +63,11 @@ class KeyRecords:
                 [(int(self._clock.wall_s()), key_id) for key_id in replaced],
             )
             connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+
+    def limit(self, key_id: str, limits: Limits) -> None:
+        with self._registry.transaction() as connection:
+            values = (msgspec.json.encode(limits).decode(), key_id)
+            connection.execute("UPDATE keys SET limits = ? WHERE key_id = ?", values)
 
     def revoke(self, key_id: str) -> None:
         with self._registry.transaction() as connection:
@@ -83,8 +91,9 @@ def _stored(row: _Row) -> StoredKey:
         scopes=None if row[9] is None else _scopes.decode(row[9]),
         models=None if row[10] is None else _models.decode(row[10]),
         front_end=bool(row[11]),
+        limits=_limits.decode(row[12]),
     )
-    return StoredKey(record, row[12])
+    return StoredKey(record, row[13])
 
 
 def _encoded(values: Collection[str] | None) -> str | None:

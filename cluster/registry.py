@@ -71,6 +71,7 @@ MIGRATIONS = (
     UPDATE keys SET name = 'owner' WHERE tenant = 'owner';
     CREATE UNIQUE INDEX keys_by_name ON keys (name) WHERE revoked_s IS NULL;
     """,
+    "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
 )
 
 

@@ -157,7 +157,7 @@ class _Head:
         changed = self._config.apply(text)
         if changed:
             self.controller.set_desired(self._config.desired)
-            self._publish_access()  # it may name another issuer of tokens
+            self._publish_access()  # it may name another issuer of tokens, or other limits
             log.info("configuration_applied", config_revision=self._config.revision)
         return ConfigApplied(self._config.revision, changed)
 
@@ -190,6 +190,7 @@ class _Head:
                 keys=self._key_records.active(),
                 revoked=self.lan.records.trust().revoked if self.lan is not None else (),
                 issuer=token_issuer(self._config.config),
+                limits=self._config.config.limits.rules(),
             )
         )
 

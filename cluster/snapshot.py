@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.fit_engines import EngineMemory
+from cluster.limits import NO_LIMITS, NO_RULES, LimitRules, Limits
 from cluster.roles import Role, Scope
+from cluster.routes import NamedRoute
 from cluster.wishes import Duty
 from inventory.catalog import Capability, ModelName, ModelRef
 from nodes.snapshot import NodeId, NodeSnapshot
@@ -56,6 +58,7 @@ class ModelView:
     keep_alive_s: float | None = None  # it sleeps after being idle for so long; None: it always runs
     eta_s: float | None = None  # until it serves, if it is on its way or asked for; None where nothing is known
     note: str = ""  # why it has fewer replicas than it could have, whatever its state
+    fallback: tuple[ModelName, ...] = ()  # who answers in its place while it cannot, the preferred one first
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class ClusterSnapshot:
     nodes: tuple[NodeView, ...]
     models: tuple[ModelView, ...]
     aliases: tuple[tuple[str, str], ...] = ()  # (what a client may ask for, the name in `models`), sorted
+    routes: tuple[NamedRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class KeyRecord:
     scopes: tuple[Scope, ...] | None = None  # narrower than its role; None: all that its role may
     models: tuple[str, ...] | None = None  # names, with * for any characters; None: every model
     front_end: bool = False  # a program with users of its own, trusted to say for whom it asks
+    limits: Limits = NO_LIMITS  # its own, which come before its group's
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +118,4 @@ class AccessSnapshot:
     keys: tuple[KeyRecord, ...]
     revoked: tuple[str, ...] = ()  # serials of certificates that no machine of the cluster accepts any more
     issuer: TokenIssuer | None = None
+    limits: LimitRules = NO_RULES

@@ -91,6 +91,7 @@ def model_view(
         keep_alive_s=model.keep_alive_s,
         eta_s=None if state == "ready" else outlook.eta_s,
         note=_note(model, assigned, placement) if assigned else "",
+        fallback=model.fallback,
     )
 
 

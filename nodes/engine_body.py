@@ -21,6 +21,7 @@ from nodes.process import EngineProcess
 from nodes.snapshot import EngineEndpoint, EngineId, EngineKind
 
 LOOPBACK = "127.0.0.1"
+SECRET_PREFIX = "ple_"  # so that a secret is known for one wherever it may turn up
 
 
 class CannotLaunchError(Exception):
@@ -109,7 +110,7 @@ class EngineBody:
         with contextlib.ExitStack() as undo:
             secret_file = Path(str(launch.secret_file))
             undo.callback(secret_file.unlink, missing_ok=True)
-            write_secret(secret_file, secrets.token_urlsafe(32))
+            write_secret(secret_file, SECRET_PREFIX + secrets.token_urlsafe(32))
             process = EngineProcess.hold(workshop.adapter(spec).command(launch), log)
             undo.callback(process.discard)
             lease = Lease(

@@ -43,11 +43,13 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     route_reason: str | None = None
     route_terms: Terms = ()
     decision_s: float = 0.0
+    queued_s: float = 0.0  # without an engine: for its model, or for its turn
     input_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
     user: str | None = None  # for whom a front end asked, by its own id; the subject of a token
-    tokens_exact: bool = False  # False: output tokens are events counted in a stream that ended before its usage came
+    tokens_exact: bool = False  # as the engine counted them; False: estimated from what came before it broke off
+    reasoning_tokens: int | None = None  # of the output, where the engine tells
 
 
 class RecordSink(Protocol):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cluster.roles import Role, granted
 from cluster.snapshot import TokenIssuer
 from router.errors import ApiError
-from router.request import Identity
+from router.request import TOKEN_HOLDER, Identity
 
 SKEW_S = 60.0  # clocks of two machines may differ by so much
 # Time is looked at here, against the gateway's own clock.
@@ -61,7 +61,7 @@ class TokenVerifier:
         if claims.role not in self._issuer.roles:
             raise _refused(f"the role {claims.role} is not one that this cluster takes from its issuer")
         identity = Identity(
-            key_id=f"jwt:{claims.sub}",
+            key_id=f"{TOKEN_HOLDER}{claims.sub}",
             tenant=self._issuer.tenant,
             group=claims.group,
             role=claims.role,

@@ -2,12 +2,11 @@
 
 import msgspec
 
-from inventory.catalog import ModelName
 from nodes.relay.contract import Failure, FailureKind, Headers, Writer
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome, Reservation
-from router.asking import choose, message_for, reserve, trace_lines
+from router.asking import busy, choose, message_for, reserve, trace_lines
 from router.assembly import Assembly
 from router.call_context import CallContext
 from router.call_errors import nobody, too_long_for, upstream_error
@@ -53,7 +52,7 @@ class Call:
 
     def start(self) -> None:
         self._context.opened(self)
-        if self.model in self._context.room.crowded:  # behind those that wait already
+        if self.request.model in self._context.room.crowded:  # behind those that wait already
             self._wait(crowded=True)
         else:
             self._attempt(None)
@@ -119,25 +118,14 @@ class Call:
 
     # Calls by the waiting room
 
-    @property
-    def streamed(self) -> bool:
-        return self.request.parsed.stream
-
-    @property
-    def model(self) -> ModelName:
-        return self.request.model
-
-    @property
-    def size(self) -> int:
-        return self.request.parsed.prompt_characters
-
     def has_room(self) -> bool:
-        routes = self._context.routes_of(self.model) or self._routes
-        return not crowded_out(choose(self._context, routes, self.request.parsed))
+        routes = self._context.routes_of(self.request.model) or self._routes
+        decision = choose(self._context, routes, self.request.parsed)
+        return not crowded_out(decision) and not busy(self._context, decision)
 
     def go_on(self) -> None:
         self._waits = False
-        self._routes = self._context.routes_of(self.model) or self._routes
+        self._routes = self._context.routes_of(self.request.model) or self._routes
         self._attempt(None)
 
     def tell(self, comment: bytes) -> None:
@@ -227,9 +215,13 @@ class Call:
             else:
                 self._end_with(last_error or nobody(self._routes, decision))
             return
+        if not self._tried and busy(context, decision):
+            self._wait(crowded=True)
+            return
         self._decision = decision
         self._candidate = candidate = decision.ranked[0].candidate
         self._reservation = reserve(context, candidate, self.request.parsed)
+        context.served(self.report, self.request)
         self.report.attempts += 1
         self._asked_s, self._moved, self._spoke = started_s, False, False
         try:
@@ -347,9 +339,8 @@ class Call:
         self._exchange = None  # no reference cycle is left: the call, its prompt with it, is freed at once
         if self._reservation is not None:
             self._reservation.release()
-        report, tap = self.report, self._tap
-        if tap is not None:
-            report.usage, report.events = tap.usage, tap.events
+        report = self.report
+        report.heard(self.request.parsed, self._tap)
         report.decision = self._decision
         report.end(outcome, status, code, self._context.clock.monotonic_s())
         self._context.closed(self, report)
@@ -360,7 +351,7 @@ class Call:
             exchange.cancel()
 
     def _header_lines(self) -> bytes:
-        return trace_lines(self._context, self.request.arrival, self._candidate, self._decision)
+        return trace_lines(self._context, self.report, self._candidate, self._decision)
 
     def _sweep_engine(self, now_s: float) -> None:
         """Give up an engine whose silence means that it hangs, or whose machine is gone."""

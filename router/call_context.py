@@ -13,15 +13,19 @@ from router.accounting import Ledger, RecordSink
 from router.call_report import CallReport
 from router.decision import Candidate, ModelRoutes, RoutingTable
 from router.errors import ApiError
+from router.fair_queue import service
 from router.health import EngineHealth
 from router.log import EventLog
 from router.metrics import GatewayMetrics
 from router.pulse import Pulse
+from router.request import InferenceRequest
 from router.settings import GatewaySettings
+from router.token_ratio import TokenRatios
 from router.upstreams import Upstreams
 from router.waiting import WaitingRoom
 
 BATCH = 128
+USUAL_ANSWER = 256  # tokens, of one that may be as long or longer
 
 
 class LiveCall(Protocol):
@@ -65,6 +69,7 @@ class CallContext:
         self._table = parts.table
         self.ledger = Ledger()
         self.pulse = Pulse()
+        self.ratios = TokenRatios()
         self.room = WaitingRoom(parts.settings, parts.table, parts.clock, parts.metrics.waited)
         self._sinks = sinks
         self._ended: list[CallReport] = []
@@ -104,8 +109,21 @@ class CallContext:
     def opened(self, call: LiveCall) -> None:
         self._live[call] = None
 
+    def served(self, report: CallReport, request: InferenceRequest) -> None:
+        """It goes to an engine: its user has had so much, until the end tells how much in truth."""
+        parsed = request.parsed
+        prompt = self.ratios.prompts.tokens_of(request.model, parsed.prompt_characters)
+        answer = min(parsed.output_tokens_limit or USUAL_ANSWER, USUAL_ANSWER)
+        expected = service(prompt, answer)
+        report.charged += expected
+        self.room.charge(request.model, request.arrival.identity.consumer, expected)
+
     def closed(self, call: LiveCall, report: CallReport) -> None:
         self._live.pop(call, None)
+        report.settle(self.ratios)
+        if report.charged:
+            more = service(*report.taken()) - report.charged
+            self.room.charge(ModelName(report.model), report.arrival.identity.consumer, more)
         if self.room.crowded:  # not at once: who goes on may end at once as well
             asyncio.get_running_loop().call_soon(self.room.make_room, ModelName(report.model))
         if self._on_idle is not None and not self._live and not self._on_idle.done():
@@ -121,7 +139,7 @@ class CallContext:
     def flush(self) -> None:
         """Give the sinks what has ended. Called for a full batch, on each sweep, and before anybody reads."""
         if self._ended:
-            records = [report.record() for report in self._ended]
+            records = [report.record(self.ratios) for report in self._ended]
             self._ended.clear()
             for sink in self._sinks:
                 sink.record(records)

@@ -2,8 +2,10 @@
 
 from router.accounting import RECORD_VERSION, Outcome, RequestRecord
 from router.decision import Decision
-from router.request import Arrival
-from router.usage import Usage
+from router.limits import Permit
+from router.request import Arrival, Parsed
+from router.token_ratio import TokenRatios
+from router.usage import Progress, StreamTap, Tokens, Usage
 
 _OUTCOMES: dict[int, Outcome] = {429: "rate_limited", 502: "node_lost", 503: "no_capacity", 504: "timeout"}
 NO_MODEL = "unknown"  # a client's text never becomes a metric label
@@ -17,8 +19,9 @@ class CallReport:
     """One request's facts. Holds no reference to its body, so that waiting for a batch keeps no prompt in memory."""
 
     __slots__ = (
-        "arrival", "attempts", "decision", "decision_s", "ended_s", "error_code", "events", "first_byte_s", "model",
-        "model_asked", "outcome", "status", "stream", "usage",
+        "arrival", "attempts", "characters", "charged", "decision", "decision_s", "ended_s", "error_code", "events",
+        "first_byte_s", "model", "model_asked", "outcome", "permit", "priority", "progress", "prompts", "queued_s",
+        "resolved", "status", "stream", "tokens", "usage",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, model: str, model_asked: str, stream: bool) -> None:
@@ -28,14 +31,65 @@ class CallReport:
         self.decision_s = 0.0
         self.first_byte_s: float | None = None  # monotonic
         self.usage: Usage | None = None
-        self.events = 0  # of a stream
+        self.events = 0  # of a stream, that carried tokens
+        self.progress: Progress | None = None
+        self.characters, self.prompts = 0, 1
+        self.tokens: Tokens | None = None  # once they were settled
+        self.permit: Permit | None = None  # where limits are set
+        self.priority = 0
+        self.queued_s = 0.0  # without an engine
+        self.charged = 0.0  # to its user's share, as it was expected
+        self.resolved = ""  # why another model answers than the one that was asked for by name
 
     def end(self, outcome: Outcome, status: int, error_code: str | None, now_s: float) -> None:
         self.outcome, self.status, self.error_code, self.ended_s = outcome, status, error_code, now_s
 
-    def record(self) -> RequestRecord:
-        """The call as it is remembered. Output tokens of a stream that broke off are the events that came."""
-        arrival, identity, usage = self.arrival, self.arrival.identity, self.usage
+    def header_lines(self) -> bytes:
+        """What is left of limits, and which model was chosen why, where that is not the name that was asked for."""
+        limits = self.permit.header_lines() if self.permit is not None else b""
+        return limits + _chosen(self.model, self.resolved) if self.resolved else limits
+
+    def heard(self, parsed: Parsed, tap: StreamTap | None) -> None:
+        """What its engine sent of a stream, whole or not."""
+        self.characters, self.prompts = parsed.prompt_characters, parsed.prompts
+        if tap is not None:
+            self.usage, self.events = tap.usage(parsed.choices, parsed.prompts), tap.events
+            self.progress = tap.progress() if self.usage is None else None
+
+    def settle(self, ratios: TokenRatios) -> None:
+        """Count what it took in truth."""
+        if self.permit is not None:
+            self.tokens = self._count(ratios)
+            took = (self.tokens.input or 0) + (self.tokens.output or 0)
+            left = self.attempts and self.outcome == "cancelled"  # a whole answer of which nothing came was work too
+            self.permit.settle(self.permit.prompt_tokens if left and not took else took)
+
+    def taken(self) -> tuple[int, int]:
+        """Tokens of prompt and answer; where it broke off, of the answer only what came."""
+        usage = self.usage
+        return (0, self.events) if usage is None else (usage.prompt_tokens or 0, usage.completion_tokens or 0)
+
+    def _count(self, ratios: TokenRatios) -> Tokens:
+        """As its engine counted. Of an answer that broke off: what its events come to; of its prompt, what the engine
+        told on the way, or what its length comes to. Nothing is known of one that never began."""
+        usage, progress, model = self.usage, self.progress, self.model
+        engine_id = self.decision.ranked[0].engine_id if self.decision else ""
+        if usage is not None:
+            if self.prompts == 1:
+                ratios.prompts.learn(model, self.characters, usage.prompt_tokens or 0)
+            ratios.events.learn(engine_id, self.events, usage.completion_tokens or 0)
+            return Tokens(
+                usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.reasoning_tokens, exact=True
+            )
+        output = ratios.events.tokens_of(engine_id, self.events) or None
+        if progress is not None:
+            return Tokens(progress.total, progress.cache, output)
+        prompt = self.prompts * ratios.prompts.tokens_of(model, self.characters) if self.events else 0
+        return Tokens(prompt or None, None, output)
+
+    def record(self, ratios: TokenRatios) -> RequestRecord:
+        """The call as it is remembered."""
+        arrival, identity, tokens = self.arrival, self.arrival.identity, self.tokens or self._count(ratios)
         score = self.decision.ranked[0] if self.decision else None
         chosen = score.candidate if score else None
         return RequestRecord(
@@ -47,7 +101,7 @@ class CallReport:
             key_id=identity.key_id,
             group=identity.group,
             data_class=identity.data_class,
-            priority=0,
+            priority=self.priority,
             model_asked=self.model_asked[:200],
             model=self.model,
             stream=self.stream,
@@ -65,9 +119,15 @@ class CallReport:
             route_reason=self.decision.reason if self.decision else None,
             route_terms=score.terms if score else (),
             decision_s=self.decision_s,
-            input_tokens=usage.prompt_tokens if usage else None,
-            cached_tokens=usage.cached_tokens if usage else None,
-            output_tokens=usage.completion_tokens if usage else (self.events or None),
+            queued_s=round(self.queued_s, 3),
+            input_tokens=tokens.input,
+            cached_tokens=tokens.cached,
+            output_tokens=tokens.output,
             user=identity.user,
-            tokens_exact=usage is not None,
+            tokens_exact=tokens.exact,
+            reasoning_tokens=tokens.reasoning,
         )
+
+
+def _chosen(model: str, why: str) -> bytes:
+    return f"x-potluck-model: {model}\r\nx-potluck-model-reason: ".encode() + why.encode("ascii", "replace") + b"\r\n"

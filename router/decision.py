@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from cluster.routes import NamedRoute
 from cluster.snapshot import ClusterSnapshot, ModelView, NodeAddress, NodeView
 from inventory.catalog import ModelName
 from nodes.snapshot import EngineEndpoint, EngineId, EngineSnapshot, NodeId, PressureSnapshot
@@ -68,13 +69,15 @@ class ModelRoutes:
 
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
-    """`names` has every name a client may ask for: models and their aliases."""
+    """`names` has every name a client may ask for: models, their aliases, and routes, of which the model is told that
+    they lead to where no rule holds."""
 
     models: dict[ModelName, ModelRoutes]
     names: dict[str, ModelRoutes]
     engines: Mapping[EngineId, ModelName] = field(default_factory=dict)  # all of the snapshot, able to serve or not
     lost: frozenset[EngineId] = frozenset()  # engines of machines that are gone: what they had begun goes on nowhere
     leaving: tuple[tuple[EngineId, int], ...] = ()  # engines that finish what they work on, with their slots
+    routes: Mapping[str, NamedRoute] = field(default_factory=dict)
 
 
 def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
@@ -85,7 +88,9 @@ def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
             found.setdefault(engine.model.name, []).append(_judge(node, engine))
     models = {view.name: _routes(view, found[view.name]) for view in snapshot.models}
     aliases = {alias: models[ModelName(name)] for alias, name in snapshot.aliases if name in models}
-    names = aliases | {str(name): routes for name, routes in models.items()}
+    routes = {route.name: route for route in snapshot.routes if route.otherwise in models}
+    chosen = {name: models[route.otherwise] for name, route in routes.items()}
+    names = chosen | aliases | {str(name): routes for name, routes in models.items()}
     engines = [(node, engine) for node in snapshot.nodes if node.snapshot for engine in node.snapshot.engines]
     lost = frozenset(engine.engine_id for node, engine in engines if node.state == "lost")
     leaving = tuple(
@@ -93,7 +98,7 @@ def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
         for node, engine in engines
         if node.state == "draining" or engine.state == "draining"
     )
-    return RoutingTable(models, names, {one.engine_id: one.model.name for _, one in engines}, lost, leaving)
+    return RoutingTable(models, names, {one.engine_id: one.model.name for _, one in engines}, lost, leaving, routes)
 
 
 def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> ModelRoutes:

@@ -8,13 +8,14 @@ from nodes.relay.contract import Writer
 from router.call import Call
 from router.call_context import CallContext, request_id_lines
 from router.call_report import NO_MODEL, CallReport, outcome_of
-from router.decision import ModelRoutes
 from router.dialects import chat, completions
 from router.errors import ApiError, stopping, unknown_model
 from router.ids import RequestIds, sane_client_id
+from router.limits import LimitDesk
 from router.permissions import refusal, sees, visible
-from router.refusals import REFUSALS, RefusalNotes
+from router.refusals import REFUSALS, RefusalNotes, claimed_key_id, known_key_id
 from router.request import Api, Arrival, Identity, InferenceRequest, Parsed
+from router.resolution import Resolved, Wish, resolve
 from router.view import GatewayView
 
 HOT_PATHS: dict[bytes, Api] = {b"/v1/chat/completions": "chat", b"/v1/completions": "completions"}
@@ -22,6 +23,7 @@ _PARSERS: dict[Api, Callable[[bytes], Parsed]] = {"chat": chat.parse, "completio
 _ROUTES: dict[Api, str] = {api: path.decode() for path, api in HOT_PATHS.items()}
 
 HeaderMap = dict[bytes, bytes]  # names in lower case
+LIMITED = 429
 END_USER = b"x-openwebui-user-id"
 
 
@@ -31,6 +33,8 @@ class Dispatcher:
     def __init__(self, context: CallContext, view: GatewayView, ids: RequestIds) -> None:
         self.context, self.view, self.ids = context, view, ids
         self.refusals = RefusalNotes(context.clock)
+        self.limits = LimitDesk(context.clock)
+        view.on_access(self.limits.follow)
         self.draining = False
 
     def admit(self, headers: HeaderMap, route: str | None) -> Identity:
@@ -42,7 +46,7 @@ class Dispatcher:
                 raise refused
         except ApiError as error:
             if error.status in REFUSALS:
-                self.refusals.note(headers, error, route or "")
+                self.refusals.note(claimed_key_id(headers), error.code, route or "")
             raise
         return identity
 
@@ -73,21 +77,38 @@ class Dispatcher:
                 raise stopping()
             parsed = _PARSERS[arrival.api](body)
             asked = parsed.model
-            routes = self.route(arrival.identity, asked)
+            ratio, characters = self.context.ratios.prompts, parsed.prompt_characters
+            wish = Wish(arrival.identity.group, ratio.tokens_of(asked, characters), parsed.prompt.said)
+            resolved = self._resolve(arrival.identity, asked, wish)
+            prompt_tokens = ratio.tokens_of(resolved.routes.view.name, characters)
+            answers = parsed.prompts * parsed.choices
+            permit = self.limits.admit(arrival.identity, prompt_tokens, parsed.output_tokens_limit, answers)
         except ApiError as error:
+            if error.status == LIMITED:
+                self.refusals.note(known_key_id(arrival.identity), error.param or error.code, _ROUTES[arrival.api])
             self.refuse(arrival, asked, error, writer)
             return None
-        call = Call(self.context, InferenceRequest(arrival, routes.view.name, parsed), routes, writer)
+        routes = resolved.routes
+        priority = self.limits.priority_of(arrival.identity)
+        call = Call(self.context, InferenceRequest(arrival, routes.view.name, parsed, priority), routes, writer)
+        call.report.permit, call.report.resolved, call.report.priority = permit, resolved.why, priority
         call.start()
         return call
 
-    def route(self, identity: Identity, asked: str) -> ModelRoutes:
+    def check_name(self, identity: Identity, asked: str) -> None:
+        """Raises ApiError 404 as a request for it would."""
+        self._resolve(identity, asked, Wish(identity.group, 0, str))
+
+    def _resolve(self, identity: Identity, asked: str, wish: Wish) -> Resolved:
         """Where a name leads this caller. Raises ApiError 404, the same for a model it may not use as for none."""
-        names = self.view.table.names
-        routes = names.get(asked)
-        if routes is None or not sees(identity, asked, routes.view.name):
-            raise unknown_model(asked, visible(identity, ((name, found.view.name) for name, found in names.items())))
-        return routes
+        table = self.view.table
+        found = resolve(table, asked, wish, lambda name, model: sees(identity, name, model))
+        if found is None:
+            if asked in table.names:
+                self.refusals.note(known_key_id(identity), "model_not_allowed", "")
+            pairs = ((name, routes.view.name) for name, routes in table.names.items())
+            raise unknown_model(asked, visible(identity, pairs))
+        return found
 
     def refuse(self, arrival: Arrival, asked: str, error: ApiError, writer: Writer) -> None:
         lines = request_id_lines(arrival.request_id, arrival.client_request_id)

@@ -8,15 +8,15 @@ import msgspec
 STREAM_DONE = b"data: [DONE]\n\n"
 
 
-class _Fields(msgspec.Struct, frozen=True):
+class ErrorFields(msgspec.Struct, frozen=True):
     message: str
     type: str
     param: str | None
     code: str | None
 
 
-class _Envelope(msgspec.Struct, frozen=True):
-    error: _Fields
+class ErrorEnvelope(msgspec.Struct, frozen=True):
+    error: ErrorFields
 
 
 _encoder = msgspec.json.Encoder()
@@ -29,11 +29,15 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.code, self.message, self.param = status, code, message, param
         self.retry_after_s: int | None = None
+        self._more: list[tuple[str, str]] = []
 
     def retry_after(self, seconds: int) -> "ApiError":
         """The same error, telling clients when to come back."""
         self.retry_after_s = seconds
         return self
+
+    def add_header(self, name: str, value: str) -> None:
+        self._more.append((name, value))
 
     @property
     def type(self) -> str:
@@ -42,7 +46,7 @@ class ApiError(Exception):
         return "server_error" if self.status >= 500 else "invalid_request_error"
 
     def body(self) -> bytes:
-        return _encoder.encode(_Envelope(_Fields(self.message, self.type, self.param, self.code)))
+        return _encoder.encode(ErrorEnvelope(ErrorFields(self.message, self.type, self.param, self.code)))
 
     def headers(self) -> list[tuple[str, str]]:
         found = [("content-type", "application/json")]
@@ -50,7 +54,7 @@ class ApiError(Exception):
             found.append(("www-authenticate", 'Bearer realm="potluck"'))
         if self.retry_after_s is not None:
             found.append(("retry-after", str(self.retry_after_s)))
-        return found
+        return found + self._more
 
     def header_lines(self) -> bytes:
         return b"".join(f"{name}: {value}\r\n".encode() for name, value in self.headers())
@@ -96,8 +100,8 @@ def stopping() -> ApiError:
     return ApiError(503, "gateway_stopping", "this gateway is stopping; try again").retry_after(2)
 
 
-def saturated(message: str) -> ApiError:
-    return ApiError(429, "saturated", message, None).retry_after(1)
+def saturated(message: str, retry_s: int = 1) -> ApiError:
+    return ApiError(429, "saturated", message, None).retry_after(retry_s)
 
 
 def internal(request_id: str) -> ApiError:

@@ -9,10 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from router.asgi_host import AsgiRelay
 from router.dispatcher import HOT_PATHS, Dispatcher
-from router.errors import ApiError
+from router.errors import ApiError, unknown_model
 from router.guard import Guard, caller
 from router.model_list import ModelList, ModelObject, model_objects
-from router.readiness import readiness
+from router.openapi import ABOUT, MODEL_NOT_FOUND, DocumentedApp, hot_operation, text_answer
+from router.readiness import Readiness, readiness
 from router.request import Api
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -31,7 +32,7 @@ class RelayResponse(Response):
 
 def create_app(dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> FastAPI:
     """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here."""
-    app = FastAPI(title="potluck gateway", docs_url=None, redoc_url=None)
+    app = DocumentedApp(title="potluck gateway", description=ABOUT, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, dispatcher=dispatcher, routes=app.router.routes)
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -49,7 +50,7 @@ def _add_hot_route(app: FastAPI, path: str, api: Api, dispatcher: Dispatcher) ->
     async def answer(request: Request) -> Response:
         return RelayResponse(relay)
 
-    app.add_api_route(path, answer, methods=["POST"], name=api, response_model=None)
+    app.add_api_route(path, answer, methods=["POST"], name=api, response_model=None, openapi_extra=hot_operation(api))
 
 
 def _add_models(app: FastAPI, dispatcher: Dispatcher) -> None:
@@ -57,10 +58,13 @@ def _add_models(app: FastAPI, dispatcher: Dispatcher) -> None:
     async def list_models(request: Request) -> ModelList:
         return ModelList(data=model_objects(dispatcher.view, caller(request)))
 
-    @app.get("/v1/models/{model_id:path}")
+    @app.get("/v1/models/{model_id:path}", openapi_extra=MODEL_NOT_FOUND)
     async def get_model(model_id: str, request: Request) -> ModelObject:
-        dispatcher.route(caller(request), model_id)  # raises for a model that is not there, or not for this caller
-        return next(found for found in model_objects(dispatcher.view, caller(request)) if found.id == model_id)
+        dispatcher.check_name(caller(request), model_id)  # raises for a model that is not there, or not for this caller
+        listed = {found.id: found for found in model_objects(dispatcher.view, caller(request))}
+        if model_id not in listed:  # a name whose rules lead this caller somewhere, and which is listed for others
+            raise unknown_model(model_id, listed)
+        return listed[model_id]
 
 
 def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> None:
@@ -68,12 +72,12 @@ def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_c
     async def alive() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not ready."}})
     async def ready() -> JSONResponse:
         verdict = readiness(dispatcher.view, dispatcher.draining)
         return JSONResponse(verdict.model_dump(), status_code=200 if verdict.ready else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", openapi_extra=text_answer("text/plain"))
     async def metrics() -> Response:
         text = prometheus_client.generate_latest(registry)
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)

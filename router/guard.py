@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inventory.logs import told
 from router.dispatcher import Dispatcher
 from router.errors import ApiError, internal
 from router.permissions import OPEN_ROUTES
@@ -43,8 +44,7 @@ class Guard:
         except ApiError as error:
             await send_error(error, send_named)
         except Exception as error:  # noqa: BLE001 - the last resort of every route: logged here, told without details
-            text = f"{type(error).__name__}: {error}"
-            self._dispatcher.context.log.emit("request_failed", request_id=request_id, error=text)
+            self._dispatcher.context.log.emit("request_failed", request_id=request_id, error=told(error))
             if not started:
                 await send_error(internal(request_id), send_named)
 

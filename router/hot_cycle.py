@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from inventory.logs import told
 from nodes.relay.http1_writer import CONTINUE, Http1Writer
 from router.call import Call
 from router.dispatcher import HeaderMap
@@ -113,9 +114,7 @@ class HotCycle(RequestResponseCycle):
             if not self.response_complete:
                 self._call = call
         except Exception as error:  # noqa: BLE001 - inside the parser's callback it would pass for a parse error
-            dispatcher.context.log.emit(
-                "request_failed", request_id=self._arrival.request_id, error=f"{type(error).__name__}: {error}"
-            )
+            dispatcher.context.log.emit("request_failed", request_id=self._arrival.request_id, error=told(error))
             if not self.response_complete:
                 dispatcher.refuse(self._arrival, "", internal(self._arrival.request_id), self.writer)
 

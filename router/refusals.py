@@ -7,8 +7,8 @@ from collections import Counter
 from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
 from cluster.audit_tally import Refusal, RefusalTally
 from inventory.clock import Clock
-from router.errors import ApiError
 from router.log import EventLog
+from router.request import TOKEN_HOLDER, Identity
 
 EVERY_S = 1.0
 MOST_UNTOLD = 64  # kinds, while the head is away; beyond them only causes are told apart
@@ -23,9 +23,8 @@ class RefusalNotes:
         self._clock, self._tally = clock, RefusalTally()
         self._untold: Counter[Refusal] = Counter()
 
-    def note(self, headers: dict[bytes, bytes], error: ApiError, route: str) -> None:
-        """Of the key only the id that it claims: the secret behind it may be right for something else."""
-        refusal = Refusal("endpoint.refuse", error.code, claimed_key_id(headers), target=route)
+    def note(self, key_id: str, cause: str, route: str) -> None:
+        refusal = Refusal("endpoint.refuse", cause, key_id, target=route)
         told = self._tally.note(refusal, self._clock.monotonic_s())
         if told is not None:
             self._add(told, 1)
@@ -71,6 +70,12 @@ class RefusalReporter:
 
 
 def claimed_key_id(headers: dict[bytes, bytes]) -> str:
-    """What a caller says its key's id is; "" where it shows no key of ours."""
+    """What a caller says its key's id is; "" where it shows no key of ours. No more of it is told: the secret behind
+    it may be right for something else."""
     found = _CLAIMED.search(headers.get(b"authorization", b"") or headers.get(b"x-api-key", b""))
     return found.group(1).decode() if found is not None else ""
+
+
+def known_key_id(identity: Identity) -> str:
+    """ "" for the holder of a token: what names him is his own name."""
+    return "" if identity.key_id.startswith(TOKEN_HOLDER) else identity.key_id

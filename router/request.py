@@ -8,6 +8,11 @@ from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
 
 Api = Literal["chat", "completions"]
+TOKEN_HOLDER = "jwt:"  # begins the key id of whoever came with an issuer's token
+
+
+Consumer = tuple[str, str | None]
+"""A key, and the person where that is known."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -23,11 +28,20 @@ class Identity(msgspec.Struct, frozen=True):
     front_end: bool = False  # may say for which of its users it asks
     user: str | None = None  # the person: as a front end says, or a token's subject
 
+    @property
+    def consumer(self) -> Consumer:
+        """Whoever counts as one where all must get their share."""
+        return self.key_id, self.user
+
 
 class Prompt(Protocol):
     """A validated body of some dialect, ready to be written for an engine."""
 
     def encode(self, served_name: str, stream: bool) -> bytes: ...
+
+    def said(self) -> str:
+        """The user's own words: what rules that choose a model look at."""
+        ...
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -37,8 +51,10 @@ class Parsed(msgspec.Struct, frozen=True):
     stream: bool
     usage_wanted: bool  # the client asked for the usage chunk of a stream
     prompt_characters: int
-    output_tokens_limit: int | None
+    output_tokens_limit: int | None  # of each answer
     prompt: Prompt
+    prompts: int = 1  # in one body; `prompt_characters` is of the longest
+    choices: int = 1  # answers to each
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -58,7 +74,7 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     arrival: Arrival
     model: ModelName  # as resolved; `parsed.model` is what the client asked for
     parsed: Parsed
-    priority: int = 0  # higher goes first; one level until the fair queue exists
+    priority: int = 0  # higher goes first, whoever it is
     deadline_s: float | None = None  # monotonic
     zones: frozenset[str] | None = None  # where it may run; None is anywhere
 

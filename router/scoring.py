@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from nodes.snapshot import EngineId
+from router.cost import Prospect, cost
 from router.decision import Candidate, Decision, ModelRoutes, Rejection, ScoreBreakdown
 from router.request import Parsed
 
@@ -12,17 +13,23 @@ QUEUE_PER_SLOT = 8
 SMALLEST_CEILING = 256
 CROWDED = "kv"  # begins the reason of an engine whose cache is promised to other requests
 NOTHING: Mapping[EngineId, int] = {}
+TIE_S = 0.05  # predictions are not better than this,
+TIE = 0.05  # nor than this share of the cost
 
 
-def decide(
+def decide(  # noqa: PLR0913 - a wrapper around the live counts would be made anew for each request
     routes: ModelRoutes,
     parsed: Parsed,
     in_flight: Mapping[EngineId, int],
     ejected: Mapping[EngineId, str],
     tried: Collection[EngineId] = (),
     promised: Mapping[EngineId, int] = NOTHING,
+    prospect: Prospect | None = None,
 ) -> Decision:
     """Filter, score, rank. Ties go to the lower id, so a replay agrees with the log.
+
+    With a prospect the score is seconds, and near ties go to where the request's session lives, then to the less busy.
+    Without one, because nobody has measured these engines yet, requests per slot stand for the wait.
 
     Engines of last resort (of a suspect machine, say) are for when no other can serve. Those that this gateway found
     broken come after them instead of never: when all are, trying one is how a request learns first that it is back.
@@ -40,11 +47,11 @@ def decide(
         if why is not None:
             rejected.append((engine_id, why))
         elif engine_id in ejected:
-            broken.append(_score(candidate, running))
+            broken.append(_score(candidate, running, prospect))
         elif candidate.last_resort:
-            resort.append(_score(candidate, running))
+            resort.append(_score(candidate, running, prospect))
         else:
-            fit.append(_score(candidate, running))
+            fit.append(_score(candidate, running, prospect))
     ranked = fit or resort or broken
     if fit and resort:
         rejected.extend((score.engine_id, score.candidate.last_resort) for score in resort)
@@ -55,7 +62,8 @@ def decide(
         if expected > routes.smallest_context:
             ranked = _roomy(ranked, expected, rejected)
         ranked.sort()
-    return Decision(ranked, rejected, _reason(ranked, tried))
+        _settle_tie(ranked, prospect)
+    return Decision(ranked, rejected, _reason(ranked, tried, prospect))
 
 
 def _unfit(candidate: Candidate, parsed: Parsed, running: int, tried: Collection[EngineId]) -> str | None:
@@ -88,14 +96,35 @@ def _crowded(candidate: Candidate, parsed: Parsed, running: int, promised: int) 
     return f"{CROWDED}: {promised:,} of {candidate.cache_tokens:,} tokens are promised to {to}"
 
 
-def _score(candidate: Candidate, running: int) -> ScoreBreakdown:
-    """Requests per slot stand for the expected wait in seconds until engines have a measured rate."""
-    wait_s = (running + 1) / candidate.slots
-    standing = candidate.standing_terms
-    if not standing:
-        return ScoreBreakdown(wait_s, candidate.engine_id, candidate, (("wait", wait_s),))
-    total_s = wait_s + sum(seconds for _, seconds in standing)
-    return ScoreBreakdown(total_s, candidate.engine_id, candidate, (("wait", wait_s), *standing))
+def _score(candidate: Candidate, running: int, prospect: Prospect | None) -> ScoreBreakdown:
+    if prospect is not None:
+        terms = cost(prospect.ask, prospect.standings[candidate.engine_id])
+    else:
+        terms = (("wait", (running + 1) / candidate.slots),)
+    if candidate.standing_terms:
+        terms = (*terms, *candidate.standing_terms)
+    total_s = 0.0
+    for _, seconds in terms:
+        total_s += seconds
+    return ScoreBreakdown(total_s, candidate.engine_id, candidate, terms)
+
+
+def _settle_tie(ranked: list[ScoreBreakdown], prospect: Prospect | None) -> None:
+    """Between costs that are as good as equal, where its session lives decides, then who has less to do and to keep."""
+    if prospect is None or len(ranked) < 2:
+        return
+    limit_s = ranked[0].total_s + max(TIE_S, TIE * ranked[0].total_s)
+    if ranked[1].total_s > limit_s:
+        return
+    tied = [score for score in ranked if score.total_s <= limit_s]
+    standings = prospect.standings
+
+    def order(score: ScoreBreakdown) -> tuple[bool, int, int]:
+        standing = standings[score.engine_id]
+        return not standing.home, standing.in_flight, standing.live_tokens
+
+    tied.sort(key=order)
+    ranked[: len(tied)] = tied
 
 
 def _roomy(scores: list[ScoreBreakdown], expected: int, rejected: list[Rejection]) -> list[ScoreBreakdown]:
@@ -110,9 +139,11 @@ def _roomy(scores: list[ScoreBreakdown], expected: int, rejected: list[Rejection
     return roomy
 
 
-def _reason(ranked: list[ScoreBreakdown], tried: Collection[EngineId]) -> str:
+def _reason(ranked: list[ScoreBreakdown], tried: Collection[EngineId], prospect: Prospect | None) -> str:
     if not ranked:
         return "nobody"
     if tried:
         return "fallback"
-    return "only_fit" if len(ranked) == 1 else "least_loaded"
+    if len(ranked) == 1:
+        return "only_fit"
+    return "least_loaded" if prospect is None else "least_cost"

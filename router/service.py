@@ -5,8 +5,10 @@ import contextlib
 import gc
 import random
 import socket
+import sqlite3
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import prometheus_client
@@ -41,6 +43,7 @@ from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
 from router.telemetry import TelemetryWriter
 from router.upstreams import Upstreams, proof_body
+from router.usage_reading import used_since
 from router.view import GatewayView
 
 
@@ -146,6 +149,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
     feed = SnapshotFeed(settings.paths, view, log)
     try:
         feed.load()
+        _restore_limits(gateway, settings.paths.telemetry_db, log)
         tune_collector()
         listener = listen_again(settings.host, settings.port, earlier)
         endpoint = base_url(*listener.getsockname()[:2])
@@ -156,6 +160,15 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
         gateway.close()
         telemetry.close()
         lock.release()
+
+
+def _restore_limits(gateway: Gateway, telemetry_db: Path, log: StructuredLog) -> None:
+    """Limits of a day go on where the gateway before this one ended."""
+    limits = gateway.dispatcher.limits
+    try:
+        limits.restore(used_since(telemetry_db, limits.midnight_s()))
+    except sqlite3.Error as error:
+        log.emit("limits_not_restored", error=str(error))
 
 
 async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, stop: asyncio.Event) -> None:

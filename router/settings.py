@@ -38,6 +38,7 @@ class GatewaySettings:
     keepalive_s: float = 3.0  # between two comments for a streamed one
     failed_patience_s: float = 5.0  # of those that wait: an engine that died while loading is started again soon
     waiting_limit: int = 256  # requests that wait for one model
+    waiting_per_user: int = 64  # of them, for one user
     waiting_bytes: int = 128 * 1024 * 1024  # of all that wait, roughly
     header_s: float = 10.0
     keep_alive_s: float = 75.0

@@ -1,12 +1,14 @@
-"""Requests that wait for their model: it sleeps, starts, makes room for another, or its cache is promised to others.
-They go on in order of arrival.
+"""Requests that wait for their model: it sleeps, starts, makes room for another, or all that it has is taken.
+
+They go on in the order of router.fair_queue.
 
 A streamed one gets comments that say how things stand, which every client ignores; a whole one is told to come back
 once it has waited for as long as settings allow. What waits here is the demand by which the head wakes models.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Protocol
@@ -17,27 +19,22 @@ from cluster.demand import ModelDemand
 from cluster.snapshot import ModelView
 from inventory.catalog import ModelName
 from inventory.clock import Clock
+from router.call_report import CallReport
 from router.decision import ModelRoutes, RoutingTable
-from router.errors import ApiError, not_ready
+from router.errors import ApiError, not_ready, saturated
+from router.fair_queue import FairQueue
+from router.request import InferenceRequest
 from router.settings import GatewaySettings
 
 ON_ITS_WAY = frozenset({"asleep", "starting", "yielding"})
 UNKNOWN_RETRY_S = 10  # nobody knows how long it will take
 
 
-class Waiter(Protocol):
+class Waiter(Hashable, Protocol):
     """A call without an engine."""
 
-    @property
-    def streamed(self) -> bool: ...
-
-    @property
-    def model(self) -> ModelName: ...
-
-    @property
-    def size(self) -> int:
-        """Of its body, roughly: what it costs to keep it waiting."""
-        ...
+    request: InferenceRequest
+    report: CallReport
 
     def has_room(self) -> bool:
         """No engine has to finish something else first."""
@@ -79,7 +76,8 @@ class WaitingRoom:
         waited: Callable[[ModelName, float], None],
     ) -> None:
         self._settings, self._table, self._clock, self._waited = settings, table, clock, waited
-        self._queues: dict[ModelName, dict[Waiter, _Ticket]] = {}
+        self._queues: dict[ModelName, FairQueue[Waiter]] = defaultdict(FairQueue)
+        self._tickets: dict[Waiter, _Ticket] = {}
         self._taken = 0  # size of all that wait
         self._heard_s = clock.monotonic_s()  # when the table arrived
         self._failing_s: dict[ModelName, float] = {}
@@ -89,31 +87,43 @@ class WaitingRoom:
 
     def enter(self, waiter: Waiter, crowded: bool = False) -> ApiError | None:
         """Wait from here on, for the model or, where it is crowded, for others to end; or the reason why not."""
-        queue, limit = self._queues.get(waiter.model, {}), self._settings.waiting_limit
-        if len(queue) >= limit or self._taken + waiter.size > self._settings.waiting_bytes:
-            return self._come_back(waiter.model, f"{len(queue)} requests wait for `{waiter.model}` already")
+        queue, settings = self._queues[waiter.request.model], self._settings
+        if len(queue) >= settings.waiting_limit or self._taken + _size(waiter) > settings.waiting_bytes:
+            return self._come_back(
+                waiter.request.model, f"{len(queue)} requests wait for `{waiter.request.model}` already"
+            )
+        if (own := queue.waiting_of(waiter.request.arrival.identity.consumer)) >= settings.waiting_per_user:
+            return self._come_back(
+                waiter.request.model, f"{own} requests of this user wait for `{waiter.request.model}` already"
+            )
         now_s = self._clock.monotonic_s()
-        self._queues.setdefault(waiter.model, {})[waiter] = _Ticket(now_s, now_s)
-        self._taken += waiter.size
-        if crowded:
-            self.crowded.add(waiter.model)
+        queue.add(waiter, waiter.request.arrival.identity.consumer, waiter.request.priority)
+        self._tickets[waiter] = _Ticket(now_s, now_s)
+        self._taken += _size(waiter)
         self.news.set()
-        if waiter.streamed:
-            waiter.tell(self._comment(waiter.model))
+        if crowded:  # mostly for moments: a stream is told when it has lasted
+            self.crowded.add(waiter.request.model)
+        elif waiter.request.parsed.stream:
+            waiter.tell(self._comment(waiter.request.model))
         return None
+
+    def charge(self, model: ModelName, user: Hashable, tokens: float) -> None:
+        """So much was served to a user, or less than was thought."""
+        self._queues[model].charge(user, tokens)
 
     def leave(self, waiter: Waiter) -> None:
         """It goes on, or its client has gone: it counts no more."""
-        queue = self._queues.get(waiter.model, {})
-        ticket = queue.pop(waiter, None)
+        queue, ticket = self._queues[waiter.request.model], self._tickets.pop(waiter, None)
         if ticket is None:
             return
-        self._taken -= waiter.size
-        self._waited(waiter.model, self._clock.monotonic_s() - ticket.since_s)
+        queue.remove(waiter)
+        self._taken -= _size(waiter)
+        waited_s = self._clock.monotonic_s() - ticket.since_s
+        waiter.report.queued_s += waited_s
+        self._waited(waiter.request.model, waited_s)
         if not queue:
-            self._queues.pop(waiter.model, None)
-            self._failing_s.pop(waiter.model, None)
-            self.crowded.discard(waiter.model)
+            self._failing_s.pop(waiter.request.model, None)
+            self.crowded.discard(waiter.request.model)
         self.news.set()
 
     def make_room(self, model: ModelName) -> None:
@@ -130,7 +140,7 @@ class WaitingRoom:
         """A snapshot came."""
         self._heard_s = now_s = self._clock.monotonic_s()
         table = self._table()
-        for model in tuple(self._queues):
+        for model in self._models():
             routes = table.models.get(model)
             if routes is None:
                 self._refuse(model, _hopeless(model, None))
@@ -146,36 +156,50 @@ class WaitingRoom:
         """Called a few times a second."""
         for model in tuple(self.crowded):
             self.make_room(model)
-        for model, queue in tuple(self._queues.items()):
+        for model in self._models():
             if now_s - self._failing_s.get(model, now_s) > self._settings.failed_patience_s:
                 self._refuse(model, _hopeless(model, self._table().models.get(model)))
                 continue
-            for waiter, ticket in tuple(queue.items()):
-                if waiter.streamed and now_s - ticket.told_s >= self._settings.keepalive_s:
+            for waiter in self._queues[model].items():
+                ticket = self._tickets[waiter]
+                if waiter.request.parsed.stream and now_s - ticket.told_s >= self._settings.keepalive_s:
                     ticket.told_s = now_s
                     waiter.tell(self._comment(model))
-                elif not waiter.streamed and now_s - ticket.since_s > self._settings.wait_s:
-                    said = f"`{model}` is not ready after {self._settings.wait_s:g} s"
+                elif not waiter.request.parsed.stream and now_s - ticket.since_s > self._settings.wait_s:
+                    what = "has no place for this request" if model in self.crowded else "is not ready"
+                    said = f"`{model}` {what} after {self._settings.wait_s:g} s"
                     waiter.abandon(self._come_back(model, said))
 
     def demand(self) -> Iterator[ModelDemand]:
         """Those who wait, by model."""
         now_s = self._clock.monotonic_s()
-        for model, queue in self._queues.items():
-            yield ModelDemand(model, len(queue), waited_s=sum(now_s - one.since_s for one in queue.values()))
+        for model in self._models():
+            waiters = self._queues[model].items()
+            waited_s = sum(now_s - self._tickets[one].since_s for one in waiters)
+            yield ModelDemand(model, len(waiters), waited_s=waited_s)
 
     @property
     def waiting(self) -> Mapping[ModelName, int]:
-        return {model: len(queue) for model, queue in self._queues.items()}
+        return {model: len(self._queues[model]) for model in self._models()}
+
+    def _models(self) -> tuple[ModelName, ...]:
+        """That somebody waits for."""
+        return tuple(model for model, queue in self._queues.items() if queue)
 
     def _release(self, model: ModelName) -> None:
-        """The first first: each decides in turn, and finds those before it counted. Who comes later is not let past
-        one that needs more room."""
-        for waiter in tuple(self._queues.get(model, ())):
+        """One by one: each decides in turn, and finds those before it counted. Nobody is let past one that needs more
+        room."""
+        queue, in_turn = self._queues[model], model in self.crowded
+        for _ in range(len(queue)):
+            waiter = queue.head()
+            if waiter is None:
+                return
             if not waiter.has_room():
                 self.crowded.add(model)
                 return
             self.leave(waiter)
+            if in_turn:
+                queue.went_on(self._clock.monotonic_s())
             waiter.go_on()
 
     def _announce(self, view: ModelView) -> None:
@@ -183,15 +207,18 @@ class WaitingRoom:
         said = (view.state, view.eta_s is not None)
         if self._said.get(view.name) != said:
             self._said[view.name] = said
-            for ticket in self._queues[view.name].values():
-                ticket.told_s = -inf
+            for waiter in self._queues[view.name].items():
+                self._tickets[waiter].told_s = -inf
 
     def _refuse(self, model: ModelName, error: ApiError) -> None:
-        for waiter in tuple(self._queues.get(model, ())):
+        for waiter in self._queues[model].items():
             waiter.abandon(error)
 
     def _come_back(self, model: ModelName, said: str) -> ApiError:
         routes = self._table().models.get(model)
+        if model in self.crowded:
+            expected_s = self._queues[model].expected_wait_s()
+            return saturated(f"{said}; try again", UNKNOWN_RETRY_S if expected_s is None else max(1, ceil(expected_s)))
         eta_s = self._eta_s(routes.view) if routes is not None else None
         reason = self._reason(routes) if routes is not None else ""
         how = f" ({routes.view.state}: {reason})" if routes is not None and reason else ""
@@ -199,7 +226,7 @@ class WaitingRoom:
 
     def _comment(self, model: ModelName) -> bytes:
         routes = self._table().models.get(model)
-        waiting = len(self._queues.get(model, ()))
+        waiting = len(self._queues[model])
         if routes is None:
             note = _Note(model, "unplaced", waiting=waiting)
         else:
@@ -208,7 +235,7 @@ class WaitingRoom:
         return b": keepalive %b\n\n" % msgspec.json.encode(note)
 
     def _reason(self, routes: ModelRoutes) -> str:
-        crowded = "its cache is promised to other requests" if routes.view.name in self.crowded else ""
+        crowded = "all that it has is taken by other requests" if routes.view.name in self.crowded else ""
         return routes.view.reason or routes.held_up or crowded
 
     def _eta_s(self, view: ModelView) -> float | None:
@@ -216,6 +243,11 @@ class WaitingRoom:
         if view.eta_s is None:
             return None
         return max(0.0, view.eta_s - (self._clock.monotonic_s() - self._heard_s))
+
+
+def _size(waiter: Waiter) -> int:
+    """Of its body, roughly: what it costs to keep it waiting."""
+    return waiter.request.parsed.prompt_characters
 
 
 def worth_waiting(routes: ModelRoutes) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from bench.relay import programs, report
+from bench.relay import key_check, programs, report
 from bench.relay.machine import Cores, ForeignLoad
 from bench.relay.peers import ALL_TARGETS, launch_of, mock_engines
 from bench.relay.scenarios import LoadFailedError, LoadGenerator, Sample, Scenario, scenarios
@@ -67,7 +67,9 @@ def run(options: argparse.Namespace) -> None:
         foreign_cores = foreign.cores()
     print(report.table(taken, names))
     print(f"foreign load: {foreign_cores:.2f} cores")
-    print(report.result_line(taken))
+    check = key_check.measured()
+    print(check.text())
+    print(report.result_line(taken, check))
 
 
 def main() -> int:

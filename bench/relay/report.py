@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from bench.relay.key_check import KeyCheck
 from bench.relay.peers import DIRECT, GATEWAY, NGINX, RUST, TWO_HOPS
 from bench.relay.scenarios import (
     LATENCY,
@@ -134,7 +135,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join((row[0].ljust(widths[0]), *figures))
 
 
-def result_line(samples: Samples) -> str:
+def result_line(samples: Samples, check: KeyCheck) -> str:
     """Requests/s at the number of connections where the gateway does worse, so that neither can hide the other."""
     rps = [samples.ratio(GATEWAY, RUST, scenario, requests_per_s) for scenario in (REQUESTS_16, REQUESTS_64)]
     figures = {
@@ -144,6 +145,7 @@ def result_line(samples: Samples) -> str:
         "cpu_per_mtok_vs_nginx": samples.ratio(GATEWAY, NGINX, PACED_64, cpu_per_mtok),
         "hop_cpu_vs_gateway": samples.beyond(TWO_HOPS, GATEWAY, PACED_64, cpu_per_mtok),
         "added_ttft_p50_ms": samples.added(GATEWAY, PACED_64, first_p50_ms),
+        "key_check_us": check.limited_us,
     }
     return "RESULT relay " + " ".join(f"{name}={_text(value, '.2f', 'unknown')}" for name, value in figures.items())
 

@@ -5,6 +5,7 @@ ends the process at once, also in the middle of loading: llama.cpp has nothing t
 """
 
 import argparse
+import ctypes
 import socket
 import sys
 import threading
@@ -16,7 +17,8 @@ HOST = "127.0.0.1"  # never another one: what reaches this engine comes through 
 EXIT_PORT_TAKEN = 98  # nodes/engines/llamacpp.py knows it
 EXIT_CANNOT_SERVE = 1
 SPARE_CONNECTIONS = 64  # each open connection holds a thread; probes must get through beside a full load
-LOG_BUFFERS = 4  # the level at which it tells the size of each buffer; of requests it tells no more than at its own, 3
+LOG_BUFFERS = 4  # the level at which it tells the size of each buffer while it loads
+LOG_ERRORS = 1  # at 2 it quotes what it could not read in a request
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -86,6 +88,15 @@ def port_is_free(port: int) -> bool:
     return True
 
 
+def keep_to_errors() -> None:
+    """From here on nothing of a request reaches the log. xllamacpp has no call for it; llama.cpp has a variable."""
+    library = ctypes.CDLL(xllamacpp.xllamacpp.__file__)
+    try:
+        ctypes.c_int.in_dll(library, "common_log_verbosity_thold").value = LOG_ERRORS
+    except ValueError:
+        print("this build's log cannot be turned down: it may quote requests that it refuses", file=sys.stderr)  # noqa: T201
+
+
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
     if not port_is_free(arguments.port):
@@ -100,6 +111,7 @@ def main(argv: list[str]) -> int:
     if server.listening_address != expected:
         print(f"listens on {server.listening_address}, not {expected}", file=sys.stderr)  # noqa: T201
         return EXIT_CANNOT_SERVE
+    keep_to_errors()
     threading.Event().wait()
     return 0
 

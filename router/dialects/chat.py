@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from router.dialects.chat_messages import Message, check_messages
+from router.dialects.chat_messages import Message, check_messages, text_of
 from router.dialects.common import (
     BodyPrompt,
     Choices,
@@ -123,6 +123,10 @@ class ChatBody(_Closed):
     verbosity: Literal["low", "medium", "high"] | None = None
     modalities: list[Literal["text"]] | None = None
 
+    def said(self) -> str:
+        """All messages of the user, so that a conversation does not change its model with every turn."""
+        return "\n".join(text_of(message) for message in self.messages if message.role == "user")
+
 
 _decoder = msgspec.json.Decoder(ChatBody)
 
@@ -140,7 +144,7 @@ def parse(raw: bytes) -> Parsed:
     limit = body.max_completion_tokens or body.max_tokens
     asked = body.model
     _prepare(body, limit)
-    return Parsed(asked, stream, usage_wanted, characters, limit, BodyPrompt(body))
+    return Parsed(asked, stream, usage_wanted, characters, limit, BodyPrompt(body), choices=body.n or 1)
 
 
 def _prepare(body: ChatBody, limit: int | None) -> None:

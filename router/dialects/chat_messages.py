@@ -89,6 +89,13 @@ def check_messages(messages: list[Message]) -> int:
     return characters
 
 
+def text_of(message: Message) -> str:
+    content = message.content
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
 def _check_part(part: Part, param: str) -> int:
     if isinstance(part, TextPart):
         return len(part.text)

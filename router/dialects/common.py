@@ -53,6 +53,8 @@ class EngineBody(Protocol):
     stream: bool | None
     stream_options: StreamOptions | None
 
+    def said(self) -> str: ...
+
 
 class BodyPrompt(msgspec.Struct, frozen=True):
     """Implements router.request.Prompt. Tokens are always counted, whether the client asked or not."""
@@ -63,6 +65,9 @@ class BodyPrompt(msgspec.Struct, frozen=True):
         body = self.body
         body.model, body.stream, body.stream_options = served_name, stream, ALWAYS_USAGE if stream else None
         return _encoder.encode(body)
+
+    def said(self) -> str:
+        return self.body.said()
 
 
 def usage_asked(options: StreamOptions | None, stream: bool) -> bool:

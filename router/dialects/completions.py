@@ -57,6 +57,11 @@ class CompletionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     echo: bool | None = None
     user: Label | None = None
 
+    def said(self) -> str:
+        """Nothing of prompts that are token ids."""
+        prompts = self.prompt if isinstance(self.prompt, list) else [self.prompt]
+        return "\n".join(one for one in prompts if isinstance(one, str))
+
 
 _decoder = msgspec.json.Decoder(CompletionBody)
 
@@ -69,7 +74,13 @@ def parse(raw: bytes) -> Parsed:
     usage_wanted = usage_asked(body.stream_options, stream)
     asked = body.model
     body.user = body.best_of = None
-    return Parsed(asked, stream, usage_wanted, characters, body.max_tokens, BodyPrompt(body))
+    limit, prompts = body.max_tokens, _count_prompts(body.prompt)
+    return Parsed(asked, stream, usage_wanted, characters, limit, BodyPrompt(body), prompts, body.n or 1)
+
+
+def _count_prompts(prompt: str | list[str | int | list[int]]) -> int:
+    """Of a checked one. A list of token ids is one prompt."""
+    return 1 if isinstance(prompt, str) or isinstance(prompt[0], int) else len(prompt)
 
 
 def _check_prompt(prompt: str | list[str | int | list[int]]) -> int:

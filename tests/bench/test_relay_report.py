@@ -1,7 +1,10 @@
 """The RESULT line says what the samples say: ratios within a round, unknown where nothing was measured."""
 
+from bench.relay.key_check import KeyCheck
 from bench.relay.report import Samples, result_line, table
 from bench.relay.scenarios import LATENCY, PACED_64, REQUESTS_16, REQUESTS_64, SATURATED_64, Load, Sample
+
+CHECK = KeyCheck(known_us=0.4, first_us=3.1, limited_us=12.3)
 
 
 def _sample(
@@ -20,7 +23,7 @@ def test_the_result_compares_the_gateway_within_each_round_and_takes_the_median(
         ]
     )
 
-    assert "tok_vs_rust=1.50" in result_line(samples)
+    assert "tok_vs_rust=1.50" in result_line(samples, CHECK)
 
 
 def test_requests_per_second_are_reported_where_the_gateway_does_worse() -> None:
@@ -33,7 +36,7 @@ def test_requests_per_second_are_reported_where_the_gateway_does_worse() -> None
         ]
     )
 
-    assert "rps_vs_rust=1.20 " in result_line(samples)
+    assert "rps_vs_rust=1.20 " in result_line(samples, CHECK)
 
 
 def test_the_first_token_and_the_cpu_of_a_paced_stream_are_set_against_the_right_peer() -> None:
@@ -46,7 +49,7 @@ def test_the_first_token_and_the_cpu_of_a_paced_stream_are_set_against_the_right
         ]
     )
 
-    line = result_line(samples)
+    line = result_line(samples, CHECK)
 
     assert "cpu_per_mtok_vs_rust=1.25 cpu_per_mtok_vs_nginx=2.00 " in line
     assert "added_ttft_p50_ms=0.25" in line
@@ -55,13 +58,13 @@ def test_the_first_token_and_the_cpu_of_a_paced_stream_are_set_against_the_right
 def test_the_second_hop_is_charged_for_what_it_adds_to_the_gateway() -> None:
     samples = Samples([_sample("gateway", PACED_64, 100), _sample("gateway+node", PACED_64, 100, cpu_s=1.75)])
 
-    assert "hop_cpu_vs_gateway=0.75 " in result_line(samples)
+    assert "hop_cpu_vs_gateway=0.75 " in result_line(samples, CHECK)
 
 
 def test_what_was_not_measured_is_unknown_and_never_zero() -> None:
-    assert result_line(Samples([])) == (
+    assert result_line(Samples([]), CHECK) == (
         "RESULT relay rps_vs_rust=unknown tok_vs_rust=unknown cpu_per_mtok_vs_rust=unknown "
-        "cpu_per_mtok_vs_nginx=unknown hop_cpu_vs_gateway=unknown added_ttft_p50_ms=unknown"
+        "cpu_per_mtok_vs_nginx=unknown hop_cpu_vs_gateway=unknown added_ttft_p50_ms=unknown key_check_us=12.30"
     )
 
 

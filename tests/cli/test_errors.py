@@ -35,6 +35,7 @@ def test_every_special_error_exists() -> None:
     import inventory.store
     import inventory.store_records
     import nodes.head_client
+    import router.usage_query
 
     modules = (
         cli.endpoint,
@@ -53,6 +54,7 @@ def test_every_special_error_exists() -> None:
         inventory.store,
         inventory.store_records,
         nodes.head_client,
+        router.usage_query,
     )
     known = {name for module in modules for name in vars(module)}
 

@@ -17,11 +17,11 @@ PEM = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def config_with(folder: Path, key: bytes) -> Path:
-    (folder / "issuer").write_bytes(key)
+    (folder / "issuer.key").write_bytes(key)
     file = folder / "cluster.yaml"
     file.write_text(
         "version: 1\naccess:\n  jwt: {issuer: https://login, audience: potluck, "
-        f'public_key: "${{file:{folder}/issuer}}"}}\n'
+        f'public_key: "${{file:{folder}/issuer.key}}"}}\n'
     )
     return file
 

@@ -12,6 +12,7 @@ from cluster.key_desk import KeyDesk
 from cluster.key_order import KeyOrder, KeyRefusedError
 from cluster.key_records import KeyRecords
 from cluster.keys import key_digest
+from cluster.limits import NO_LIMITS, Limits
 from cluster.registry import Registry
 from cluster.roles import Scope
 from cluster.snapshot import KeyRecord
@@ -63,6 +64,20 @@ def test_rotation_keeps_the_rights_and_the_end_and_changes_the_secret(bench: Ben
     )  # fmt: skip
     assert bench.told[-1] == (after,)
     assert before.key_id != after.key_id
+
+
+def test_limits_are_told_at_once_survive_a_rotation_and_can_be_taken_away(bench: Bench) -> None:
+    bench.desk.create(KeyOrder("7b", limits=Limits(concurrency=2)))
+    limits = Limits(requests_per_minute=5, hours=("mon-fri 08:00-16:00",))
+
+    bench.desk.limit("7b", limits)
+    assert [record.limits for record in bench.told[-1]] == [limits]
+    assert bench.desk.rotate("7b")[0].limits == limits
+    bench.desk.limit("7b", NO_LIMITS)
+    assert bench.records.active() == bench.told[-1]
+    assert bench.told[-1][0].limits == NO_LIMITS
+    with pytest.raises(KeyRefusedError, match="the owner's key has no limits"):
+        bench.desk.limit("owner", limits)
 
 
 def test_a_revoked_key_is_gone_for_gateways_and_its_name_is_free(bench: Bench) -> None:
@@ -125,6 +140,8 @@ def test_what_is_not_there_or_is_the_owners_or_over_is_not_touched(bench: Bench)
         {"name": "a", "lifetime_s": 0},
         {"name": "a", "digest_hex": "00"},
         {"name": "a\n"},
+        {"name": "a", "limits": {"concurrency": 0}},
+        {"name": "a", "limits": {"hours": ["someday"]}},
     ],
 )
 def test_a_body_that_is_no_order_is_refused(body: dict[str, object]) -> None:

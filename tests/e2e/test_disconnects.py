@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from support.leaks import CANARY
 from support.machine import Machine, Running, busy_slots, eventually
 
 pytestmark = pytest.mark.e2e
@@ -15,7 +16,7 @@ CLIENTS, AT_ONCE = 200, 20
 async def ask_for_a_long_answer(running: Running, stream: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Send a request over a connection of its own."""
     host, port = running.root.removeprefix("http://").split(":")
-    messages = [{"role": "user", "content": "Tell a story."}]
+    messages = [{"role": "user", "content": f"Tell a story of {CANARY}."}]
     body = json.dumps({"model": "smollm2", "messages": messages, "max_tokens": 1500, "stream": stream}).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {running.api_key}\r\n"

@@ -10,10 +10,11 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from support.leaks import CANARY
 from support.machine import Machine, Running, eventually
 
 pytestmark = pytest.mark.e2e
-MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": f"Say hello to {CANARY}."}]
 
 
 def made(machine: Machine, name: str, *arguments: str) -> str:
@@ -45,6 +46,10 @@ def test_each_key_does_what_it_may_and_a_revoked_one_nothing(shared_machine: Mac
     with pytest.raises(openai.NotFoundError, match="no model `smollm2` here"):
         ask(running, elsewhere)
 
+    limited = shared_machine.potluck("keys", "limit", "webui", "requests_per_minute=1", "tokens_per_day=1000")
+    assert "requests per minute 1; tokens per day 1,000" in limited.stdout
+    eventually(lambda: _refused(running, webui), 5, "the second request in a minute is refused")
+
     begin_s = monotonic()
     shared_machine.potluck("keys", "revoke", "webui", "--yes")
     eventually(lambda: _status(running, webui, "/v1/models") == 401, 5, "the revoked key is refused")
@@ -54,6 +59,14 @@ def test_each_key_does_what_it_may_and_a_revoked_one_nothing(shared_machine: Mac
     files = [path for path in shared_machine.state_dir.rglob("*") if path.is_file() and "models" not in path.parts]
     secrets = [key.split("_", 2)[2].encode() for key in (webui, display, elsewhere)]
     assert [path for path in files if any(secret in path.read_bytes() for secret in secrets)] == []
+
+
+def _refused(running: Running, key: str) -> bool:
+    try:
+        ask(running, key)
+    except openai.RateLimitError as error:
+        return "this key has used its 1 request per minute" in error.message
+    return False
 
 
 def _status(running: Running, key: str, path: str) -> int:

@@ -6,11 +6,12 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
+from support.leaks import CANARY
 from support.machine import Running
 
 pytestmark = pytest.mark.e2e
 
-QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": f"Say hello to {CANARY}."}]
 
 
 def test_models_are_listed_with_their_context(client: OpenAI) -> None:
@@ -58,7 +59,7 @@ def test_a_stream_without_include_usage_has_no_usage_chunk(client: OpenAI) -> No
 
 
 def test_a_plain_completion(client: OpenAI) -> None:
-    whole = client.completions.create(model="smollm2", prompt="Once upon a time", max_tokens=8, temperature=0)
+    whole = client.completions.create(model="smollm2", prompt=f"Once upon a time {CANARY}", max_tokens=8, temperature=0)
 
     assert whole.choices[0].text
 
@@ -66,7 +67,9 @@ def test_a_plain_completion(client: OpenAI) -> None:
 def test_a_streamed_completion(running: Running) -> None:
     # Not with strict validation: the client's own type refuses the null finish_reason that the API prescribes here.
     with OpenAI(base_url=running.endpoint, api_key=running.api_key) as client:
-        pieces = list(client.completions.create(model="smollm2", prompt="Once upon", max_tokens=8, stream=True))
+        pieces = list(
+            client.completions.create(model="smollm2", prompt=f"Once upon {CANARY}", max_tokens=8, stream=True)
+        )
 
     assert "".join(choice.text for piece in pieces for choice in piece.choices)
 

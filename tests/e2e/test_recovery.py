@@ -6,6 +6,7 @@ import signal
 import pytest
 from openai import OpenAI
 
+from support.leaks import CANARY
 from support.machine import Machine, Running, eventually
 
 pytestmark = pytest.mark.e2e
@@ -15,7 +16,7 @@ def answers(running: Running) -> bool:
     with OpenAI(base_url=running.endpoint, api_key=running.api_key, max_retries=0) as client:
         try:
             answer = client.chat.completions.create(
-                model="smollm2", messages=[{"role": "user", "content": "hi"}], max_tokens=4
+                model="smollm2", messages=[{"role": "user", "content": CANARY}], max_tokens=4
             )
         except Exception:  # noqa: BLE001 - any failure means "not yet"
             return False

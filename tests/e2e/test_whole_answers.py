@@ -7,11 +7,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from support.leaks import CANARY
 from support.machine import Machine, Running, engine_lease
 
 pytestmark = pytest.mark.e2e
 
-CHAT = {"messages": [{"role": "user", "content": "Name three colours."}], "max_tokens": 12}
+CHAT = {"messages": [{"role": "user", "content": f"Name three colours of {CANARY}."}], "max_tokens": 12}
 TOOL = {"type": "function", "function": {"name": "paint", "parameters": {"type": "object", "properties": {}}}}
 
 
@@ -42,7 +43,7 @@ def _choice(choice: dict[str, Any]) -> dict[str, Any]:
         ("/v1/chat/completions", {**CHAT, "n": 2}),
         ("/v1/chat/completions", {**CHAT, "stop": ["a"]}),
         ("/v1/chat/completions", {**CHAT, "tools": [TOOL], "tool_choice": "required", "max_tokens": 60}),
-        ("/v1/completions", {"prompt": "Once upon a time", "max_tokens": 12}),
+        ("/v1/completions", {"prompt": f"Once upon a time {CANARY}", "max_tokens": 12}),
         ("/v1/completions", {"prompt": ["Once upon", "The sea"], "max_tokens": 8, "logprobs": 1}),
     ],
 )

@@ -27,7 +27,9 @@ from nodes.process_identity import identify
 from nodes.snapshot import EngineId, EngineSnapshot
 from nodes.supervisor import Supervisor, supervising
 from nodes.wire import WIRE
+from support.leaks import CANARY
 from support.nodes import pid_of, port_of, until, until_state
+from support.provocations import lines_with_a_leak, provoke
 from support.real_engines import installed_engine
 
 pytestmark = pytest.mark.e2e
@@ -81,7 +83,7 @@ def client_of(engine: EngineSnapshot) -> httpx2.AsyncClient:
 
 
 def chat(prompt: str, **fields: object) -> dict[str, object]:
-    return {"model": "smollm2", "messages": [{"role": "user", "content": prompt}], **fields}
+    return {"model": "smollm2", "messages": [{"role": "user", "content": f"{CANARY}: {prompt}"}], **fields}
 
 
 async def busy_slots(client: httpx2.AsyncClient) -> int:
@@ -116,6 +118,15 @@ async def test_it_answers_those_who_have_its_secret_and_nobody_else(supervisor: 
     assert [one.status_code for one in refused] == [401, 401]
     assert engine.ready_after_s is not None
     assert engine.ready_after_s < 30
+
+
+async def test_its_log_repeats_nothing_of_what_it_was_asked(supervisor: Supervisor, tmp_path: Path) -> None:
+    async with client_of(await ready(supervisor)) as client:
+        print(f"RESULT llamacpp_provoked={await provoke(client)}")
+    log = (tmp_path / "logs" / "engine-smollm2-1.log").read_text()
+
+    assert lines_with_a_leak(tmp_path / "logs") == []
+    assert "exceeds the available context size" in log, "what went wrong is told without what was asked"
 
 
 async def test_it_listens_on_loopback_only_and_ends_at_once(supervisor: Supervisor) -> None:

@@ -33,6 +33,7 @@ from nodes.orders import Authority, EngineSpec
 from nodes.snapshot import EngineId, EngineKind, EngineSnapshot
 from nodes.supervisor import Supervisor, supervising
 from support.nodes import pid_of, port_of, until, until_state
+from support.provocations import lines_with_a_leak, provoke
 from support.real_engines import installed_engine, this_machine
 
 pytestmark = pytest.mark.e2e
@@ -118,7 +119,7 @@ def listening(processes: list[psutil.Process]) -> set[tuple[int, str, int]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_it_serves_tells_its_load_drains_and_leaves_nothing(
-    kind: EngineKind, supervisor: Supervisor, all_formats: ModelStore, engines_dir: Path
+    kind: EngineKind, supervisor: Supervisor, all_formats: ModelStore, engines_dir: Path, tmp_path: Path
 ) -> None:
     order(supervisor, all_formats, engines_dir, kind)
     engine = await ready(supervisor)
@@ -138,6 +139,8 @@ async def test_it_serves_tells_its_load_drains_and_leaves_nothing(
         assert ("Paris" in text, end) == (True, "stop")
         assert (refused.status_code, too_long.status_code) == (404 if kind == "vllm" else 400, 400)
 
+        print(f"RESULT {kind}_provoked={await provoke(client)}")
+        assert lines_with_a_leak(tmp_path / "logs") == []
         if kind == "vllm":
             await _a_frozen_core_shows(supervisor, client, leader)
         running = asyncio.create_task(streamed(client, chat("Count slowly from one to a hundred.", max_tokens=60)))

@@ -82,6 +82,10 @@ def test_the_secret_goes_by_file_and_nothing_leaves_the_machine() -> None:
     assert value(LAUNCH, "--allowed-media-domains") == "none.invalid"
 
 
+def test_it_tells_what_of_a_prompt_was_cached() -> None:
+    assert "--enable-prompt-tokens-details" in words(LAUNCH)
+
+
 def test_tools_need_the_parser_of_the_model() -> None:
     chosen = replace(LAUNCH, options=(("tool-parser", "hermes"),))
 

@@ -29,6 +29,9 @@ class _NoPrompt:
     def encode(self, served_name: str, stream: bool) -> bytes:
         return b""
 
+    def said(self) -> str:
+        return ""
+
 
 def asking(characters: int, answer: int | None = None) -> Parsed:
     return Parsed("toy", False, False, characters, answer, _NoPrompt())
@@ -161,8 +164,8 @@ async def test_a_whole_answer_waits_so_long_and_its_client_learns_why(tmp_path: 
         held.open(1)
         await first
 
-        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
-        assert "its cache is promised to other requests" in answer.json()["error"]["message"]
+        assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+        assert "`toy` has no place for this request after 0.1 s" in answer.json()["error"]["message"]
         assert nothing_is_left(running)
 
 
@@ -183,7 +186,7 @@ async def test_a_stream_that_waits_is_told_so(tmp_path: Path) -> None:
             rest = [line async for line in lines]
         await first
 
-    assert (told["state"], told["reason"]) == ("ready", "its cache is promised to other requests")
+    assert (told["state"], told["reason"]) == ("ready", "all that it has is taken by other requests")
     assert rest[-2:] == ["data: [DONE]", ""]
 
 

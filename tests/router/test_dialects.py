@@ -101,6 +101,18 @@ def test_nothing_but_image_data_is_taken_as_an_image(url: str) -> None:
     assert sent(messages=[{"role": "user", "content": [IMAGE, {"type": "text", "text": "?"}]}])
 
 
+def test_how_many_answers_and_prompts_one_body_asks_for_is_known() -> None:
+    def asked(**fields: object) -> tuple[int, int]:
+        parsed = completions.parse(json.dumps({"model": "toy", "prompt": "x", **fields}).encode())
+        return parsed.prompts, parsed.choices
+
+    assert asked() == (1, 1)
+    assert asked(prompt=["a", "b"], n=2) == (2, 2)
+    assert asked(prompt=[1, 2, 3]) == (1, 1)
+    assert asked(prompt=[[1, 2], [3]]) == (2, 1)
+    assert (chat.parse(chat_body(n=3)).prompts, chat.parse(chat_body(n=3)).choices) == (1, 3)
+
+
 def test_a_json_schema_is_small_shallow_and_without_regular_expressions() -> None:
     def with_schema(schema: object) -> dict[str, Any]:
         return {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}}

@@ -10,6 +10,7 @@ import pytest
 from nodes.relay.contract import Address
 from router.errors import stopping
 from support.gateway import KEY, engine_at, running_gateway
+from support.leaks import CANARY
 from support.upstream import (
     DONE,
     STREAM_HEAD,
@@ -21,7 +22,7 @@ from support.upstream import (
     whole,
 )
 
-BODY = json.dumps({"model": "toy", "messages": [{"role": "user", "content": "hi"}], "stream": True}).encode()
+BODY = json.dumps({"model": "toy", "messages": [{"role": "user", "content": CANARY}], "stream": True}).encode()
 REQUEST = (
     f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
     f"content-length: {len(BODY)}\r\n\r\n".encode()
@@ -55,7 +56,7 @@ async def dies_at_once(asked: Asked, writer: asyncio.StreamWriter) -> None:
 async def test_two_hundred_clients_that_leave_close_their_connections_to_the_engine(tmp_path: Path) -> None:
     async with (
         scripted_upstream(endless) as upstream,
-        running_gateway(tmp_path, [engine_at(upstream.address)]) as running,
+        running_gateway(tmp_path, [engine_at(upstream.address, slots=200)]) as running,
     ):
         clients = [await connect(running.address) for _ in range(200)]
         for _, writer in clients:

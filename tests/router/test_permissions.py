@@ -1,7 +1,7 @@
-"""Every route of the gateway, asked by everybody: who gets an answer is written down here a second time."""
+"""Every route of the gateway, asked by everybody: who gets an answer is written down a second time, in the tests."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,28 +11,17 @@ import pytest
 from starlette.routing import Route
 
 from cluster.roles import SCOPES_OF, Role, Scope, granted
-from cluster.snapshot import KeyRecord
 from router.errors import ApiError
 from router.gateway import create_app
 from router.permissions import NEEDED, OPEN_ROUTES, refusal, sees
 from router.request import Identity
+from support.callers import ANSWERED, EVERYBODY, KEYS, key_of, records
 from support.gateway import KEY, Running, access_with, cluster_of, engine_at, key_record, running_gateway
+from support.leaks import CANARY
 from support.upstream import answer_kindly, scripted_upstream
 
-CHAT = {"model": "toy", "messages": [{"role": "user", "content": "hi"}]}
+CHAT = {"model": "toy", "messages": [{"role": "user", "content": CANARY}]}
 HOT = {"/v1/chat/completions": CHAT, "/v1/completions": {"model": "toy", "prompt": "hi"}}
-EVERYBODY = frozenset({"nobody", "stranger", "expired", "admin", "operator", "user", "display", "narrow"})
-KEYS = {name: f"pl_{name}_" + "s" * 43 for name in EVERYBODY - {"nobody", "stranger"}}
-ANSWERED: Mapping[str, frozenset[str]] = {
-    "/healthz": EVERYBODY,
-    "/readyz": EVERYBODY,
-    "/v1/chat/completions": frozenset({"admin", "operator", "user"}),
-    "/v1/completions": frozenset({"admin", "operator", "user"}),
-    "/v1/models": frozenset({"admin", "operator", "user", "display", "narrow"}),
-    "/v1/models/{model_id:path}": frozenset({"admin", "operator", "user", "display", "narrow"}),
-    "/openapi.json": frozenset({"admin", "operator", "user", "display", "narrow"}),
-    "/metrics": frozenset({"admin", "operator", "display"}),
-}
 PRETENCES = {
     "x-forwarded-for": "127.0.0.1",
     "x-real-ip": "127.0.0.1",
@@ -41,18 +30,6 @@ PRETENCES = {
     "x-openwebui-user-role": "admin",
     "x-original-url": "/healthz",
 }
-
-
-def records() -> list[KeyRecord]:
-    roles: Mapping[str, Role] = {"operator": "operator", "user": "user", "display": "display", "narrow": "user"}
-    return [
-        replace(
-            key_record(key, expires_s=1 if name == "expired" else None),
-            role=roles.get(name, "admin"),
-            scopes=("models.read",) if name == "narrow" else None,
-        )
-        for name, key in KEYS.items()
-    ]
 
 
 @asynccontextmanager
@@ -66,10 +43,8 @@ async def gateway(root: Path) -> AsyncIterator[Running]:
 
 
 def headers_of(who: str) -> dict[str, str]:
-    if who == "nobody":
-        return PRETENCES
-    key = KEYS["admin"][:-1] + "x" if who == "stranger" else KEYS[who]
-    return {**PRETENCES, "authorization": f"Bearer {key}"}
+    key = key_of(who)
+    return PRETENCES if key is None else {**PRETENCES, "authorization": f"Bearer {key}"}
 
 
 def declared(running: Running) -> list[tuple[str, str]]:

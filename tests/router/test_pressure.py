@@ -37,6 +37,9 @@ class _Body:
     def encode(self, served_name: str, stream: bool) -> bytes:
         return b"{}"
 
+    def said(self) -> str:
+        return ""
+
 
 def chosen(snapshot: ClusterSnapshot) -> tuple[list[str], dict[str, str]]:
     routes = routing_table(snapshot).names[MODEL]

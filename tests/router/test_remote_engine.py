@@ -13,6 +13,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from cluster.snapshot import NodeAddress
 from nodes.snapshot import NodeId
 from support.gateway import MODEL, Running, access_with, cluster_of, engine_at, key_record, running_gateway
+from support.leaks import CANARY
 from support.tls import NODE, Port, running_port, serial_of
 from support.upstream import (
     STREAM_HEAD,
@@ -25,7 +26,7 @@ from support.upstream import (
     token_event,
 )
 
-MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": f"hello {CANARY}"}]
 
 
 @dataclass

@@ -20,6 +20,9 @@ class NoPrompt:
     def encode(self, served_name: str, stream: bool) -> bytes:
         return b""
 
+    def said(self) -> str:
+        return ""
+
 
 def asking(characters: int = 10, output: int | None = None) -> Parsed:
     return Parsed("toy", False, False, characters, output, NoPrompt())

@@ -23,6 +23,7 @@ from router.service import run_gateway
 from router.settings import GatewaySettings
 from router.view import GatewayView
 from support.gateway import KEY, access_with, cluster_of, engine_at, key_record
+from support.leaks import CANARY
 from support.upstream import answer_kindly, scripted_upstream
 
 
@@ -92,7 +93,7 @@ async def test_a_gateway_serves_what_the_head_publishes_and_goes_on_without_it(t
         async with gateway_process(paths) as endpoint, httpx2.AsyncClient(trust_env=False) as client:
             answer = await client.post(
                 f"{endpoint}/chat/completions",
-                json={"model": "toy", "messages": [{"role": "user", "content": "x"}]},
+                json={"model": "toy", "messages": [{"role": "user", "content": CANARY}]},
                 headers={"authorization": f"Bearer {KEY}"},
             )
             assert answer.json()["choices"][0]["message"]["content"] == "Hello"

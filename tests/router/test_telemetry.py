@@ -4,17 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from router.accounting import RequestRecord
-from router.telemetry import QUEUE_LIMIT, RETENTION_S, TelemetryVersionError, TelemetryWriter, read_records
+from router.telemetry import QUEUE_LIMIT, RETENTION_S, TelemetryWriter, read_records
+from router.telemetry_schema import TelemetryVersionError
 from support.manual_clock import ManualClock
-
-
-def a_record(number: int = 0, arrived_wall_s: float = 1_800_000_000.0) -> RequestRecord:
-    return RequestRecord(
-        version=1, request_id=f"req_{number}", client_request_id=None, api="chat", tenant="home", key_id="k",
-        group="g", data_class="private", priority=0, model_asked="toy", model="toy", stream=True,
-        arrived_wall_s=arrived_wall_s, duration_s=1.0, status=200, outcome="ok", error_code=None, output_tokens=3,
-    )  # fmt: skip
+from support.records import a_record
 
 
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -32,7 +25,7 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
 def test_what_is_older_than_the_retention_is_removed(tmp_path: Path) -> None:
     clock = ManualClock()
     writer = TelemetryWriter(tmp_path / "telemetry.db", clock)
-    writer.record([a_record(1, clock.wall_s() - RETENTION_S - 1), a_record(2)])
+    writer.record([a_record(1, arrived_wall_s=clock.wall_s() - RETENTION_S - 1), a_record(2)])
     writer.close()
 
     assert [record.request_id for record in read_records(tmp_path / "telemetry.db")] == ["req_2"]
@@ -55,12 +48,15 @@ def test_a_database_of_a_later_potluck_is_refused(tmp_path: Path) -> None:
         TelemetryWriter(path, ManualClock())
 
 
-def test_a_database_that_cannot_be_written_costs_records_not_the_gateway(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["requests", "usage_hours"])
+def test_a_database_that_cannot_be_written_costs_records_not_the_gateway(tmp_path: Path, table: str) -> None:
     path = tmp_path / "telemetry.db"
     writer = TelemetryWriter(path, ManualClock())
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE requests")
+        connection.execute(f"DROP TABLE {table}")
     writer.record([a_record()])
     writer.close()
 
     assert (writer.dropped, writer.failed_batches) == (1, 1)
+    if table == "usage_hours":
+        assert read_records(path) == []  # rows and sums agree, or neither is there

@@ -15,6 +15,7 @@ from inventory.hardware import Hardware
 from nodes.engines.base import Command, EngineLaunch, EnginePaths
 from nodes.engines.llamacpp import LlamaCppAdapter
 from nodes.snapshot import EngineKind, EngineLoad
+from support.fault_engine.answers import Answer
 
 FAULT_ENGINE = Path(__file__).parent / "fault_engine"
 
@@ -34,6 +35,11 @@ class FaultEngine:
     def inject(self, **faults: object) -> None:
         """Change what it does wrong from here on: `inject(frozen=True)`."""
         fault_state(self.port, faults)
+
+    def answers(self) -> dict[str, Answer]:
+        """What it made for each request, by the id that the request came with."""
+        with urlopen(f"{self.base_url}/answers", timeout=10) as answer:
+            return {name: Answer(**fields) for name, fields in json.loads(answer.read()).items()}
 
     def state(self) -> dict[str, int]:
         """Requests that are active, cancelled, finished, and tokens made so far."""

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 async def one(client: AsyncOpenAI, number: int, tokens: int) -> None:
     answer = await client.chat.completions.with_raw_response.create(
         model="smollm2",
-        messages=[{"role": "user", "content": f"Tell a story about the number {number}."}],
+        messages=[{"role": "user", "content": f"Tell a story about quillonbrax {number}."}],  # support.leaks
         max_tokens=tokens,
         stream=True,
     )

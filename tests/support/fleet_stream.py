@@ -29,7 +29,7 @@ class Asking:
     async def _one(self, number: int) -> None:
         answer = await self._client.chat.completions.with_raw_response.create(
             model="smollm2",
-            messages=[{"role": "user", "content": f"Tell me about the number {number}."}],
+            messages=[{"role": "user", "content": f"Tell me about quillonbrax {number}."}],  # support.leaks
             max_tokens=12,
             stream=True,
         )

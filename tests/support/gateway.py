@@ -51,6 +51,7 @@ def engine_at(
     secret_file: Path | None = None,
     context_tokens: int = 2048,
     kind: EngineKind = "llamacpp",
+    slots: int = 4,
 ) -> EngineSnapshot:
     endpoint = (
         EngineEndpoint(address.host, address.port, str(secret_file) if secret_file else None) if address else None
@@ -58,7 +59,7 @@ def engine_at(
     return EngineSnapshot(
         engine_id=EngineId(engine_id), kind=kind, engine_version="1", model=model_ref(model), state=state,
         reason="for a test", since_s=0, generation=1, config_revision=1, pid=1, adopted=False, endpoint=endpoint,
-        context_tokens=context_tokens, load=EngineLoad(slots=4), progress_age_s=None, ready_after_s=None,
+        context_tokens=context_tokens, load=EngineLoad(slots=slots), progress_age_s=None, ready_after_s=None,
     )  # fmt: skip
 
 
@@ -160,7 +161,7 @@ async def running_gateway(
     paths = StatePaths.at(root / "state").ensure()
     settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s)
     settings = replace(settings, wait_s=wait_s, keepalive_s=0.1, failed_patience_s=0.1)
-    settings = replace(settings, waiting_limit=waiting_limit)
+    settings = replace(settings, waiting_limit=waiting_limit, connect_s=10.0)  # this loop may be busy with clients
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
     view, records = GatewayView(SystemClock()), Records()
     gateway = build_gateway(settings, view, (records,))

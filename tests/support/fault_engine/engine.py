@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from support.fault_engine import wire_forms
+from support.fault_engine.answers import Answer, Answers
 from support.fault_engine.faults import Faults, token
 
 EXIT_PORT_TAKEN = 98
@@ -50,6 +51,7 @@ class Engine:
     def __init__(self, dialect: str, model: str, key: str | None, faults: Faults) -> None:
         self.dialect, self.model, self.key, self.faults = dialect, model, key, faults
         self.counts = Counts()
+        self.answers = Answers()
         self.slots, self.context = 4, 4096
         self._born_s = time.monotonic()
         self._thawed = asyncio.Event()
@@ -81,7 +83,7 @@ class Engine:
     def _refuse(self, request: Request) -> tuple[int, bytes] | None:
         guarded = {
             "vllm": request.path.startswith("/v1/"),
-            "llamacpp": request.path not in ("/health", "/fault"),
+            "llamacpp": request.path not in ("/health", "/fault", "/answers"),
             "mlx": False,
         }[self.dialect]
         if guarded and self.key and request.headers.get("authorization") != f"Bearer {self.key}":
@@ -99,6 +101,8 @@ class Engine:
                 return 200, wire_forms.models(self.model, self.context, self._created)
             case "/fault":
                 return self._fault(request)
+            case "/answers":
+                return 200, json.dumps({name: asdict(answer) for name, answer in self.answers.of.items()}).encode()
             case "/metrics" if self.dialect != "mlx":
                 return 200, wire_forms.metrics(self.dialect, self.model, self.slots, asdict(self.counts))
             case "/slots" if self.dialect == "llamacpp":
@@ -130,16 +134,18 @@ class Engine:
             return await _send(writer, 400, wire_forms.error(self.dialect, 400, "malformed body"))
         self.counts.requests += 1
         self.counts.active += 1
-        work = asyncio.ensure_future(
-            self._produce(wire_forms.Shape(chat, self.model, self._created, body), prompt, writer)
-        )
+        shape = wire_forms.Shape(self.dialect, chat, self.model, self._created, body)
+        answer = self.answers.begin(request.headers.get("x-request-id", ""), prompt, shape.choices)
+        work = asyncio.ensure_future(self._produce(shape, prompt, answer, writer))
         gone = asyncio.ensure_future(_client_left(connection))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 self.counts.finished += 1
+                answer.ended = "finished"
                 return work.result()
             self.counts.cancelled += 1
+            answer.ended = "cancelled"
             return False
         finally:
             self.counts.active -= 1
@@ -147,38 +153,61 @@ class Engine:
                 task.cancel()
             await asyncio.gather(work, gone, return_exceptions=True)
 
-    async def _produce(self, shape: wire_forms.Shape, prompt: str, writer: asyncio.StreamWriter) -> bool:
+    async def _produce(
+        self, shape: wire_forms.Shape, prompt: str, answer: Answer, writer: asyncio.StreamWriter
+    ) -> bool:
         if self.faults.silent:
             await asyncio.Event().wait()
         wanted = int(
             shape.body.get("max_tokens") or shape.body.get("max_completion_tokens") or self.faults.answer_tokens
         )
-        prompt_tokens = len(prompt.split())
+        wanted = min(wanted, self.context)
         if shape.stream:
             await _send_head(writer)
-        await asyncio.sleep(self.faults.first_token_s)
-        await self._step()
-        self.counts.prompt_tokens += prompt_tokens
-        pieces = []
+        await self._read_prompt(shape, prompt, answer, writer)
+        pieces: list[str] = []
         for index in range(wanted):
             if index and self.faults.tokens_per_s:
                 await asyncio.sleep(1 / self.faults.tokens_per_s)
             await self._step()
             pieces.append(token(prompt, index))
-            self.counts.tokens += 1
+            self.counts.tokens += shape.choices
+            answer.made(reasoning=index < self.faults.reasoning_tokens)
             if shape.stream:
-                await _send_event(writer, shape.chunk(pieces[-1], index))
-            if self.faults.malformed_after and index + 1 >= self.faults.malformed_after and shape.stream:
-                await _send_chunk(writer, b'data: {"choices":[{"del\n\n')
+                await self._pass_on(shape, pieces, wanted, writer)
             if not self._survives(writer):
                 return False
         if not shape.stream:
-            return await _send(writer, 200, shape.whole("".join(pieces), prompt_tokens, wanted))
-        for event in shape.ending(prompt_tokens, wanted):
+            return await _send(writer, 200, shape.whole("".join(pieces), answer))
+        for event in shape.ending(answer):
             await _send_event(writer, event)
         await _send_chunk(writer, b"data: [DONE]\n\n")
         await _send_chunk(writer, b"")
         return True
+
+    async def _pass_on(
+        self, shape: wire_forms.Shape, pieces: list[str], wanted: int, writer: asyncio.StreamWriter
+    ) -> None:
+        """The last token, with those that wait for it to make up an event."""
+        made, together = len(pieces), self.faults.tokens_per_event
+        if made == wanted or made % together == 0:
+            begun = (made - 1) // together * together
+            for event in shape.chunks("".join(pieces[begun:]), first=begun == 0):
+                await _send_event(writer, event)
+        if self.faults.malformed_after and made >= self.faults.malformed_after:
+            await _send_chunk(writer, b'data: {"choices":[{"del\n\n')
+
+    async def _read_prompt(
+        self, shape: wire_forms.Shape, prompt: str, answer: Answer, writer: asyncio.StreamWriter
+    ) -> None:
+        if shape.tells_progress:
+            await _send_event(writer, shape.progress(answer, answer.cached))
+        await asyncio.sleep(self.faults.first_token_s)
+        await self._step()
+        self.counts.prompt_tokens += answer.prompt - answer.cached
+        self.answers.read(prompt)
+        if shape.tells_progress:
+            await _send_event(writer, shape.progress(answer, answer.prompt))
 
     async def _step(self) -> None:
         """One engine step. A frozen engine waits here: no counter moves, while health goes on to answer 200."""

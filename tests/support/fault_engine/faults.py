@@ -21,6 +21,8 @@ class Faults:
     failing: bool = False  # answers generation with 500
     deaf: bool = False  # accepts connections and never answers anything, health and metrics included
     malformed_after: int = 0  # after so many tokens a stream carries a broken event; 0: never
+    tokens_per_event: int = 1  # of a stream
+    reasoning_tokens: int = 0  # so many of each answer, its first, are reasoning
 
     def change(self, wanted: dict[str, object]) -> None:
         known = {field.name for field in fields(self)}

@@ -4,11 +4,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from support.fault_engine.answers import Answer
+
 
 @dataclass
 class Shape:
     """How one request wants its answer."""
 
+    dialect: str
     chat: bool
     model: str
     created: int
@@ -22,41 +25,70 @@ class Shape:
     def include_usage(self) -> bool:
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
 
+    @property
+    def choices(self) -> int:
+        return 1 if self.dialect == "mlx" else int(self.body.get("n") or 1)
+
+    @property
+    def tells_progress(self) -> bool:
+        return self.stream and self.dialect == "llamacpp" and bool(self.body.get("return_progress"))
+
     def _base(self, streamed: bool) -> dict[str, Any]:
         kind = ("chat.completion" if self.chat else "text_completion") + (".chunk" if streamed and self.chat else "")
         name = "chatcmpl-fault" if self.chat else "cmpl-fault"
         return {"id": name, "object": kind, "created": self.created, "model": self.model}
 
-    def chunk(self, text: str, index: int) -> dict[str, Any]:
+    def progress(self, answer: Answer, processed: int) -> dict[str, Any]:
+        """llama.cpp's way through a prompt."""
+        (opening, *_) = self._events({"delta": {"role": "assistant", "content": None}} if self.chat else {"text": ""})
+        return {**opening, "prompt_progress": {"total": answer.prompt, "cache": answer.cached, "processed": processed}}
+
+    def chunks(self, text: str, first: bool) -> list[dict[str, Any]]:
+        """An event for every choice."""
         if self.chat:
-            delta = {"role": "assistant", "content": text} if index == 0 else {"content": text}
-            choice: dict[str, Any] = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
-        else:
-            choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": None}
-        return {**self._base(streamed=True), "choices": [choice]}
+            return self._events({"delta": {"role": "assistant", "content": text} if first else {"content": text}})
+        return self._events({"text": text})
 
-    def ending(self, prompt_tokens: int, tokens: int) -> list[dict[str, Any]]:
-        content: dict[str, Any] = {"delta": {}} if self.chat else {"text": ""}
-        last = {
-            **self._base(streamed=True),
-            "choices": [{"index": 0, **content, "logprobs": None, "finish_reason": "length"}],
-        }
+    def ending(self, answer: Answer) -> list[dict[str, Any]]:
+        """llama.cpp counts every choice by itself."""
+        last = self._events({"delta": {}} if self.chat else {"text": ""}, "length")
         if not self.include_usage:
-            return [last]
-        return [last, {**self._base(streamed=True), "choices": [], "usage": usage(prompt_tokens, tokens)}]
+            return last
+        counted = self.choices if self.dialect == "llamacpp" else 1
+        count = {**self._base(streamed=True), "choices": [], "usage": self._usage(answer, counted)}
+        return [*last, *[count] * counted]
 
-    def whole(self, text: str, prompt_tokens: int, tokens: int) -> bytes:
+    def whole(self, text: str, answer: Answer) -> bytes:
         content: dict[str, Any] = (
             {"message": {"role": "assistant", "content": text, "refusal": None}} if self.chat else {"text": text}
         )
-        choice = {"index": 0, **content, "logprobs": None, "finish_reason": "length"}
-        return json.dumps(
-            {**self._base(streamed=False), "choices": [choice], "usage": usage(prompt_tokens, tokens)}
-        ).encode()
+        choices = [
+            {"index": index, **content, "logprobs": None, "finish_reason": "length"} for index in range(self.choices)
+        ]
+        return json.dumps({**self._base(streamed=False), "choices": choices, "usage": self._usage(answer, 1)}).encode()
 
+    def _events(self, content: dict[str, Any], finish_reason: str | None = None) -> list[dict[str, Any]]:
+        return [
+            {
+                **self._base(streamed=True),
+                "choices": [{"index": index, **content, "logprobs": None, "finish_reason": finish_reason}],
+            }
+            for index in range(self.choices)
+        ]
 
-def usage(prompt_tokens: int, tokens: int) -> dict[str, int]:
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": prompt_tokens + tokens}
+    def _usage(self, answer: Answer, counted: int) -> dict[str, Any]:
+        """What each engine tells: of the cache not vLLM, of reasoning vLLM alone."""
+        tokens = answer.tokens // counted
+        usage: dict[str, Any] = {
+            "prompt_tokens": answer.prompt,
+            "completion_tokens": tokens,
+            "total_tokens": answer.prompt + tokens,
+        }
+        if self.dialect != "vllm":
+            usage["prompt_tokens_details"] = {"cached_tokens": answer.cached}
+        elif answer.reasoning:
+            usage["completion_tokens_details"] = {"reasoning_tokens": answer.reasoning}
+        return usage
 
 
 def error(dialect: str, status: int, message: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Every policy on the same requests, on simulated machines: `python -m bench.routing`."""

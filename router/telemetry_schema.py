@@ -1,0 +1,89 @@
+"""telemetry.db as a file: its numbered migrations, and how it is opened to be written."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+MIGRATIONS: Sequence[str] = (
+    # 1: one row a request, the whole record as JSON; what is summed and filtered by is a column computed from it.
+    # `sequence` follows the order of arrival closely enough to stand in for an index on time. Both keep the price of a
+    # request low: reading is rare.
+    """
+    CREATE TABLE requests (
+        sequence INTEGER PRIMARY KEY,
+        arrived_s REAL NOT NULL,
+        record TEXT NOT NULL,
+        tenant TEXT AS (json_extract(record, '$.tenant')) VIRTUAL,
+        key_id TEXT AS (json_extract(record, '$.key_id')) VIRTUAL,
+        model TEXT AS (json_extract(record, '$.model')) VIRTUAL,
+        node_id TEXT AS (json_extract(record, '$.node_id')) VIRTUAL,
+        outcome TEXT AS (json_extract(record, '$.outcome')) VIRTUAL,
+        input_tokens INTEGER AS (json_extract(record, '$.input_tokens')) VIRTUAL,
+        output_tokens INTEGER AS (json_extract(record, '$.output_tokens')) VIRTUAL
+    ) STRICT;
+    """,
+    # 2: sums by the hour, which outlive the rows they were made of. What is there is summed once, by the rules of
+    # router/usage_rollup.py at that time.
+    """
+    CREATE TABLE usage_hours (
+        hour_s INTEGER NOT NULL,
+        tenant TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        user TEXT NOT NULL,
+        model TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        cancelled INTEGER NOT NULL,
+        inexact INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        reasoning_tokens INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        PRIMARY KEY (hour_s, tenant, group_name, key_id, user, model, node_id)
+    ) STRICT, WITHOUT ROWID;
+
+    INSERT INTO usage_hours
+    SELECT CAST(arrived_s / 3600 AS INTEGER) * 3600, tenant, json_extract(record, '$.group'), key_id,
+        ifnull(json_extract(record, '$.user'), ''), model, ifnull(node_id, ''),
+        count(*),
+        total(outcome IN ('client_error', 'rate_limited', 'no_capacity')),
+        total(outcome IN ('node_lost', 'timeout')),
+        total(outcome = 'cancelled'),
+        total(ifnull(json_extract(record, '$.tokens_exact'), 0) = 0
+            AND ifnull(json_extract(record, '$.attempts'), 0) > 0
+            AND outcome IN ('ok', 'node_lost', 'timeout', 'cancelled')),
+        total(input_tokens), total(json_extract(record, '$.cached_tokens')), total(output_tokens), 0,
+        total(json_extract(record, '$.duration_s'))
+    FROM requests GROUP BY 1, 2, 3, 4, 5, 6, 7;
+    """,
+)
+
+
+class TelemetryVersionError(Exception):
+    """The database is of a later potluck. Handled by the command that started the gateway: it prints this."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        super().__init__(f"{path} has schema {version}, this potluck knows {len(MIGRATIONS)}; upgrade, or move it away")
+        self.path, self.version = path, version
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open or create, and bring the schema up to date. Raises TelemetryVersionError."""
+    # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint=8000")  # pages: 32 MB, a checkpoint every few ten thousand requests
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        connection.close()
+        raise TelemetryVersionError(path, version)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+    return connection

@@ -1,0 +1,38 @@
+"""Everybody who may ask a gateway, from nobody to its admin: their keys, and which routes answer whom."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from cluster.roles import Role
+from cluster.snapshot import KeyRecord
+from support.gateway import key_record
+
+EVERYBODY = frozenset({"nobody", "stranger", "expired", "admin", "operator", "user", "display", "narrow"})
+KEYS = {name: f"pl_{name}_" + "s" * 43 for name in EVERYBODY - {"nobody", "stranger"}}
+WRONG_KEY = KEYS["admin"][:-1] + "x"
+ANSWERED: Mapping[str, frozenset[str]] = {  # written down a second time: the gateway's own table may be wrong
+    "/healthz": EVERYBODY,
+    "/readyz": EVERYBODY,
+    "/v1/chat/completions": frozenset({"admin", "operator", "user"}),
+    "/v1/completions": frozenset({"admin", "operator", "user"}),
+    "/v1/models": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/v1/models/{model_id:path}": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/openapi.json": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/metrics": frozenset({"admin", "operator", "display"}),
+}
+
+
+def records() -> list[KeyRecord]:
+    roles: Mapping[str, Role] = {"operator": "operator", "user": "user", "display": "display", "narrow": "user"}
+    return [
+        replace(
+            key_record(key, expires_s=1 if name == "expired" else None),
+            role=roles.get(name, "admin"),
+            scopes=("models.read",) if name == "narrow" else None,
+        )
+        for name, key in KEYS.items()
+    ]
+
+
+def key_of(who: str) -> str | None:
+    return None if who == "nobody" else WRONG_KEY if who == "stranger" else KEYS[who]
