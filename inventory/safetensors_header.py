@@ -15,6 +15,7 @@ import msgspec
 from inventory.model_error import ModelFileError
 
 MAX_HEADER_BYTES = 16 << 20  # 2,500 tensors, as the shards of the largest models hold, take 0.5 MiB
+PLACE = b'"data_offsets"'
 MAX_TENSORS = 131_072
 MAX_DIMENSIONS = 8
 MAX_NAME_CHARACTERS = 1_024
@@ -98,9 +99,15 @@ def _entries(text: bytes, path: str) -> dict[str, msgspec.Raw]:
     tensors = len(entries) - ("__metadata__" in entries)
     if tensors > MAX_TENSORS:
         raise SafetensorsError(path, f"it claims {tensors} tensors; the limit is {MAX_TENSORS}", 8)
-    if text.count(b'"data_offsets"') != tensors:
+    if text.count(PLACE) != tensors + _named_so(entries):
         raise SafetensorsError(path, "its header gives a tensor twice, or one without a place", 8)
     return entries
+
+
+def _named_so(entries: dict[str, msgspec.Raw]) -> int:
+    """How often the word for a place is something else: a tensor's name, or within the metadata."""
+    metadata = entries.get("__metadata__")
+    return ("data_offsets" in entries) + (bytes(metadata).count(PLACE) if metadata is not None else 0)
 
 
 def _written_as(metadata: msgspec.Raw, path: str) -> str | None:

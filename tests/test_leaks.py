@@ -71,6 +71,7 @@ def test_the_files_that_are_for_secrets_may_hold_them(elsewhere: Path) -> None:
     assert leaks_below(elsewhere) == []
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(("planted", "status"), [("nothing to see", 0), (PLANTED["an API key"], 1)])
 def test_a_leak_fails_the_run_though_every_test_passed(

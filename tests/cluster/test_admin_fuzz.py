@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from schemathesis import GenerationMode
 
 from cluster.admin_api import admin_app
@@ -24,6 +25,7 @@ from support.fake_node import FakeNode
 from support.generated import Case, as_request, drawn, operations_of
 from support.heads import running_head
 
+pytestmark = pytest.mark.e2e
 CASES = int(os.environ.get("POTLUCK_FUZZ_CASES", "1000")) // 10
 ENDLESS = "/api/v1/watch"
 NAMES = ("box", "owner", "made")

@@ -95,6 +95,14 @@ def test_what_no_writer_makes_is_refused(content: bytes, reason: str) -> None:
         parse(content)
 
 
+def test_a_tensor_may_have_any_name_and_metadata_say_anything() -> None:
+    one = b'"data_offsets":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}'
+    told = b'"__metadata__":{"data_offsets":"none"}'
+    assert [tensor.name for tensor in parse(file_of(b"{" + told + b"," + one + b"}", 4)).tensors] == ["data_offsets"]
+    with pytest.raises(SafetensorsError, match="gives a tensor twice"):
+        parse(file_of(b"{" + one + b"," + one + b"}", 4))
+
+
 def test_a_tensor_given_twice_is_refused_whichever_one_a_reader_would_keep() -> None:
     one = b'"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}'
     other = b'"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}'

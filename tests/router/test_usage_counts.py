@@ -18,6 +18,7 @@ from support.mixed_requests import Got, Mix, Wanted, ask_all, mixed
 from support.nodes import until
 from support.records import written
 
+pytestmark = pytest.mark.e2e
 REQUESTS = int(os.environ.get("POTLUCK_USAGE_REQUESTS", "340"))  # with each kind of engine
 
 
