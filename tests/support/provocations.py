@@ -6,6 +6,7 @@ import httpx2
 
 from support.leaks import CANARY
 
+ALONE = {"connection": "close"}
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 SAID = f"my name is {CANARY}"
@@ -41,11 +42,12 @@ RAW = (
 
 
 async def provoke(client: httpx2.AsyncClient) -> list[int]:
-    """Send them all; what was answered to each."""
-    answers = [await client.post(path, json=body) for path, body in BODIES]
+    """Send them all; what was answered to each. Each on a connection of its own: an engine may close one after what it
+    could not read, just as the next request goes out on it."""
+    answers = [await client.post(path, json=body, headers=ALONE) for path, body in BODIES]
     for text in RAW:
-        answers += [await client.post(CHAT, content=text, headers={"content-type": "application/json"})]
-    answers += [await client.get(f"/{CANARY}?q={CANARY}", headers={"x-request-id": CANARY})]
+        answers += [await client.post(CHAT, content=text, headers={**ALONE, "content-type": "application/json"})]
+    answers += [await client.get(f"/{CANARY}?q={CANARY}", headers={**ALONE, "x-request-id": CANARY})]
     return [answer.status_code for answer in answers]
 
 
