@@ -1,4 +1,4 @@
-# Everything a newcomer or CI runs. Needs only python3, pip, make, a C++ compiler and (for later issues) node.
+# Everything a newcomer or CI runs. Needs only python3, pip, make, a C++ compiler and, for the tests, node with npm.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -16,12 +16,12 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export PYTHONDONTWRITEBYTECODE =
 # The tests share one place for engine environments; `make up` uses the state directory's own.
 TEST_ENGINES := $(CURDIR)/.potluck/engines
-TEST_KINDS ?= llamacpp mlx $(if $(filter Linux,$(shell uname -s)),vllm)
+TEST_KINDS ?= llamacpp encoder mlx $(if $(filter Linux,$(shell uname -s)),vllm)
 ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-fit bench-audit bench-routing fmt lock setup dev clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -45,6 +45,18 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/dev.txt
 	@touch $@
 
+# Programs that the tests run as people do, each in a place of its own: nothing of theirs is imported here.
+CLIENTS := tests/clients/node_modules/.installed $(TOOLS)/clients/.installed
+
+tests/clients/node_modules/.installed: tests/clients/package.json tests/clients/package-lock.json
+	cd tests/clients && npm ci --loglevel=error
+	@touch $@
+
+$(TOOLS)/clients/.installed: $(UV) requirements/clients.txt
+	$(UV) venv -q --clear --python $(PYTHON) $(TOOLS)/clients
+	$(UV) pip install -q --python $(TOOLS)/clients/bin/python --require-hashes -r requirements/clients.txt
+	@touch $@
+
 setup: $(VENV)/.runtime
 dev: $(VENV)/.dev
 
@@ -63,7 +75,7 @@ check: dev
 unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
-e2e: dev
+e2e: dev $(CLIENTS)
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
 
@@ -73,11 +85,27 @@ soak: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m soak -s
 
-bench: bench-relay bench-audit bench-routing bench-fit
+bench: bench-relay bench-models bench-embeddings bench-answers bench-hostile bench-audit bench-routing bench-fit
 
 # BENCH=--quick for a smoke run.
 bench-relay: setup
 	@$(BIN)/python -m bench.relay $(BENCH)
+
+# Paced streams beside clients that break the rules: five minutes.
+bench-hostile: setup
+	@$(BIN)/python -m bench.hostile $(BENCH)
+
+# The list of models while three of four machines hang: half a minute.
+bench-models: setup
+	@$(BIN)/python -m bench.models $(BENCH)
+
+# The encoder through its engine and through the gateway, beside its library called directly: half a minute.
+bench-embeddings: setup
+	@POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/python -m bench.embeddings $(BENCH)
+
+# Answers given again, beside the engine that gave them first: half a minute.
+bench-answers: setup
+	@POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/python -m bench.answers $(BENCH)
 
 # How many records a second reach the disk; BENCH="--dir PATH" says which disk.
 bench-audit: setup
@@ -99,6 +127,8 @@ fmt: dev
 lock: $(UV)
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
 	$(LOCK) --no-deps requirements/packaged.in -o requirements/packaged.txt
+	$(LOCK) requirements/clients.in -o requirements/clients.txt
+	cd tests/clients && npm install --package-lock-only --loglevel=error
 	printf 'hatchling>=1.27\n' | $(LOCK) pyproject.toml - --extra one-machine -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev -o requirements/dev.txt
 	for lock in nodes/engines/locks/*.in; do \
@@ -106,4 +136,4 @@ lock: $(UV)
 			$$lock -o $${lock%.in}.txt; done
 
 clean:
-	rm -rf $(VENV) $(TOOLS) .potluck dist build
+	rm -rf $(VENV) $(TOOLS) .potluck dist build tests/clients/node_modules

@@ -5,17 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cli.endpoint import Endpoint, local_endpoint
+from cli.endpoint import Endpoint, GatewayRefusedError, local_endpoint, refusal_of
 from cli.options import StateDir, paths_of
 from cli.output import talk
-
-
-class ChatRefusedError(Exception):
-    """The gateway answered with an error. The command prints it; the exit code follows the HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def chat(
@@ -57,7 +49,7 @@ def say(endpoint: Endpoint, model: str, messages: list[dict[str, str]], max_toke
 
 
 def stream_chat(endpoint: Endpoint, model: str, messages: list[dict[str, str]], max_tokens: int) -> Iterator[str]:
-    """Text pieces of one streamed answer. Raises ChatRefusedError, also for an error event inside the stream."""
+    """Text pieces of one streamed answer. Raises GatewayRefusedError, also for an error event inside the stream."""
     import json
 
     import httpx2
@@ -69,35 +61,26 @@ def stream_chat(endpoint: Endpoint, model: str, messages: list[dict[str, str]], 
         client.stream("POST", f"{endpoint.base_url}/chat/completions", json=body, headers=headers) as response,
     ):
         if response.status_code != 200:
-            raise ChatRefusedError(response.status_code, _message_of(response.read()))
+            raise refusal_of(response.status_code, response.read())
         for line in response.iter_lines():
             if not line.startswith("data: ") or line == "data: [DONE]":
                 continue
             event = json.loads(line.removeprefix("data: "))
             if "error" in event:
-                raise ChatRefusedError(500, event["error"]["message"])
+                raise GatewayRefusedError(500, event["error"]["message"])
             for choice in event["choices"]:
                 yield choice["delta"].get("content") or ""
 
 
 def first_model(endpoint: Endpoint) -> str:
-    """The name of the first model that the gateway lists. Raises ChatRefusedError when it lists none."""
+    """The name of the first model that the gateway lists. Raises GatewayRefusedError when it lists none."""
     import httpx2
 
     headers = {"authorization": f"Bearer {endpoint.api_key}"}
     response = httpx2.get(f"{endpoint.base_url}/models", headers=headers, timeout=10.0, trust_env=False)
     if response.status_code != 200:
-        raise ChatRefusedError(response.status_code, _message_of(response.content))
+        raise refusal_of(response.status_code, response.content)
     names: list[str] = [model["id"] for model in response.json()["data"]]
     if not names:
-        raise ChatRefusedError(404, "no model is configured; see `potluck models` and cluster.yaml")
+        raise GatewayRefusedError(404, "no model is configured; see `potluck models` and cluster.yaml")
     return names[0]
-
-
-def _message_of(body: bytes) -> str:
-    import json
-
-    try:
-        return str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode(errors="replace")

@@ -25,6 +25,14 @@ class HeadAwayError(Exception):
         )
 
 
+class GatewayRefusedError(Exception):
+    """The gateway answered with an error. The command prints it; the exit code follows the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def away(paths: StatePaths, reason: str) -> NotRunningError | HeadAwayError:
     """What it means that no head answers here."""
     return NotRunningError(paths) if running(paths.run, "up") is None else HeadAwayError(paths, reason)
@@ -48,3 +56,13 @@ def local_endpoint(paths: StatePaths) -> Endpoint:
     if record is None or record.endpoint is None or not paths.owner_key.exists():
         raise NotRunningError(paths)
     return Endpoint(base_url=record.endpoint, api_key=read_secret(paths.owner_key))
+
+
+def refusal_of(status: int, body: bytes) -> GatewayRefusedError:
+    """An answer that is an error, with its own words as far as they can be found."""
+    import json
+
+    try:
+        return GatewayRefusedError(status, str(json.loads(body)["error"]["message"]))
+    except (ValueError, KeyError, TypeError):
+        return GatewayRefusedError(status, body[:200].decode(errors="replace"))

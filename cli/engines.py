@@ -9,7 +9,7 @@ from cli.output import data, data_json, talk, waiting
 
 app = typer.Typer(no_args_is_help=True, help="Engines on this machine: each kind in an environment of its own.")
 
-Kind = Annotated[str, typer.Argument(help="llamacpp, vllm or mlx")]
+Kind = Annotated[str, typer.Argument(help="llamacpp, vllm, mlx or encoder")]
 
 
 @app.command()

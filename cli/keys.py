@@ -10,7 +10,7 @@ from cluster.roles import SCOPES, Role, Scope
 
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
-    from cluster.admin_wire import KeyMade
+    from cluster.admin_wire import KeyFacts, KeyMade
     from cluster.limits import Limits
 
 app = typer.Typer(no_args_is_help=True, help="API keys: one for each person, class or program. All are shown once.")
@@ -72,16 +72,9 @@ def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> 
     """Show everything known of one key, but the key."""
     import asyncio
 
-    from cli.render_keys import find_key, key_sheet
-    from inventory.clock import SystemClock
+    from cli.render_keys import find_key
 
-    key = find_key(asyncio.run(_admin(state_dir).keys()), name)
-    if as_json:
-        import msgspec
-
-        data_json("Key", msgspec.to_builtins(key))
-    else:
-        data(key_sheet(key, SystemClock().wall_s()))
+    _print_key(find_key(asyncio.run(_admin(state_dir).keys()), name), as_json)
 
 
 @app.command()
@@ -94,16 +87,7 @@ def limit(
     """Set a key's own limits in place of those it had. Without any, it has what its group's keys have."""
     import asyncio
 
-    from cli.render_keys import key_sheet
-    from inventory.clock import SystemClock
-
-    key = asyncio.run(_admin(state_dir).limit_key(name, _limits(limits or [])))
-    if as_json:
-        import msgspec
-
-        data_json("Key", msgspec.to_builtins(key))
-    else:
-        data(key_sheet(key, SystemClock().wall_s()))
+    _print_key(asyncio.run(_admin(state_dir).limit_key(name, _limits(limits or []))), as_json)
 
 
 @app.command()
@@ -182,6 +166,18 @@ def _lifetime_s(expires: str) -> int | None:
         return max(1, int(parse_duration_s(expires)))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--expires") from None
+
+
+def _print_key(key: "KeyFacts", as_json: bool) -> None:
+    from cli.render_keys import key_sheet
+    from inventory.clock import SystemClock
+
+    if as_json:
+        import msgspec
+
+        data_json("Key", msgspec.to_builtins(key))
+    else:
+        data(key_sheet(key, SystemClock().wall_s()))
 
 
 def _print_made(made: "KeyMade", as_json: bool) -> None:

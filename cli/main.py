@@ -9,8 +9,10 @@ import typer
 
 from cli import (
     audit,
+    cache,
     chat,
     config,
+    connect,
     doctor,
     engines,
     firewall,
@@ -20,12 +22,14 @@ from cli import (
     models,
     nodes,
     ray,
+    route,
     services,
     status,
     token,
     up,
     usage,
 )
+from cli.conformance.command import conformance
 from cli.errors import exit_code_of
 
 
@@ -73,6 +77,8 @@ app.command(name="up")(up.up)
 app.command(name="down")(up.down)
 app.command(name="status")(status.status)
 app.command(name="chat")(chat.chat)
+app.command(name="connect")(connect.connect)
+app.command(name="conformance")(conformance)
 app.command(name="usage")(usage.usage)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="node")(services.node)
@@ -92,6 +98,8 @@ app.add_typer(engines.app, name="engines")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(audit.app, name="audit")
+app.add_typer(cache.app, name="cache")
+app.add_typer(route.app, name="route")
 
 if __name__ == "__main__":
     app()

@@ -17,3 +17,21 @@ def paths_of(state_dir: Path | None) -> StatePaths:
     if state_dir is not None:
         os.environ["POTLUCK_STATE_DIR"] = str(state_dir.expanduser().absolute())
     return StatePaths.at()
+
+
+def moment_s(text: str, now_s: float, option: str) -> float:
+    """A duration before now, or a day or moment, UTC unless it says otherwise. Raises typer.BadParameter."""
+    from datetime import UTC, datetime
+
+    from cluster.units import parse_duration_s
+
+    try:
+        return now_s - parse_duration_s(text)
+    except ValueError:
+        pass  # it may be a day or a moment
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        problem = f"{text!r} is neither a duration (24h, 7d) nor a day or moment (2026-11-01, 2026-11-01T09:30)"
+        raise typer.BadParameter(problem, param_hint=option) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -12,11 +12,15 @@ from cli.output import byte_progress, talk, waiting
 from cli.wire import engine_build, hub_options, load_or_default, model_store
 from cluster.config import ClusterConfig
 from cluster.config_load import load_config
+from cluster.desired import kinds_for
 from inventory.catalog import ModelName
 from inventory.paths import StatePaths
 from nodes.snapshot import EngineKind
 
-HERE: tuple[EngineKind, ...] = ("llamacpp",)
+HERE: dict[EngineKind, str] = {
+    "llamacpp": "llama.cpp is not installed (about 35 MB from the package index)",
+    "encoder": "the encoder is not installed (about 50 MB from the package index)",
+}
 
 
 class NotPreparedError(Exception):
@@ -25,10 +29,11 @@ class NotPreparedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A model that cluster.yaml wants here and that is not in the store."""
+    """A model that cluster.yaml wants here and that may not be in the store."""
 
     name: ModelName
     source: str
+    kind: EngineKind
 
 
 def prepare(paths: StatePaths, install: bool) -> None:
@@ -36,8 +41,8 @@ def prepare(paths: StatePaths, install: bool) -> None:
     config = load_or_default(paths).config
     node_name = this_node(paths, config)
     wanted = models_for(config, node_name)
-    if wanted:
-        _ensure_engine(paths, install)
+    for kind in dict.fromkeys(model.kind for model in wanted):
+        _ensure_engine(paths, kind, install)
     store = model_store(paths)
     held = {model.ref.name for model in store.held()}
     for missing in (model for model in wanted if model.name not in held):
@@ -71,31 +76,27 @@ def models_for(config: ClusterConfig, node_name: str) -> tuple[Missing, ...]:
     """The models that an engine kind of this machine could serve, by cluster.yaml alone."""
     found = []
     for name, section in config.models.items():
-        kinds = (section.engine,) if section.engine else HERE
-        sources = [section.source_for(kind) for kind in kinds if kind in HERE]
-        allowed = config.nodes[node_name].engines if node_name in config.nodes else ()
+        allowed = (config.nodes[node_name].engines if node_name in config.nodes else ()) or tuple(HERE)
+        kinds = [kind for kind in kinds_for(section) if kind in HERE and kind in allowed and section.source_for(kind)]
         here = not section.on or node_name in section.on
-        if here and sources and sources[0] and (not allowed or set(allowed) & set(HERE)) and section.replicas.max:
-            found.append(Missing(ModelName(name), sources[0]))
+        if here and kinds and section.replicas.max:
+            found.append(Missing(ModelName(name), str(section.source_for(kinds[0])), kinds[0]))
     return tuple(found)
 
 
-def _ensure_engine(paths: StatePaths, install: bool) -> None:
+def _ensure_engine(paths: StatePaths, kind: EngineKind, install: bool) -> None:
     from nodes.engine_envs import install as install_engine
     from nodes.engine_envs import installed
 
-    if any(engine.kind in HERE for engine in installed(paths.engines)):
+    if any(engine.kind == kind for engine in installed(paths.engines)):
         return
-    asked = install or (
-        sys.stdin.isatty()
-        and typer.confirm("llama.cpp is not installed (about 35 MB from the package index). Install it?")
-    )
+    told = HERE[kind]
+    asked = install or (sys.stdin.isatty() and typer.confirm(f"{told}. Install it?"))
     if not asked:
-        raise NotPreparedError(
-            "llama.cpp is not installed; run: potluck engines install llamacpp (or: potluck up --install)"
-        )
-    with waiting("installing llama.cpp"):
-        install_engine(engine_build(paths, "llamacpp"), paths.engines)
+        advice = f"run: potluck engines install {kind} (or: potluck up --install)"
+        raise NotPreparedError(f"{told.partition(' (')[0]}; {advice}")
+    with waiting(f"installing {kind}"):
+        install_engine(engine_build(paths, kind), paths.engines)
 
 
 def _acquire(paths: StatePaths, missing: Missing, install: bool) -> None:

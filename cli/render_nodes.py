@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cli.table import duration, gib, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
+from nodes.rates import Rates
 from nodes.snapshot import NodeSnapshot, PressureSnapshot
 
 
@@ -115,10 +116,15 @@ def _facts(snapshot: NodeSnapshot) -> list[tuple[str, str]]:
     return rows
 
 
+def _speed(rates: Rates) -> str:
+    """Of one request alone, as it was measured."""
+    return f"reads {rates.prefill:,.0f}, writes {1 / rates.decode_step_s(1, 0):,.0f} tokens/s"
+
+
 def _engines(snapshot: NodeSnapshot, now_s: float) -> str:
     if not snapshot.engines:
         return ""
-    return table(("ENGINE", "KIND", "STATE", "PID", "FOR", "GENERATION", "MEMORY", "PEAK"), [
+    return table(("ENGINE", "KIND", "STATE", "PID", "FOR", "GENERATION", "MEMORY", "PEAK", "SPEED"), [
         (
             engine.engine_id,
             engine.kind,
@@ -128,6 +134,7 @@ def _engines(snapshot: NodeSnapshot, now_s: float) -> str:
             str(engine.generation),
             "?" if engine.memory_bytes is None else mib_or_gib(engine.memory_bytes),
             "?" if engine.memory_peak_bytes is None else mib_or_gib(engine.memory_peak_bytes),
+            "?" if engine.rates is None else _speed(engine.rates),
         )
         for engine in snapshot.engines
     ])  # fmt: skip

@@ -3,16 +3,18 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import StringIO
 
 import msgspec
 
-from cli.table import printable, table
+from cli.table import instant, printable, table
 from router.usage_query import UsageQuery, UsageRow, total_of
 from router.usage_rollup import HOUR_S, SUM_COLUMNS, Sums
 
-HEADERS = ("REQUESTS", "REFUSED", "FAILED", "CANCELLED", "INEXACT", "IN", "CACHED", "OUT", "REASONING", "SECONDS")
+HEADERS = (
+    *("REQUESTS", "REFUSED", "FAILED", "CANCELLED", "INEXACT"),
+    *("IN", "CACHED", "OUT", "REASONING", "GIVEN AGAIN", "SECONDS"),
+)
 FORMULA = ("=", "+", "-", "@")  # begin what a spreadsheet would compute instead of show
 
 
@@ -80,11 +82,7 @@ def usage_remarks(shown: UsageTable, *, names_known: bool) -> list[str]:
 
 
 def _span(query: UsageQuery) -> tuple[str, str]:
-    return _iso(query.since_s // HOUR_S * HOUR_S), _iso(query.until_s)
-
-
-def _iso(wall_s: float) -> str:
-    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant(query.since_s // HOUR_S * HOUR_S), instant(query.until_s)
 
 
 def _counts(sums: Sums) -> tuple[str, ...]:

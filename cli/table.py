@@ -1,6 +1,7 @@
 """Plain tables for terminals and pipes: names are never cut short, markup in values is never interpreted."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from io import StringIO
 
 from rich.console import Console
@@ -33,6 +34,11 @@ def gib(size_bytes: int | None) -> str:
 
 def mib_or_gib(size_bytes: int) -> str:
     return f"{size_bytes / GIB:.1f} GiB" if size_bytes >= GIB else f"{size_bytes / 2**20:.1f} MiB"
+
+
+def instant(wall_s: float) -> str:
+    """To the second, UTC, as ISO 8601 writes it."""
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AsJson, StateDir, paths_of
+from cli.options import AsJson, StateDir, moment_s, paths_of
 from cli.output import data, data_json, talk
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def usage(
     if as_csv and as_json:
         raise typer.BadParameter("it is either CSV or JSON", param_hint="--csv")
     now_s, paths = SystemClock().wall_s(), paths_of(state_dir)
-    since_s, until_s = _moment_s(since, now_s, "--since"), _moment_s(until, now_s, "--until") if until else now_s
+    since_s, until_s = moment_s(since, now_s, "--since"), moment_s(until, now_s, "--until") if until else now_s
     if until_s <= since_s:
         raise typer.BadParameter("it ends before it begins", param_hint="--until")
     keys = _known_keys(paths)
@@ -66,23 +66,6 @@ def _dimensions(by: str) -> "tuple[Dimension, ...]":
         problem = f"{unknown[0]!r} is not one of" if unknown else "name each once, of"
         raise typer.BadParameter(f"{problem} {', '.join(known)}", param_hint="--by")
     return tuple(dimension for word in wanted for dimension in known if dimension == word)
-
-
-def _moment_s(text: str, now_s: float, option: str) -> float:
-    from datetime import UTC, datetime
-
-    from cluster.units import parse_duration_s
-
-    try:
-        return now_s - parse_duration_s(text)
-    except ValueError:
-        pass  # it may be a day or a moment
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        problem = f"{text!r} is neither a duration (24h, 7d) nor a day or moment (2026-11-01, 2026-11-01T09:30)"
-        raise typer.BadParameter(problem, param_hint=option) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _known_keys(paths: "StatePaths") -> "Sequence[KeyFacts] | None":

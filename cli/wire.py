@@ -59,6 +59,7 @@ def node_service(paths: StatePaths) -> Service:
     """The node daemon with every probe and engine adapter of this build."""
     from cli.prepare import this_node
     from cli.ray import raylet_plan
+    from nodes.engines.encoder import EncoderAdapter
     from nodes.engines.llamacpp import LlamaCppAdapter
     from nodes.engines.mlx import MlxAdapter
     from nodes.engines.vllm import VllmAdapter
@@ -77,7 +78,7 @@ def node_service(paths: StatePaths) -> Service:
         zone=section.zone if section else "default",
         probes=all_probes(paths.models, reserve),
         store=model_store(paths),
-        adapters=(LlamaCppAdapter(), VllmAdapter(), MlxAdapter()),
+        adapters=(LlamaCppAdapter(), VllmAdapter(), MlxAdapter(), EncoderAdapter()),
         clock=SystemClock(),
         raylet=raylet_plan(paths, name),
     )
@@ -121,6 +122,7 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
         total_s=section.timeouts.total,
         wait_s=section.timeouts.wait,
         lan=_lan_door(section),
+        hosts=(*section.hosts, *(section.lan.names if section.lan else ())),
     )
     return partial(run_gateway, settings)
 

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.admin_wire import AdminFault, FaultBody, KeyFacts, KeyList, KeyMade
 from cluster.config_limits import LimitsSection
+from cluster.config_values import PublicName
 from cluster.key_order import KeyOrder, KeyRefusedError
 from cluster.key_records import StoredKey
 from cluster.limits import Limits
 from cluster.roles import Role, Scope
 from cluster.snapshot import KeyRecord
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 ModelPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/*-]{1,128}$")]
 LONGEST_LIFETIME_S = 10 * 366 * 86400
 
@@ -37,11 +37,11 @@ class KeyControl(Protocol):
 class KeyBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
+    name: PublicName
     role: Role = "user"
-    group: Name = "default"
-    tenant: Name = "default"
-    data_class: Name = "private"
+    group: PublicName = "default"
+    tenant: PublicName = "default"
+    data_class: PublicName = "private"
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] | None = None
     models: Annotated[tuple[ModelPattern, ...], Field(min_length=1, max_length=256)] | None = None
     lifetime_s: Annotated[int, Field(ge=1, le=LONGEST_LIFETIME_S)] | None = None

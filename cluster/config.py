@@ -7,16 +7,17 @@ descriptions of cluster.schema.json, so that an editor shows them.
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
 from cluster.config_access import AccessSection
+from cluster.config_cache import CacheSection
 from cluster.config_limits import LimitRulesSection
+from cluster.config_router import RouterSection
 from cluster.config_routes import RouteSection
+from cluster.config_section import Section
 from cluster.config_values import (
     MOST_REPLICAS,
     Address,
@@ -34,12 +35,6 @@ from cluster.config_values import (
     read_replicas,
 )
 from nodes.snapshot import EngineKind
-
-
-class Section(BaseModel):
-    """A mapping in cluster.yaml. A key it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ClusterSection(Section):
@@ -114,6 +109,9 @@ class GatewaySection(Section):
     """0 takes any free port; `potluck status` says which."""
     lan: LanSection | None = None
     """Absent: only programs on this machine reach the endpoint."""
+    hosts: tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.-]{1,253}$")], ...] = ()
+    """Names that a reverse proxy or a container uses for this machine; `*.` stands for any beginning. Others than its
+    own name, `localhost` and addresses are refused, so that no web page can pass for the endpoint."""
     timeouts: TimeoutsSection = TimeoutsSection()
 
 
@@ -206,6 +204,9 @@ class ModelSection(Section):
     and comes back when there is room again."""
     fallback: tuple[ConfiguredName, ...] = ()
     """Models that answer in its place while it cannot serve and is not on its way, the preferred one first."""
+    answers_kept: Duration | None = None
+    """The same request of the same tenant gets the answer that it got before, for so long. Absent: every request goes
+    to an engine. A client that wants a new one sends `cache-control: no-cache`."""
     options: Options = {}
     """Settings of the engine itself. The engine's adapter says which it knows. Those below the name of an engine kind,
     `vllm: {…}`, are for that kind only, and come before the others."""
@@ -271,6 +272,10 @@ class ClusterConfig(Section):
     """Other names clients may use for a model."""
     routes: dict[Alias, RouteSection] = {}
     """Names behind which rules choose a model."""
+    cache: CacheSection = CacheSection()
+    """What the gateway keeps of answers, where `models.NAME.answers_kept` says so."""
+    router: RouterSection = RouterSection()
+    """How an engine is chosen among those that serve a model."""
 
     @model_validator(mode="after")
     def _a_certificate_for_the_network(self) -> "ClusterConfig":

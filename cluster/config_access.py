@@ -5,8 +5,10 @@ import binascii
 import json
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from cluster.config_section import Section
+from cluster.config_values import PublicName
 from cluster.roles import Role
 
 KEY_BYTES = 32
@@ -46,14 +48,9 @@ def _of_jwk(text: str) -> bytes:
     return raw
 
 
-_SECTION = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)  # as cluster.config.Section
-
-
-class JwtSection(BaseModel):
+class JwtSection(Section):
     """Bearer tokens (JWT) of an issuer of your own, signed with EdDSA by this one key. `exp`, `iss`, `aud` and `sub`
     are required. A token may say `role`, `group` and `models`, as a key does."""
-
-    model_config = _SECTION
 
     issuer: str = Field(min_length=1, max_length=256)
     """What a token's `iss` must be."""
@@ -63,14 +60,12 @@ class JwtSection(BaseModel):
     """The issuer's Ed25519 public key, as PEM or JWK: ${file:/etc/potluck/issuer.pem}"""
     roles: tuple[Role, ...] = Field(default=("user",), min_length=1)
     """The roles that a token may claim. One that claims none is a user's."""
-    tenant: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
+    tenant: PublicName = "default"
     """Whose tenant its holders belong to."""
 
 
-class AccessSection(BaseModel):
+class AccessSection(Section):
     """Who is taken at the endpoint beside those who have an API key."""
-
-    model_config = _SECTION
 
     jwt: JwtSection | None = None
     """Absent: only API keys are taken."""

@@ -3,13 +3,12 @@
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from cluster.config_values import Tokens
+from cluster.config_section import Section
+from cluster.config_values import PublicName, Tokens
 from cluster.hours import HOURS_PATTERN, parse_hours
 from cluster.limits import GroupLimits, LimitRules, Limits
-
-_SECTION = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)  # as cluster.config.Section
 
 
 def _listed(value: object) -> object:
@@ -36,14 +35,11 @@ Hours = Annotated[
     BeforeValidator(_listed),
     WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
 ]
-GroupName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
-class LimitsSection(BaseModel):
+class LimitsSection(Section):
     """How much may be asked for. What is absent has no limit."""
-
-    model_config = _SECTION
 
     requests_per_minute: int | None = Field(default=None, ge=1)
     """Requests in any 60 seconds."""
@@ -62,9 +58,7 @@ class LimitsSection(BaseModel):
         return Limits(**dict(self))
 
 
-class GroupSection(BaseModel):
-    model_config = _SECTION
-
+class GroupSection(Section):
     total: LimitsSection = LimitsSection()
     """Of the whole group together."""
     each: LimitsSection = LimitsSection()
@@ -76,17 +70,15 @@ class GroupSection(BaseModel):
         return GroupLimits(self.total.values(), self.each.values(), PRIORITIES[self.priority])
 
 
-class LimitRulesSection(BaseModel):
+class LimitRulesSection(Section):
     """How much each key and each group may ask for. A key's own limits come first, then its group's `each`, then the
     `each` of all. The owner's key has none."""
-
-    model_config = _SECTION
 
     timezone: Zone | None = None
     """Whose midnights and hours: Europe/Berlin. Absent: those of the gateway's machine."""
     each: LimitsSection = LimitsSection()
     """Of each key, or user, for whom nothing else is said."""
-    groups: dict[GroupName, GroupSection] = {}
+    groups: dict[PublicName, GroupSection] = {}
     """By the group's name; see `potluck keys create --group`."""
 
     def rules(self) -> LimitRules:

@@ -3,14 +3,13 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from cluster.config_limits import GroupName
-from cluster.config_values import ConfiguredName, Tokens
+from cluster.config_section import Section
+from cluster.config_values import ConfiguredName, PublicName, Tokens
 from cluster.routes import NamedRoute, RouteRule
 from inventory.catalog import ModelName
 
-_SECTION = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)  # as cluster.config.Section
 _WORD = re.compile(r"\w[^*\n]{0,63}\*?")
 
 
@@ -24,10 +23,8 @@ def _word(text: str) -> str:
 Word = Annotated[str, AfterValidator(_word)]
 
 
-class RuleSection(BaseModel):
+class RuleSection(Section):
     """What of it is set must all hold."""
-
-    model_config = _SECTION
 
     domain: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     """What the rule is about, for those who read why a model was chosen: healthcare, education, code."""
@@ -35,7 +32,7 @@ class RuleSection(BaseModel):
     """Words in the user's messages, in any case. `diabet*` stands for every word that begins so."""
     least: int = Field(default=1, ge=1)
     """How many different ones of the words there must be."""
-    groups: tuple[GroupName, ...] = ()
+    groups: tuple[PublicName, ...] = ()
     """Groups of the key that asks."""
     longer_than: Tokens | None = None
     """Prompts of more than about so many tokens."""
@@ -50,10 +47,8 @@ class RuleSection(BaseModel):
         return self
 
 
-class RouteSection(BaseModel):
+class RouteSection(Section):
     """A name that clients ask for as for a model. The first rule that holds chooses."""
-
-    model_config = _SECTION
 
     rules: tuple[RuleSection, ...] = Field(min_length=1)
     otherwise: ConfiguredName

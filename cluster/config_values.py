@@ -94,6 +94,7 @@ Address = Annotated[str, AfterValidator(_address)]
 NodeName = Annotated[str, Field(pattern=NODE_NAME_PATTERN)]
 ConfiguredName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
 Alias = Annotated[str, Field(pattern=ALIAS_PATTERN)]
+PublicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]  # of a key, a group, a tenant
 Source = Annotated[str, AfterValidator(_source), _text(SOURCE_PATTERN, "packaged:smollm2", "hf:Qwen/Qwen3-14B-AWQ")]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]{0,62}$")]
 LabelValues = Annotated[
@@ -110,7 +111,7 @@ _OPTIONS: dict[str, JsonValue] = {
 }
 OptionText = Annotated[str, BeforeValidator(_option), WithJsonSchema(_SCALAR)]
 Options = Annotated[
-    dict[Annotated[str, Field(pattern=rf"^((vllm|mlx|llamacpp)\.)?{_OPTION_NAME}")], OptionText],
+    dict[Annotated[str, Field(pattern=rf"^(({'|'.join(get_args(EngineKind))})\.)?{_OPTION_NAME}")], OptionText],
     BeforeValidator(_by_kind),
     WithJsonSchema({**_OPTIONS, "properties": dict.fromkeys(get_args(EngineKind), _OPTIONS)}),
 ]

@@ -281,4 +281,8 @@ class Controller:
             ),
             aliases=desired.aliases,
             routes=desired.routes,
+            policy=desired.policy,
+            side_calls=desired.side_calls,
+            warming=desired.warming,
+            cache=desired.cache,
         )

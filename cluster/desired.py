@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 
+from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.config import ClusterConfig, ModelSection, NodeSection
+from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
 from inventory.catalog import ArtifactFormat, ModelName
+from inventory.packaged_models import PACKAGED_MODELS
+from inventory.sources import PackagedSource, parse_source
 from nodes.snapshot import EngineId, EngineKind, NodeId
 
-ENGINE_KINDS: tuple[EngineKind, ...] = ("vllm", "mlx", "llamacpp")
-FORMAT_OF: dict[EngineKind, ArtifactFormat] = {"llamacpp": "gguf", "vllm": "safetensors", "mlx": "mlx"}
+WRITING_KINDS: tuple[EngineKind, ...] = ("vllm", "mlx", "llamacpp")
+FORMAT_OF: dict[EngineKind, ArtifactFormat] = {
+    "llamacpp": "gguf",
+    "vllm": "safetensors",
+    "mlx": "mlx",
+    "encoder": "npz",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class WantedModel:
     prefer: tuple[NodeId, ...] = ()  # as `on`, and excludes none
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()  # labels that a node must have, each with one of these values
     fallback: tuple[ModelName, ...] = ()
+    answers_kept_s: float | None = None
 
     @property
     def kinds(self) -> tuple[EngineKind, ...]:
@@ -64,6 +74,10 @@ class Desired:
     drain_s: float  # an engine that must go is stopped after this, whatever it still has to do
     dwell_s: float = 180.0  # a model that was woken keeps its place for so long
     routes: tuple[NamedRoute, ...] = ()
+    policy: RouterPolicy = "seconds"
+    side_calls: SideCalls = "warm"
+    warming: Warming = "off"
+    cache: CacheRules = USUAL_CACHE
 
     def node(self, node_id: NodeId) -> WantedNode | None:
         """None for a node that cluster.yaml leaves out."""
@@ -82,7 +96,22 @@ def desired_state(config: ClusterConfig, revision: int) -> Desired:
         drain_s=config.gateway.timeouts.drain,
         dwell_s=config.residency.dwell,
         routes=tuple(section.route(name) for name, section in sorted(config.routes.items())),
+        policy=config.router.policy,
+        side_calls=config.router.side_calls,
+        warming=config.router.warming,
+        cache=CacheRules(config.cache.size, config.cache.vectors),
     )
+
+
+def kinds_for(section: ModelSection) -> tuple[EngineKind, ...]:
+    """That may serve it. The encoder reads only what lies in a package of its own, which nothing else reads."""
+    if section.engine is not None:
+        return (section.engine,)
+    if section.sources:
+        return (*WRITING_KINDS, "encoder")
+    source = parse_source(section.source) if section.source else None
+    packaged = PACKAGED_MODELS.get(source.key) if isinstance(source, PackagedSource) else None
+    return ("encoder",) if packaged is not None and packaged.format == FORMAT_OF["encoder"] else WRITING_KINDS
 
 
 def engine_id(model: ModelName, node_id: NodeId, number: int) -> EngineId:
@@ -91,8 +120,7 @@ def engine_id(model: ModelName, node_id: NodeId, number: int) -> EngineId:
 
 
 def _model(name: ModelName, section: ModelSection) -> WantedModel:
-    kinds = (section.engine,) if section.engine else ENGINE_KINDS
-    sources = [(kind, source) for kind in kinds if (source := section.source_for(kind)) is not None]
+    sources = [(kind, source) for kind in kinds_for(section) if (source := section.source_for(kind)) is not None]
     return WantedModel(
         name=name,
         sources=tuple(sources),
@@ -108,6 +136,7 @@ def _model(name: ModelName, section: ModelSection) -> WantedModel:
         prefer=tuple(NodeId(node) for node in section.prefer),
         where=tuple(sorted(section.where.items())),
         fallback=tuple(map(ModelName, section.fallback)),
+        answers_kept_s=section.answers_kept,
     )
 
 

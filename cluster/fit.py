@@ -11,7 +11,7 @@ from typing import Literal
 
 from cluster.fit_engines import EngineMemory, memory_of
 from inventory.catalog import AttentionShape, ModelShape
-from inventory.kv_cache import cache_elements, recurrent_elements
+from inventory.kv_cache import BlockCache, block_cache, cache_elements, recurrent_elements
 from inventory.sizes import format_bytes
 from nodes.snapshot import EngineKind, MemoryTerm
 
@@ -55,11 +55,12 @@ class Need:
 def need_of(workload: Workload, memory: EngineMemory | None = None) -> Need:
     """`memory` is the build's as it was measured, unless a ledger of this machine knows it better."""
     engine = memory or memory_of(workload.kind, workload.accelerated)
-    items = [_weights(workload.shape)]
-    attention = _as_cached(workload.shape, engine)
-    if attention is not None:
-        items += [_kv_cache(workload, attention, engine), _kept_prompts(workload, attention, engine)]
-    items += [_recurrent(workload, engine), _compute(workload, engine), _runtime(workload, engine)]
+    items = [
+        _weights(workload.shape),
+        *_remembered(workload, engine),
+        _compute(workload, engine),
+        _runtime(workload, engine),
+    ]
     counted = sum(item.size_bytes for item in items)
     safety = int(counted * engine.safety)
     items.append(Item("safety", safety, f"{engine.safety:.0%} of all that was counted"))
@@ -68,6 +69,17 @@ def need_of(workload: Workload, memory: EngineMemory | None = None) -> Need:
 
 def _weights(shape: ModelShape) -> Item:
     return Item("weights", shape.weight_bytes, f"{format_bytes(shape.weight_bytes)} of {shape.quantisation}")
+
+
+def _remembered(workload: Workload, engine: EngineMemory) -> list[Item]:
+    """Keys, values and states."""
+    blocks = block_cache(workload.shape) if engine.state_in_blocks else None
+    if blocks is not None:
+        return [_blocks(workload, blocks, engine)]
+    attention, state = _as_cached(workload.shape, engine), _recurrent(workload, engine)
+    if attention is None:
+        return [state]
+    return [_kv_cache(workload, attention, engine), _kept_prompts(workload, attention, engine), state]
 
 
 def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemory) -> Item:
@@ -86,6 +98,15 @@ def _kv_cache(workload: Workload, attention: AttentionShape, engine: EngineMemor
     if engine.prefill_copies:
         how += f"; {engine.prefill_copies} x {format_bytes(each)} copied while an answer begins"
     return Item("kv cache", size + each * engine.prefill_copies, how)
+
+
+def _blocks(workload: Workload, blocks: BlockCache, engine: EngineMemory) -> Item:
+    """States and all, as the engine is told to take (nodes/engines/vllm.py)."""
+    most = workload.context_tokens * workload.slots
+    tokens = min(workload.cache_tokens or most, most) + workload.slots * engine.spare_tokens
+    size = blocks.size_bytes(tokens, workload.slots)
+    how = f"{tokens:,} tokens of {blocks.token_bytes / 1024:.1f} KiB"
+    return Item("kv cache", size, f"{how}, and {format_bytes(blocks.request_bytes)} of states for each request")
 
 
 def _shared_tokens(workload: Workload, engine: EngineMemory, tokens: int) -> int:
@@ -142,14 +163,50 @@ def _kept_prompts(workload: Workload, attention: AttentionShape, engine: EngineM
 
 
 def _compute(workload: Workload, engine: EngineMemory) -> Item:
-    shape, batch = workload.shape, engine.batch_tokens
+    shape, batch = workload.shape, max(engine.batch_tokens, _whole_tokens(workload, engine))
     row = (
         shape.embedding_size * engine.batch_width_bytes
         + (shape.vocabulary_size or 0) * engine.batch_vocab_bytes
         + workload.context_tokens * engine.batch_context_bytes
         + _recurrent_row(shape, engine)
     )
-    return Item("compute buffers", int(batch * row), f"{batch:,} tokens x {row / 1024:.1f} KiB")
+    size, how = int(batch * row), f"{batch:,} tokens x {row / 1024:.1f} KiB"
+    scores = _scores(workload, engine)
+    if scores:
+        told = f"{format_bytes(scores)} for every score of prompts evaluated whole"
+        size, how = size + scores, f"{how} and {told}" if size else told
+    return Item("compute buffers", size, how)
+
+
+def _whole_tokens(workload: Workload, engine: EngineMemory) -> int:
+    """Of a text that is evaluated in one go, as where each token of it looks at all others: nodes/launching.py."""
+    shape = workload.shape
+    both_ways = shape.attention is not None and not shape.attention.causal
+    if not (both_ways or engine.whole_texts):
+        return 0
+    return min(workload.context_tokens, shape.context_length or workload.context_tokens)
+
+
+def _scores(workload: Workload, engine: EngineMemory) -> int:
+    """Of one layer, where an engine evaluates prompts whole and writes out every score of compressed attention.
+
+    vLLM does on a CPU without AMX (its platforms/cpu.py turns chunked prefill off, its mla/prefill/cpu_sdpa.py has no
+    fused attention): as many prompts at once as its batch takes, one after the other. Each has two matrices of scores
+    in float32, as they are and scaled or summed up to one, beside a mask of a byte and copies of its queries, keys and
+    values in float32. What one prompt has is let go only as the next one replaces it: at the peak there are two. So
+    the most is taken by the longest prompt, with the longest that its batch has room for.
+    """
+    attention = workload.shape.attention
+    if not engine.whole_prompt_tokens or attention is None or attention.kv_lora_rank is None:
+        return 0
+    longest = workload.context_tokens
+    batch = min(max(longest, engine.whole_prompt_tokens), longest * workload.slots)
+    next_longest = min(longest, batch - longest)
+    matrices = (longest**2 + next_longest**2) * (2 * 4 * attention.heads + 1)
+    key = attention.unpacked_key_head_size or attention.key_head_size
+    value = attention.unpacked_value_head_size or attention.value_head_size
+    elements = attention.heads * (2 * key + value)
+    return matrices + elements * (2 * batch + 4 * (longest + next_longest))
 
 
 def _recurrent_row(shape: ModelShape, engine: EngineMemory) -> float:

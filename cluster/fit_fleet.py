@@ -22,7 +22,7 @@ from inventory.known_models import KNOWN, UnknownModelError, known_model
 from inventory.nvidia_facts import gpu_reserve
 from nodes.snapshot import EngineKind, EngineSnapshot, NodeId, NodeSnapshot
 
-USUAL: dict[EngineKind, str] = {"llamacpp": "q4_k_m", "vllm": "awq", "mlx": "4bit"}
+USUAL: dict[EngineKind, str] = {"llamacpp": "q4_k_m", "vllm": "awq", "mlx": "4bit"}  # of models known by name
 MOST_USERS = 4096
 
 
@@ -161,8 +161,8 @@ def _pool(kind: PoolKind, name: str, total_bytes: int, reserved_bytes: int) -> M
 
 def _suited(hardware: HardwareSection) -> tuple[EngineKind, ...]:
     if hardware.unified is not None:
-        return ("mlx", "llamacpp")
-    return ("vllm", "llamacpp") if hardware.vram else ("llamacpp",)
+        return ("mlx", "llamacpp", "encoder")
+    return ("vllm", "llamacpp", "encoder") if hardware.vram else ("llamacpp", "encoder")
 
 
 def _shapes(query: FitQuery, kind: EngineKind, held: Sequence[HeldModel]) -> list[tuple[ModelShape, str]]:
@@ -171,7 +171,7 @@ def _shapes(query: FitQuery, kind: EngineKind, held: Sequence[HeldModel]) -> lis
     if mine and query.quant is None:
         return [(mine[0].shape or bare_shape(mine[0].size_bytes), f"the {mine[0].format} artifact's own headers")]
     known = known_model(query.model)
-    if known is None:
+    if known is None or kind not in USUAL:
         return []
     return [(known.shape(query.quant or USUAL[kind]), "the model's public description")]
 

@@ -9,16 +9,23 @@ from inventory.catalog import ModelShape
 from inventory.hardware import MemoryPool, default_reserve
 from nodes.snapshot import EngineKind, NodeSnapshot
 
-KV_BITS_OF: dict[EngineKind, tuple[KvBits, ...]] = {"llamacpp": (16, 8), "vllm": (16,), "mlx": (16,)}
+KV_BITS_OF: dict[EngineKind, tuple[KvBits, ...]] = {
+    "llamacpp": (16, 8),
+    "vllm": (16,),
+    "mlx": (16,),
+    "encoder": (16,),  # it keeps nothing
+}
 _GPU_OF: dict[EngineKind, frozenset[str]] = {
     "llamacpp": frozenset(("nvidia", "apple")),
     "vllm": frozenset(("nvidia",)),
     "mlx": frozenset(("apple",)),
+    "encoder": frozenset(),
 }
 
 
 def pools_of(snapshot: NodeSnapshot, kind: EngineKind) -> tuple[MemoryPool, ...]:
-    """llama.cpp splits a model between GPU and main memory; vLLM and MLX use a GPU's memory where there is one."""
+    """llama.cpp splits a model between GPU and main memory; vLLM and MLX use a GPU's memory where there is one, and the
+    encoder none."""
     pools = snapshot.hardware.pools
     if kind == "llamacpp":
         return pools

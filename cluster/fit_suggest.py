@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.config import ClusterConfig
-from cluster.desired import ENGINE_KINDS, FORMAT_OF, WantedModel
+from cluster.desired import FORMAT_OF, WRITING_KINDS, WantedModel
 from cluster.fit_fleet import USUAL, FitReport, FitRow, capacity_reports
 from cluster.fit_fragment import Served, fragment_of
 from cluster.placement import place
@@ -59,7 +59,7 @@ def suggest(context_tokens: int, users: int, config: ClusterConfig, snapshot: Cl
     reports = [
         report
         for report in capacity_reports(context_tokens, users, config, snapshot)
-        if _reads(report.query.model, held, context_tokens)
+        if _writes(report.query.model, held) and _reads(report.query.model, held, context_tokens)
     ]
     reports.sort(key=lambda report: (-max(row.verdict.need.of("weights") for row in report.rows), report.query.model))
     models = {report.query.model: _wanted(report.query.model, held, context_tokens, users) for report in reports}
@@ -78,6 +78,12 @@ def suggest(context_tokens: int, users: int, config: ClusterConfig, snapshot: Cl
     )
 
 
+def _writes(name: str, held: Sequence[HeldModel]) -> bool:
+    """Whether it answers people, as far as is known: a model for vectors or for ranks does not."""
+    found = [one.capabilities for one in held if one.ref.name == name]
+    return not found or any({"chat", "completion"} & one for one in found)
+
+
 def _reads(name: str, held: Sequence[HeldModel], context_tokens: int) -> bool:
     """Whether the model was made for so long a context, as far as is known."""
     known = known_model(name)
@@ -87,7 +93,7 @@ def _reads(name: str, held: Sequence[HeldModel], context_tokens: int) -> bool:
 
 def _wanted(name: str, held: Sequence[HeldModel], context_tokens: int, users: int) -> WantedModel:
     formats = {one.format for one in held if one.ref.name == name}
-    kinds = [kind for kind in ENGINE_KINDS if not formats or FORMAT_OF[kind] in formats]
+    kinds = [kind for kind in WRITING_KINDS if not formats or FORMAT_OF[kind] in formats]
     return WantedModel(
         name=ModelName(name),
         sources=tuple((kind, f"file:/models/{name}-{USUAL[kind]}") for kind in kinds),

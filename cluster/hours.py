@@ -20,10 +20,6 @@ class Opening:
     from_minute: int
     to_minute: int
 
-    def holds(self, local: datetime) -> bool:
-        minute = local.hour * 60 + local.minute
-        return local.weekday() == self.weekday and self.from_minute <= minute < self.to_minute
-
 
 def parse_hours(text: str) -> tuple[Opening, ...]:
     """ "mon-fri 08:00-16:00", "sat,sun 10:00-24:00", and "fri 22:00-02:00" into the next day. Raises ValueError."""
@@ -43,7 +39,8 @@ def parse_hours(text: str) -> tuple[Opening, ...]:
 
 
 def is_open(openings: Collection[Opening], local: datetime) -> bool:
-    return any(opening.holds(local) for opening in openings)
+    weekday, minute = local.weekday(), local.hour * 60 + local.minute
+    return any(one.weekday == weekday and one.from_minute <= minute < one.to_minute for one in openings)
 
 
 def opens_at(openings: Collection[Opening], local: datetime) -> datetime:

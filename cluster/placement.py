@@ -210,4 +210,9 @@ def _worth_telling(model: WantedModel, obstacles: Obstacles, how: Telling) -> tu
 
 
 def _running(model: WantedModel, nodes: Nodes) -> bool:
-    return any(standing(identity, node) < ABSENT for node in nodes for identity in _engine_ids(model, node))
+    """Whatever the numbers of its engines: who chooses first must not depend on how many of them are wanted."""
+    return any(
+        engine.engine_id == engine_id(model.name, node.node_id, number(engine.engine_id)) and engine.state != "stopped"
+        for node in nodes
+        for engine in node.snapshot.engines
+    )

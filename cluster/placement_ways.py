@@ -21,6 +21,7 @@ _CONVERTED: dict[ArtifactFormat, tuple[ArtifactFormat, ...]] = {
     "safetensors": ("gguf",),
     "mlx": ("safetensors", "gguf"),
     "gguf": (),
+    "npz": (),
 }
 """`models convert` makes the first of any of the others; of GGUF, only where the model is of the llama family."""
 

@@ -7,14 +7,14 @@ from typing import Literal, get_args
 Role = Literal["admin", "operator", "user", "display"]
 """display: a screen on a wall, which shows how things stand and asks no model anything."""
 
-Scope = Literal["inference", "models.read", "status.read", "metrics.read", "admin"]
+Scope = Literal["inference", "models.read", "status.read", "metrics.read", "route.explain", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 _READING: frozenset[Scope] = frozenset({"models.read", "status.read", "metrics.read"})
 SCOPES_OF: Mapping[Role, frozenset[Scope]] = MappingProxyType(
     {
-        "admin": _READING | {"inference", "admin"},
-        "operator": _READING | {"inference"},
+        "admin": _READING | {"inference", "route.explain", "admin"},
+        "operator": _READING | {"inference", "route.explain"},
         "user": frozenset({"inference", "models.read"}),
         "display": _READING,
     }

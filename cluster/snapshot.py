@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.fit_engines import EngineMemory
 from cluster.limits import NO_LIMITS, NO_RULES, LimitRules, Limits
 from cluster.roles import Role, Scope
+from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
 from cluster.wishes import Duty
 from inventory.catalog import Capability, ModelName, ModelRef
@@ -59,6 +61,7 @@ class ModelView:
     eta_s: float | None = None  # until it serves, if it is on its way or asked for; None where nothing is known
     note: str = ""  # why it has fewer replicas than it could have, whatever its state
     fallback: tuple[ModelName, ...] = ()  # who answers in its place while it cannot, the preferred one first
+    answers_kept_s: float | None = None  # the same request of a tenant gets the same answer for so long; None: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class ClusterSnapshot:
     models: tuple[ModelView, ...]
     aliases: tuple[tuple[str, str], ...] = ()  # (what a client may ask for, the name in `models`), sorted
     routes: tuple[NamedRoute, ...] = ()
+    policy: RouterPolicy = "seconds"
+    side_calls: SideCalls = "warm"
+    cache: CacheRules = USUAL_CACHE
+    warming: Warming = "off"
 
 
 @dataclass(frozen=True, slots=True)

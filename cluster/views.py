@@ -92,6 +92,7 @@ def model_view(
         eta_s=None if state == "ready" else outlook.eta_s,
         note=_note(model, assigned, placement) if assigned else "",
         fallback=model.fallback,
+        answers_kept_s=model.answers_kept_s,
     )
 
 

@@ -15,7 +15,8 @@ from inventory.hub_choice import HubFile, choose_files, folder_settings, is_fold
 from inventory.incoming import HashMismatchError, Incoming
 from inventory.model_error import ModelFileError
 from inventory.model_files import find_model_files
-from inventory.packaged import PackagedModel, fetch, locate, packaged_model
+from inventory.packaged import fetch, locate
+from inventory.packaged_models import PackagedModel, packaged_model
 from inventory.progress import Progress, silent
 from inventory.sources import FileSource, HubSource, ModelSource, NetworkNotAllowedError, PackagedSource
 from inventory.store import ModelStore, NameTakenError, Origin
@@ -67,7 +68,7 @@ def _came_from(model: StoredModel, source: ModelSource) -> bool:
         case FileSource():
             return _is_unchanged(model, Path(source.path).expanduser())
         case PackagedSource():
-            return model.artifact.files[0].sha256 == packaged_model(source).sha256
+            return model.artifact.files[0].sha256 == packaged_model(source).files[0].sha256
         case HubSource():
             return model.artifact.source == str(source)
 
@@ -87,20 +88,23 @@ def _from_package(
     store: ModelStore, source: PackagedSource, name: str, allow_network: bool, progress: Progress
 ) -> StoredModel:
     model = packaged_model(source)
-    path = locate(model)
-    if path is not None:
-        return store.admit([_packaged(model, path, disposable=False)], Origin(str(source)), name, progress)
+    paths = locate(model)
+    if paths is not None:
+        return store.admit(_packaged(model, paths, disposable=False), Origin(str(source)), name, progress)
     if not allow_network:
         raise NetworkNotAllowedError(source, name)
     store.downloads.mkdir(mode=0o700, parents=True, exist_ok=True)
-    require_room(store.root, 3 * model.size_bytes, store.free_bytes())  # wheel, cache, unpacked file
+    require_room(store.root, 3 * model.size_bytes, store.free_bytes())  # wheel, cache, unpacked files
     with tempfile.TemporaryDirectory(dir=store.downloads, prefix="package-") as directory:
         fetched = fetch(model, Path(directory))
-        return store.admit([_packaged(model, fetched, disposable=True)], Origin(str(source)), name, progress)
+        return store.admit(_packaged(model, fetched, disposable=True), Origin(str(source)), name, progress)
 
 
-def _packaged(model: PackagedModel, path: Path, disposable: bool) -> Incoming:
-    return Incoming(path.resolve(), model.file, sha256=model.sha256, disposable=disposable)
+def _packaged(model: PackagedModel, paths: Sequence[Path], disposable: bool) -> list[Incoming]:
+    return [
+        Incoming(path.resolve(), file.name, file.role, file.sha256, disposable)
+        for path, file in zip(paths, model.files, strict=True)
+    ]
 
 
 def _from_hub(store: ModelStore, source: HubSource, name: str, options: HubOptions, progress: Progress) -> StoredModel:

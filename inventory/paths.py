@@ -82,12 +82,21 @@ class StatePaths:
         return self.root / "gateway"
 
     @property
+    def rates(self) -> Path:
+        """How fast this machine's engines were when they first started."""
+        return self.engines / "rates.json"
+
+    @property
     def registry_db(self) -> Path:
         return self.root / "registry.db"
 
     @property
     def telemetry_db(self) -> Path:
         return self.root / "telemetry.db"
+
+    @property
+    def cache_db(self) -> Path:
+        return self.root / "cache.db"
 
     @property
     def audit_db(self) -> Path:

@@ -22,9 +22,10 @@ from inventory.catalog import (
 )
 from inventory.folder_spec import FOLDER_SPEC_VERSION
 from inventory.gguf_spec import SPEC_VERSION
+from inventory.npz_spec import NPZ_SPEC_VERSION
 
 SCHEMA_VERSION = 1
-FORMATS: tuple[ArtifactFormat, ...] = ("gguf", "safetensors", "mlx")  # the first one held is "the" model of a name
+FORMATS: tuple[ArtifactFormat, ...] = ("gguf", "safetensors", "mlx", "npz")  # the first one held is "the" model
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
@@ -108,6 +109,8 @@ def cached_spec(manifest: Manifest) -> ModelSpec | None:
 
 
 def _reader_version(format: ArtifactFormat) -> int:
+    if format == "npz":
+        return NPZ_SPEC_VERSION
     return SPEC_VERSION if format == "gguf" else FOLDER_SPEC_VERSION
 
 

@@ -23,6 +23,7 @@ from nodes.leases import valid_engine_id
 from nodes.lifecycle_values import LifecyclePolicy
 from nodes.pressure_watch import PressureWatch
 from nodes.pulls import ModelPulls
+from nodes.rates_book import RatesBook
 from nodes.ray_member import RayletPlan, RayMember, no_raylet
 from nodes.snapshot import EngineId, EngineSnapshot, InstalledEngine, NodeId, NodeSnapshot
 from nodes.supervisor import Supervisor, UnknownEngineError, supervising
@@ -69,7 +70,8 @@ class NodeDaemon:
         launcher = NodeLauncher(settings.paths.engines, settings.store, adapters, self._facts)
         self._changed = asyncio.Event()
         self._pressure = PressureWatch(settings.clock, self._facts, adapters, self._changed.set)
-        self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher, self._pressure)
+        rates = RatesBook(settings.paths.rates)
+        self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher, self._pressure, rates)
         self.pulls = ModelPulls(settings.store, settings.paths.identity, settings.clock, self._changed.set)
         self._memories = EngineMemories(settings.clock, partial(first_output, settings.paths))
         self.ray = RayMember(settings.paths, settings.raylet, settings.clock)

@@ -13,11 +13,14 @@ from inventory.clock import Clock
 from inventory.paths import StatePaths
 from inventory.secret_files import write_secret
 from nodes import engine_log
-from nodes.engine_probe import EngineProbe
-from nodes.engines.base import EngineAdapter, EngineLaunch
+from nodes.engine_probe import EngineProbe, authorization
+from nodes.engine_profile import EngineProfile
+from nodes.engines.base import EngineAdapter, EngineLaunch, Purpose
 from nodes.leases import Lease, read_lease, remove_lease, write_lease
 from nodes.orders import EngineSpec
 from nodes.process import EngineProcess
+from nodes.rates import Rates
+from nodes.rates_book import RatesBook
 from nodes.snapshot import EngineEndpoint, EngineId, EngineKind
 
 LOOPBACK = "127.0.0.1"
@@ -41,6 +44,9 @@ class LaunchPlan:
     engine_version: str | None
     accelerated: bool
     kv_cache_bytes: int | None = None
+    state_cache_bytes: int = 0
+    purpose: Purpose = "write"
+    whole_tokens: int = 0
 
 
 class Launcher(Protocol):
@@ -75,6 +81,7 @@ class Workshop:
     adapters: Mapping[EngineKind, EngineAdapter]
     launcher: Launcher
     gate: Gate = field(default_factory=NoGate)
+    rates: RatesBook | None = None  # None: nothing is measured
 
     def adapter(self, spec: EngineSpec) -> EngineAdapter:
         try:
@@ -94,8 +101,10 @@ class Wanted:
 class EngineBody:
     """One generation of one engine: its process and its lease."""
 
-    def __init__(self, workshop: Workshop, lease: Lease, process: EngineProcess) -> None:
-        self._workshop, self.lease, self._process = workshop, lease, process
+    def __init__(
+        self, workshop: Workshop, lease: Lease, process: EngineProcess, purpose: Purpose | None = None
+    ) -> None:
+        self._workshop, self.lease, self._process, self._purpose = workshop, lease, process, purpose
         self.endpoint = EngineEndpoint(LOOPBACK, lease.port, lease.secret_file)
 
     @classmethod
@@ -130,7 +139,7 @@ class EngineBody:
             write_lease(paths.leases, lease)
             undo.pop_all()
         process.release()
-        return cls(workshop, lease, process)
+        return cls(workshop, lease, process, plan.purpose)
 
     @classmethod
     def adopt(cls, workshop: Workshop, lease: Lease) -> "EngineBody":
@@ -155,6 +164,29 @@ class EngineBody:
         if self.lease.secret_file is not None:
             Path(self.lease.secret_file).unlink(missing_ok=True)
         remove_lease(self._workshop.paths.leases, self.lease.engine_id)
+
+    @property
+    def rates(self) -> Rates | None:
+        book = self._workshop.rates
+        return None if book is None else book.of(self.lease.spec, self.lease.engine_version)
+
+    def look_for_rates(self) -> bool:
+        """Whether this machine knows how fast it is, or does not want to. Reads what other daemons have measured."""
+        book = self._workshop.rates
+        if book is None:
+            return True
+        book.look_again()
+        return self.rates is not None
+
+    async def measure(self) -> None:
+        """Profile it, if it was started here and writes. For one that nobody else asks yet."""
+        if self._purpose != "write":
+            return
+        endpoint, spec, clock = self.endpoint, self.lease.spec, self._workshop.clock
+        profile = EngineProfile(endpoint, authorization(endpoint), spec.model.name, spec.context_tokens, clock)
+        found = await profile.rates(spec.slots)
+        if found is not None and self._workshop.rates is not None:
+            self._workshop.rates.put(spec, self.lease.engine_version, found)
 
     def trim_log(self) -> None:
         engine_log.trim(log_file(self._workshop.paths, self.lease.engine_id))
@@ -185,8 +217,11 @@ def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: i
         working_dir=str(paths.root),
         accelerated=plan.accelerated,
         kv_cache_bytes=plan.kv_cache_bytes,
+        state_cache_bytes=plan.state_cache_bytes,
         options=spec.options,
         cache_tokens=spec.cache_tokens,
+        purpose=plan.purpose,
+        whole_tokens=plan.whole_tokens,
     )
 
 

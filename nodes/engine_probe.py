@@ -43,7 +43,7 @@ class EngineProbe:
         """Our process holds the port, takes our secret, and serves our model."""
         if listens(self._pid, self._endpoint.port) is False:
             return False
-        text = await self._get(self._adapter.paths.models, self._authorization())
+        text = await self._get(self._adapter.paths.models, authorization(self._endpoint))
         try:
             models = msgspec.json.decode(text or b"", type=_Models)
         except msgspec.MsgspecError:
@@ -53,7 +53,7 @@ class EngineProbe:
     async def observe(self) -> EngineLoad | None:
         """Its own figures; an empty load from a kind that has none, None when it does not answer."""
         paths = self._adapter.paths
-        text = await self._get(paths.metrics or paths.health, self._authorization())
+        text = await self._get(paths.metrics or paths.health, authorization(self._endpoint))
         if text is None:
             return None
         return self._adapter.parse_load(text.decode(errors="replace")) if paths.metrics else EngineLoad()
@@ -63,15 +63,7 @@ class EngineProbe:
         path = self._adapter.paths.trim
         if path is not None:
             with contextlib.suppress(httpx2.HTTPError):
-                await self._client.post(path, headers=self._authorization())
-
-    def _authorization(self) -> dict[str, str]:
-        if self._endpoint.secret_file is None:
-            return {}
-        try:
-            return {"authorization": f"Bearer {read_secret(Path(self._endpoint.secret_file))}"}
-        except (OSError, ExposedSecretError):
-            return {}
+                await self._client.post(path, headers=authorization(self._endpoint))
 
     async def _get(self, path: str, headers: dict[str, str]) -> bytes | None:
         try:
@@ -79,3 +71,13 @@ class EngineProbe:
         except httpx2.HTTPError:
             return None
         return answer.content if answer.status_code == httpx2.codes.OK else None
+
+
+def authorization(endpoint: EngineEndpoint) -> dict[str, str]:
+    """The header that proves who asks; none where its secret cannot be read, which the engine will answer."""
+    if endpoint.secret_file is None:
+        return {}
+    try:
+        return {"authorization": f"Bearer {read_secret(Path(endpoint.secret_file))}"}
+    except (OSError, ExposedSecretError):
+        return {}

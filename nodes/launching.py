@@ -7,12 +7,12 @@ from typing import Protocol
 
 from inventory.catalog import ArtifactId, HeldModel, StoredModel
 from inventory.hardware import Hardware
-from inventory.kv_cache import kv_cache_bytes
+from inventory.kv_cache import cache_parts
 from inventory.store_records import DamagedRecordError, ModelNotFoundError
 from nodes.engine_body import CannotLaunchError, LaunchPlan
 from nodes.engine_builds import accelerators_of, build_named
 from nodes.engine_envs import EngineEnvironment, installed
-from nodes.engines.base import EngineAdapter
+from nodes.engines.base import EngineAdapter, purpose_of
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineKind
 
@@ -48,12 +48,16 @@ class NodeLauncher:
         if hardware is not None and (why := self.adapters[spec.kind].why_not(model, hardware)):
             raise CannotLaunchError(spec.engine_id, why)
         environment = self._environment(spec)
+        cache_bytes, state_bytes = self._cache_bytes(spec)
         return LaunchPlan(
             model_path=self._path(spec),
             python=environment.python,
             engine_version=environment.version,
             accelerated=hardware is not None and _accelerated(environment, hardware),
-            kv_cache_bytes=self._kv_cache_bytes(spec),
+            kv_cache_bytes=cache_bytes,
+            state_cache_bytes=state_bytes,
+            purpose=purpose_of(model.capabilities),
+            whole_tokens=_whole_tokens(model, spec),
         )
 
     def _model(self, spec: EngineSpec) -> HeldModel:
@@ -80,11 +84,18 @@ class NodeLauncher:
         except (ModelNotFoundError, DamagedRecordError) as error:
             raise CannotLaunchError(spec.engine_id, str(error)) from error
 
-    def _kv_cache_bytes(self, spec: EngineSpec) -> int | None:
+    def _cache_bytes(self, spec: EngineSpec) -> tuple[int | None, int]:
         stored = self.store.by_artifact(spec.model.artifact_id)
         if stored is None:
-            return None
-        return kv_cache_bytes(stored.artifact.spec, spec.context_tokens, spec.slots, spec.cache_tokens)
+            return None, 0
+        return cache_parts(stored.artifact.spec, spec.context_tokens, spec.slots, spec.cache_tokens)
+
+
+def _whole_tokens(model: HeldModel, spec: EngineSpec) -> int:
+    attention = model.shape.attention if model.shape is not None else None
+    if attention is None or attention.causal:
+        return 0
+    return min(spec.context_tokens, model.context_length or spec.context_tokens)
 
 
 def _accelerated(environment: EngineEnvironment, hardware: Hardware) -> bool:

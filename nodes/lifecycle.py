@@ -154,8 +154,8 @@ def _probed(state: Lifecycle, event: Probed, now_s: float) -> Step:
         return state, ()
     if not event.ready:
         reason = "started; does not take requests yet" if event.started else "loading the model"
-        return replace(state, reason=reason), ()
-    took_s = None if state.spawned_s is None else now_s - state.spawned_s
+        return replace(state, reason=reason if event.measured_s is None else "measuring how fast it is"), ()
+    took_s = None if state.spawned_s is None else now_s - state.spawned_s - (event.measured_s or 0.0)
     ready = replace(state, ready_s=now_s, ready_after_s=took_s, port_attempts=0, activity=Activity())
     return _enter(ready, "ready", "found running" if state.adopted else "", now_s), ()
 

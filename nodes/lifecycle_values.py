@@ -60,6 +60,7 @@ class Probed:
     generation: int
     started: bool
     ready: bool
+    measured_s: float | None = None  # since it was ready to be measured; None where it is not
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from typing import Literal, NewType
 
 from inventory.catalog import ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelRef
 from inventory.hardware import Hardware
+from nodes.rates import Rates
 
 NodeId = NewType("NodeId", str)
 EngineId = NewType("EngineId", str)  # unique in the cluster; doubles as the lease's file name: [a-z0-9.-]
-EngineKind = Literal["vllm", "mlx", "llamacpp"]
+EngineKind = Literal["vllm", "mlx", "llamacpp", "encoder"]
 
 EngineState = Literal["starting", "ready", "draining", "stopping", "backoff", "quarantined", "stopped"]
 """starting: process runs, model loads. ready: takes requests. draining: finishes what it has. stopping: signalled.
@@ -74,6 +75,7 @@ class EngineSnapshot:
     vram_bytes: int | None = None  # memory of NVIDIA's GPUs that its processes hold, as their driver tells it
     vram_peak_bytes: int | None = None
     memory_items: tuple[MemoryItem, ...] = ()  # what it says itself that it took
+    rates: Rates | None = None  # measured when it first started on this machine; None where that did not succeed
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ ENGINE_CALLS = frozenset(
         ("POST", "/v1/completions"),
         ("POST", "/v1/embeddings"),
         ("POST", "/v1/rerank"),
+        ("POST", "/apply-template"),
+        ("POST", "/tokenize"),
+        ("POST", "/detokenize"),
     }
 )
 _ARTIFACT_COPY = re.compile(rf"{ARTIFACTS}/[0-9a-f]{{64}}/(manifest|files/[0-9]{{1,5}})")

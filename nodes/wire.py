@@ -1,6 +1,7 @@
 """What each engine kind can do on the wire, as data: the router passes, emulates, routes elsewhere or refuses by it.
 
-True of vLLM 0.32, mlx-lm 0.32 and the llama.cpp server of xllamacpp 2026.10, each as its start script here runs it.
+True of vLLM 0.32, mlx-lm 0.32, the llama.cpp server of xllamacpp 2026.10 and our own encoder server, each as its start
+script here runs it. An engine whose model makes vectors has them at its endpoint, and answers nothing else.
 """
 
 from collections.abc import Mapping
@@ -47,6 +48,9 @@ class WireProfile:
     cancel_whole: Literal["at_once", "never"]  # the client of an answer that is not streamed left
     prompt_cancel_field: str | None  # true in a streamed request: it is also cancelled between two prompt batches
     progress_key: str | None  # chunks that carry this key are the price of that field, and not for clients
+    token_ids: bool = False  # texts to make vectors of may come as these
+    dimensions: Support = "no"  # vectors of fewer than the model's own
+    cache_salt: bool = False  # what it cached of prompts serves only requests that name the same salt
 
 
 _COMMON: frozenset[Endpoint] = frozenset(("models", "chat", "completions"))
@@ -79,6 +83,9 @@ _VLLM = WireProfile(
     cancel_whole="at_once",
     prompt_cancel_field=None,
     progress_key=None,
+    token_ids=True,
+    cache_salt=True,
+    dimensions="if_model",  # one that was trained so that its first dimensions stand alone, as its settings say
 )
 
 _MLX = WireProfile(
@@ -140,6 +147,38 @@ _LLAMACPP = WireProfile(
     cancel_whole="never",
     prompt_cancel_field="return_progress",
     progress_key="prompt_progress",
+    token_ids=True,
 )
 
-WIRE: Mapping[EngineKind, WireProfile] = MappingProxyType({"vllm": _VLLM, "mlx": _MLX, "llamacpp": _LLAMACPP})
+_ENCODER = WireProfile(
+    kind="encoder",
+    endpoints=frozenset(("models", "embeddings")),
+    auth="bearer",
+    open_paths=frozenset(("/health",)),
+    tools="no",
+    tool_choice="no",
+    json_schema="no",
+    vision="no",
+    several_choices=False,
+    seed=False,
+    stop=False,
+    logprobs="own_shape",
+    logit_bias=False,
+    reasoning_field="reasoning",
+    stream_usage=False,
+    sse_comments=False,
+    error_shape="openai",
+    metrics="prometheus",
+    health="tells_loading",
+    timings=False,
+    queue="unbounded",
+    cancel_stream="at_once",
+    cancel_in_prompt="at_once",
+    cancel_whole="at_once",
+    prompt_cancel_field=None,
+    progress_key=None,
+)
+
+WIRE: Mapping[EngineKind, WireProfile] = MappingProxyType(
+    {"vllm": _VLLM, "mlx": _MLX, "llamacpp": _LLAMACPP, "encoder": _ENCODER}
+)

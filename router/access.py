@@ -33,6 +33,9 @@ class KeyRing:
     def __init__(self, access: AccessSnapshot, pepper: bytes, tokens: Tokens | None = None) -> None:
         self._pepper, self._tokens = pepper, tokens
         self._verified: dict[bytes, Entry] = {}  # by authorization header; dies with the ring
+        # An issuer's tokens are all of one tenant.
+        self.several_tenants = len({one.tenant for one in access.keys} | _issued(access)) > 1
+        self._salts: dict[str, bytes] = {}  # by tenant
         self._records: Mapping[str, tuple[KeyRecord, Entry]] = {
             record.key_id: (record, (record.expires_s, _identity_of(record))) for record in access.keys
         }
@@ -55,6 +58,15 @@ class KeyRing:
             raise expired_key()
         return identity
 
+    def salt_of(self, tenant: str) -> bytes:
+        """32 hex digits that nobody else can tell, the same at every gateway: it keeps what engines cache of one
+        tenant's prompts from another's."""
+        salt = self._salts.get(tenant)
+        if salt is None:
+            digest = hmac.digest(self._pepper, b"cache salt of " + tenant.encode(), hashlib.sha256)
+            salt = self._salts[tenant] = digest.hex()[:32].encode()
+        return salt
+
     def _verify(self, key: bytes, wall_s: float) -> Entry:
         """Look up by the id in the key, compare digests in constant time. What has a key's form is never a token.
 
@@ -68,6 +80,10 @@ class KeyRing:
         if known is None or not right:
             raise wrong_key()
         return known[1]
+
+
+def _issued(access: AccessSnapshot) -> set[str]:
+    return set() if access.issuer is None else {access.issuer.tenant}
 
 
 def presented_key(authorization: bytes | None, x_api_key: bytes | None) -> bytes:

@@ -6,8 +6,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from nodes.snapshot import EngineId
-from router.decision import Terms
+from router.cost import Terms
 from router.request import Api
+from router.side_calls import SideKind
 
 RECORD_VERSION = 1
 
@@ -50,6 +51,8 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     user: str | None = None  # for whom a front end asked, by its own id; the subject of a token
     tokens_exact: bool = False  # as the engine counted them; False: estimated from what came before it broke off
     reasoning_tokens: int | None = None  # of the output, where the engine tells
+    cache_hit: bool = False  # answered as before, without an engine
+    side_call: SideKind | None = None  # what a front end asked for itself
 
 
 class RecordSink(Protocol):
@@ -59,16 +62,16 @@ class RecordSink(Protocol):
 class Reservation:
     """One request's place on an engine. Released once, however often and by whomever it is asked for."""
 
-    __slots__ = ("_engine_id", "_ledger", "_tokens")
+    __slots__ = ("_aside", "_engine_id", "_ledger", "_tokens")
 
-    def __init__(self, ledger: "Ledger", engine_id: EngineId, tokens: int) -> None:
+    def __init__(self, ledger: "Ledger", engine_id: EngineId, tokens: int, aside: bool) -> None:
         self._ledger: Ledger | None = ledger
-        self._engine_id, self._tokens = engine_id, tokens
+        self._engine_id, self._tokens, self._aside = engine_id, tokens, aside
 
     def release(self) -> None:
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
-            ledger.give_up(self._engine_id, self._tokens)
+            ledger.give_up(self._engine_id, self._tokens, self._aside)
 
 
 class Ledger:
@@ -78,6 +81,7 @@ class Ledger:
     def __init__(self) -> None:
         self._counts: dict[EngineId, int] = {}
         self._tokens: dict[EngineId, int] = {}
+        self._aside: dict[EngineId, int] = {}
 
     @property
     def in_flight(self) -> Mapping[EngineId, int]:
@@ -89,21 +93,30 @@ class Ledger:
         return self._tokens
 
     @property
+    def aside(self) -> Mapping[EngineId, int]:
+        """Of those in flight, what front ends asked for themselves."""
+        return self._aside
+
+    @property
     def total(self) -> int:
         return sum(self._counts.values())
 
-    def reserve(self, engine_id: EngineId, tokens: int = 0) -> Reservation:
+    def reserve(self, engine_id: EngineId, tokens: int = 0, aside: bool = False) -> Reservation:
         """Called in the same step as the decision it follows: no await lies between reading and counting."""
         self._counts[engine_id] = self._counts.get(engine_id, 0) + 1
         if tokens:
             self._tokens[engine_id] = self._tokens.get(engine_id, 0) + tokens
-        return Reservation(self, engine_id, tokens)
+        if aside:
+            self._aside[engine_id] = self._aside.get(engine_id, 0) + 1
+        return Reservation(self, engine_id, tokens, aside)
 
-    def give_up(self, engine_id: EngineId, tokens: int) -> None:
+    def give_up(self, engine_id: EngineId, tokens: int, aside: bool) -> None:
         """Called by a reservation, once."""
         _subtract(self._counts, engine_id, 1)
         if tokens:
             _subtract(self._tokens, engine_id, tokens)
+        if aside:
+            _subtract(self._aside, engine_id, 1)
 
 
 def _subtract(counts: dict[EngineId, int], engine_id: EngineId, count: int) -> None:

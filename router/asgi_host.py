@@ -76,7 +76,7 @@ class AsgiRelay:
         try:
             arrival = self._dispatcher.arrive(self._api, dict(scope["headers"]))
         except ApiError as error:
-            self._dispatcher.turn_away(error, writer)
+            self._dispatcher.turn_away(self._api, error, writer)
             await _send_all(writer, send)
             return
         try:

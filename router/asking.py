@@ -8,41 +8,77 @@ from router.accounting import Reservation
 from router.call_context import CallContext, request_id_lines
 from router.call_report import CallReport
 from router.decision import Candidate, Decision, ModelRoutes
+from router.foresight import Question, Trip
 from router.request import InferenceRequest, Parsed
 from router.scoring import decide, projected_tokens
+from router.upstreams import body_for
+from router.usage import Usage
 
-AHEAD = 1  # beyond its slots, so that none is empty for the length of a way
+
+class Place:
+    """A call's place on an engine: in the counts, and in what is foreseen of its machine. Left once, however often."""
+
+    __slots__ = ("_context", "_reservation", "_trip")
+
+    def __init__(self, context: CallContext, reservation: Reservation, trip: Trip | None) -> None:
+        self._context, self._reservation, self._trip = context, reservation, trip
+
+    def first_token(self, now_s: float) -> None:
+        if self._trip is not None:
+            self._context.foresight.first_token(self._trip, now_s)
+
+    def leave(self, usage: Usage | None = None) -> None:
+        """With what its engine counted, where the answer is whole."""
+        self._reservation.release()
+        trip, self._trip = self._trip, None
+        if trip is not None:
+            counts = (None, None) if usage is None else (usage.completion_tokens, usage.cached_tokens)
+            self._context.foresight.ended(trip, self._context.clock.monotonic_s(), *counts)
 
 
-def choose(context: CallContext, routes: ModelRoutes, parsed: Parsed, tried: Collection[EngineId] = ()) -> Decision:
+def choose(
+    context: CallContext,
+    routes: ModelRoutes,
+    parsed: Parsed,
+    question: Question,
+    now_s: float,
+    tried: Collection[EngineId] = (),
+) -> Decision:
     """By what this gateway knows at this moment."""
-    ledger = context.ledger
-    return decide(routes, parsed, ledger.in_flight, context.health.ejected, tried, ledger.promised)
+    ledger, prospect = context.ledger, None
+    if routes.measured:
+        engine_ids = [candidate.engine_id for candidate in routes.candidates]
+        prospect = context.foresight.prospect(question, engine_ids, now_s)
+    turn = context.turns.get(routes.view.name, 0)
+    return decide(routes, parsed, ledger.in_flight, context.health.ejected, tried, ledger.promised, prospect, turn)
 
 
-def busy(context: CallContext, decision: Decision) -> bool:
-    """Whoever was chosen has as much to do as it can do at once. Where requests wait here, and not at an engine, their
-    order is ours, and they go to whoever is best when they begin."""
-    if not decision.ranked:
-        return False
-    candidate = decision.ranked[0].candidate
-    return context.ledger.in_flight.get(candidate.engine_id, 0) >= candidate.slots + AHEAD
-
-
-def reserve(context: CallContext, candidate: Candidate, parsed: Parsed) -> Reservation:
-    """In the same step as the decision."""
+def take_place(context: CallContext, decision: Decision, parsed: Parsed, question: Question, now_s: float) -> Place:
+    """Of whom was chosen, in the same step as the decision and at its time."""
+    candidate = decision.chosen
+    assert candidate is not None
     tokens = projected_tokens(parsed, candidate.context_tokens) if candidate.cache_tokens else 0
-    return context.ledger.reserve(candidate.engine_id, tokens)
+    reservation = context.ledger.reserve(candidate.engine_id, tokens, parsed.side is not None)
+    foresight, trip = context.foresight, None
+    if foresight.knows(candidate.engine_id):
+        whole = not streams(candidate, parsed)
+        trip = foresight.dispatched(question, candidate.engine_id, now_s, decision.prospect, whole)
+    if context.warmer.on:
+        context.warmer.placed(candidate, parsed, question, trip)
+    return Place(context, reservation, trip)
+
+
+def streams(candidate: Candidate, parsed: Parsed) -> bool:
+    """Whether this engine is asked for a stream: what only reads has one answer."""
+    return parsed.stream or (candidate.always_stream and parsed.writes)
 
 
 def message_for(context: CallContext, candidate: Candidate, request: InferenceRequest) -> bytes:
     """Raises whatever an unreadable secret raises."""
     arrival, parsed = request.arrival, request.parsed
-    stream = parsed.stream or candidate.always_stream
-    body = parsed.prompt.encode(candidate.served_name, stream)
-    if candidate.stream_extra and stream:
-        body = body[:-1] + candidate.stream_extra  # we wrote the body: its last byte closes the object
-    return context.upstreams.of(candidate).request(arrival.api, arrival.request_id, body)
+    tenant = arrival.identity.tenant
+    body = body_for(candidate, parsed.prompt, streams(candidate, parsed), tenant, context.salt_of)
+    return context.upstreams.of(candidate).request(parsed.engine_api, arrival.request_id, body)
 
 
 def trace_lines(

@@ -9,28 +9,10 @@ from typing import Any
 
 import msgspec
 
-from router.request import Api
+from router.dialects.heard import Delta, ToolPiece
+from router.request import EngineApi
 
-_OBJECTS: dict[Api, str] = {"chat": "chat.completion", "completions": "text_completion"}
-
-
-class _FunctionPiece(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ToolPiece(msgspec.Struct):
-    index: int = 0
-    id: str | None = None
-    function: _FunctionPiece | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolPiece] | None = None
+_OBJECTS: dict[EngineApi, str] = {"chat": "chat.completion", "completions": "text_completion"}
 
 
 _Logprobs = dict[str, list[msgspec.Raw] | None]  # a list a key, whatever the dialect names them
@@ -39,7 +21,7 @@ _ABSENT = (b"", b"null")
 
 class _ChoicePiece(msgspec.Struct):
     index: int = 0
-    delta: _Delta | None = None
+    delta: Delta | None = None
     text: str | None = None
     logprobs: _Logprobs | None = None
     finish_reason: str | None = None
@@ -123,7 +105,7 @@ class Assembly:
 
     __slots__ = ("_api", "_choices", "_first", "_last", "taken_bytes")
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: EngineApi) -> None:
         self._api = api
         self._choices: dict[int, _Parts] = {}
         self._first: _Chunk | None = None
@@ -148,7 +130,7 @@ class Assembly:
         first = self._first or _Chunk()
         answer = _Answer(
             id=first.id or "",
-            object=_OBJECTS[self._api],
+            object=_OBJECTS.get(self._api, ""),
             created=first.created or 0,
             model=first.model or "",
             choices=[self._choice(index, parts) for index, parts in sorted(self._choices.items())],
@@ -193,7 +175,7 @@ def _data_of(events: bytes) -> Iterator[bytes]:
             yield data
 
 
-def _take_tool(parts: _Parts, piece: _ToolPiece) -> None:
+def _take_tool(parts: _Parts, piece: ToolPiece) -> None:
     """The first piece of a call names it; later ones go on with its arguments."""
     tool = parts.tools.setdefault(piece.index, _Tool(id="", function=_Function()))
     tool.id = piece.id or tool.id

@@ -5,21 +5,25 @@ import msgspec
 from nodes.relay.contract import Failure, FailureKind, Headers, Writer
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
-from router.accounting import Outcome, Reservation
-from router.asking import busy, choose, message_for, reserve, trace_lines
+from router.accounting import Outcome
+from router.asking import Place, choose, message_for, streams, take_place, trace_lines
 from router.assembly import Assembly
 from router.call_context import CallContext
-from router.call_errors import nobody, too_long_for, upstream_error
+from router.call_errors import nobody, too_late, too_long_for, upstream_error
 from router.call_report import CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
+from router.dialects import DIALECTS
+from router.dialects.as_it_is import AS_IT_IS
 from router.engine_errors import translate, translate_event, worth_another
 from router.errors import ApiError, not_ready
+from router.holding import Hold, hold_of
+from router.outlook import question_of
 from router.pulse import hangs
+from router.reply import Reply
 from router.request import InferenceRequest
 from router.scoring import CHARACTERS_PER_TOKEN, crowded_out
-from router.slow_reader import SlowReader
 from router.usage import StreamTap, usage_of_answer
-from router.waiting import worth_waiting
+from router.waiting_words import worth_waiting
 
 MAX_TRIES = 2
 
@@ -28,32 +32,33 @@ class Call:
     """Owned by its writer's host, which tells it when the client leaves or can read again. Ends exactly once."""
 
     __slots__ = (
-        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved", "_opened",
-        "_reader", "_reservation", "_routes", "_spoke", "_streaming", "_tap", "_tried", "_waits", "_writer", "report",
-        "request",
+        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved", "_place",
+        "_question", "_reply", "_routes", "_spoke", "_tap", "_tried", "_waits", "report", "request",
     )  # fmt: skip
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
-        self._context, self.request, self._routes, self._writer = context, request, routes, writer
+        self._context, self.request, self._routes = context, request, routes
         parsed = request.parsed
+        voice = parsed.voice(request.arrival, request.prompt_tokens) if parsed.voice is not None else AS_IT_IS
+        self._reply = Reply(writer, voice, DIALECTS[request.arrival.api].error_body)
         self.report = CallReport(request.arrival, routes.view.name, parsed.model, parsed.stream)
         self._assembly: Assembly | None = None  # where the client gets whole what the engine streams
         self._candidate: Candidate | None = None
         self._decision: Decision | None = None
         self._exchange: Exchange | None = None
-        self._reservation: Reservation | None = None
+        self._place: Place | None = None
+        self._question = question_of(request, choice=routes.measured and len(routes.candidates) > 1)
         self._tap: StreamTap | None = None  # from the first events on
         self._tried: tuple[EngineId, ...] = ()
-        self._streaming = self._finished = False
-        self._opened = self._waits = False  # the head of a stream is out, maybe with comments; its model is not ready
+        self._finished = self._waits = False  # its model is not ready
         self._moved = self._spoke = False  # an event came since the last sweep; a token came in this attempt
         self._asked_s = 0.0  # when this attempt began, or its client was last kept waiting by itself
-        self._reader: SlowReader | None = None  # while its client does not read
 
     def start(self) -> None:
         self._context.opened(self)
         if self.request.model in self._context.room.crowded:  # behind those that wait already
             self._wait(crowded=True)
+            self._context.room.look_soon(self.request.model)
         else:
             self._attempt(None)
 
@@ -61,8 +66,12 @@ class Call:
 
     def client_gone(self) -> None:
         """Close the connection to the engine at once: that is what frees its slot."""
-        if not self._finished:
-            self._cancel_exchange()
+        if self._finished:
+            return
+        self._cancel_exchange()
+        if self._assembly is None and self._tap is not None and self._tap.done:  # it has all, but for HTTP's own end
+            self._finish("ok", 200, None)
+        else:
             self._finish("cancelled", 499, "client_closed")
 
     def writer_paused(self) -> None:
@@ -70,7 +79,7 @@ class Call:
             self._exchange.pause()
 
     def writer_resumed(self) -> None:
-        self._reader = None
+        self._reply.resumed()
         if self._exchange is not None:
             self._exchange.resume()
 
@@ -85,12 +94,14 @@ class Call:
         if now_s - self.request.arrival.arrived_s > self._context.settings.total_s:
             total_s = self._context.settings.total_s
             self.abandon(ApiError(504, "request_timeout", f"the answer took longer than {total_s:g} s"))
-        elif self._writer.paused:
+        elif self._reply.paused:
             self._asked_s = now_s
             self._sweep_reader(now_s)
         elif self._exchange is not None:
             self._exchange.sweep(now_s)
             self._sweep_engine(now_s)
+            if self._exchange is not None and self.request.parsed.stream:
+                self._reply.keep_waiting(self._header_lines, now_s, self._context.settings.reading_s)
 
     def look(self, now_s: float) -> None:
         """Called before `sweep`, for every call: what this one knows of its engine's life."""
@@ -105,23 +116,26 @@ class Call:
     def waits_on(self, engine_id: EngineId) -> bool:
         candidate = self._candidate
         asked = candidate is not None and candidate.engine_id == engine_id and not self._finished
-        return asked and not self._spoke and not self._streaming
+        return asked and not self._spoke and not self._reply.began
 
     def move(self) -> None:
         """Begin elsewhere, once, if another engine can serve: this one leaves, and has not begun."""
         assert self._candidate is not None
         context, here = self._context, self._candidate
         routes = context.routes_of(self.request.model) or self._routes
-        if not self._tried and choose(context, routes, self.request.parsed, (here.engine_id,)).ranked:
+        if self._tried:
+            return
+        now_s = context.clock.monotonic_s()
+        if choose(context, routes, self.request.parsed, self._question, now_s, (here.engine_id,)).places:
             self._cancel_exchange()
             self._retry("drained", not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again"))
 
     # Calls by the waiting room
 
-    def has_room(self) -> bool:
+    def hold(self) -> Hold | None:
         routes = self._context.routes_of(self.request.model) or self._routes
-        decision = choose(self._context, routes, self.request.parsed)
-        return not crowded_out(decision) and not busy(self._context, decision)
+        now_s = self._context.clock.monotonic_s()
+        return hold_of(choose(self._context, routes, self.request.parsed, self._question, now_s))
 
     def go_on(self) -> None:
         self._waits = False
@@ -129,10 +143,7 @@ class Call:
         self._attempt(None)
 
     def tell(self, comment: bytes) -> None:
-        if not self._opened:
-            self._open_stream()
-        if not self._writer.paused:
-            self._writer.write(comment)
+        self._reply.comment(self._header_lines(), comment)
 
     # Calls by the exchange
 
@@ -148,7 +159,7 @@ class Call:
             if self._assembly is not None:
                 self._collect(self._assembly, passed)
             else:
-                self._pass_on(passed)
+                self._say(passed)
         if tap.error is not None and not self._finished:
             assert self._candidate is not None
             self._cancel_exchange()
@@ -161,10 +172,10 @@ class Call:
             if self._assembly is not None:
                 self._respond(self._assembly.body())  # its usage is known from the stream
             else:
-                self._writer.end()
+                self._reply.end()
                 self._finish("ok", 200, None)
             return
-        self.on_failure(Failure("died", "the stream ended without its end marker", self._streaming))
+        self.on_failure(Failure("died", "the stream ended without its end marker", self._reply.began))
 
     def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
         if status == 200:
@@ -174,9 +185,9 @@ class Call:
         candidate = self._candidate
         if status in (401, 403):
             self._context.upstreams.of(candidate).forget_secret()
-        if status >= 500:
+        error = translate(status, body, candidate.engine_id, self.request.parsed.prompt_field)
+        if status >= 500 and error.status >= 500:
             self._context.health.eject(candidate, f"answered {status}")
-        error = translate(status, body, candidate.engine_id)
         if worth_another(status) and error.code != "context_length_exceeded":
             self._retry(f"status_{status}", error)
         else:
@@ -195,7 +206,7 @@ class Call:
             detail=failure.detail,
         )
         error = upstream_error(failure, candidate)
-        if self._streaming:
+        if self._reply.began:
             self._context.metrics.stream_aborted(failure.kind, candidate.node_id)
             self._end_with(error)
         else:
@@ -206,24 +217,29 @@ class Call:
     def _attempt(self, last_error: ApiError | None) -> None:
         context, clock = self._context, self._context.clock
         started_s = clock.monotonic_s()
-        decision = choose(context, self._routes, self.request.parsed, self._tried)
+        decision = choose(context, self._routes, self.request.parsed, self._question, started_s, self._tried)
         self.report.decision_s += clock.monotonic_s() - started_s
-        if not decision.ranked:
+        candidate = decision.chosen
+        if candidate is None:
             crowded = crowded_out(decision)
             if (crowded or worth_waiting(self._routes)) and self.report.attempts < MAX_TRIES:
                 self._wait(crowded)
             else:
-                self._end_with(last_error or nobody(self._routes, decision))
+                self._end_with(last_error or nobody(self._routes, decision, self.request))
             return
-        if not self._tried and busy(context, decision):
+        if not self._tried and (late := too_late(self.request, decision, started_s)) is not None:
+            self._end_with(late)
+            return
+        if not self._tried and hold_of(decision) is not None:
             self._wait(crowded=True)
             return
-        self._decision = decision
-        self._candidate = candidate = decision.ranked[0].candidate
-        self._reservation = reserve(context, candidate, self.request.parsed)
+        self._decision, self._candidate = decision, candidate
+        self._reply.discreet = not candidate.salted and context.several_tenants()
+        self._place = take_place(context, decision, self.request.parsed, self._question, started_s)
         context.served(self.report, self.request)
         self.report.attempts += 1
         self._asked_s, self._moved, self._spoke = started_s, False, False
+        self.report.first_token_s = None  # of an engine before
         try:
             message = message_for(context, candidate, self.request)
         except Exception as error:  # noqa: BLE001 - an unreadable secret is this engine's failure, whatever its kind
@@ -248,8 +264,8 @@ class Call:
         assert self._candidate is not None
         self._tried = (*self._tried, self._candidate.engine_id)
         self._tap = self._assembly = None
-        if self._reservation is not None:
-            self._reservation.release()
+        if self._place is not None:
+            self._place.leave()
         if len(self._tried) >= MAX_TRIES:
             self._end_with(error)
             return
@@ -268,68 +284,68 @@ class Call:
 
     def _respond(self, body: bytes) -> None:
         assert self._candidate is not None
+        try:
+            self._reply.whole(self._header_lines(), body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.on_failure(Failure("protocol", "its answer is not OpenAI's", False))
+            return
         self._context.health.proved(self._candidate)
-        self._writer.respond(200, b"%bcontent-type: application/json\r\n" % self._header_lines(), body)
         self._finish("ok", 200, None)
 
     @property
     def _prompt_tokens(self) -> int:
-        return self.request.parsed.prompt_characters // CHARACTERS_PER_TOKEN
+        return self.request.parsed.characters // CHARACTERS_PER_TOKEN
 
     def _first_token(self) -> None:
         assert self._candidate is not None
         self._spoke = True
         context, engine_id = self._context, self._candidate.engine_id
         context.health.proved(self._candidate)
-        seconds = context.clock.monotonic_s() - self._asked_s
-        context.pulse.measured(engine_id, self._prompt_tokens, seconds)
+        now_s = context.clock.monotonic_s()
+        self.report.first_token_s = now_s - self._asked_s
+        context.pulse.measured(engine_id, self._prompt_tokens, self.report.first_token_s)
+        if self._place is not None:
+            self._place.first_token(now_s)
+        context.room.look_soon(self.request.model)
 
     def _begin_tap(self) -> StreamTap:
         """What watches the stream of this attempt, and what puts it together for a client who wants it whole."""
         assert self._candidate is not None
         whole = not self.request.parsed.stream
         if whole:
-            self._assembly = Assembly(self.request.arrival.api)
+            self._assembly = Assembly(self.request.parsed.engine_api)
         self._tap = StreamTap(whole or self.request.parsed.usage_wanted, self._candidate.progress_key)
         return self._tap
 
-    def _pass_on(self, events: bytes) -> None:
-        if not self._streaming:
-            self._begin_stream()
-        self._writer.write(events)
-        if self._writer.paused and self._exchange is not None:
+    def _say(self, events: bytes) -> None:
+        if not self._reply.began:
+            self.report.first_byte_s = self._context.clock.monotonic_s()
+        try:
+            self._reply.events(b"" if self._reply.began else self._header_lines(), events)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._misspoken()
+            return
+        if self._reply.paused and self._exchange is not None:
             self._exchange.pause()
+
+    def _misspoken(self) -> None:
+        self._cancel_exchange()
+        self.on_failure(Failure("protocol", "an event of its stream is not OpenAI's", self._reply.began))
 
     def _collect(self, assembly: Assembly, events: bytes) -> None:
         limit_bytes = self._context.settings.answer_limit_bytes
         try:
             assembly.push(events)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._cancel_exchange()
-            self.on_failure(Failure("protocol", "an event of its stream is not OpenAI's", False))
+            self._misspoken()
             return
         if assembly.taken_bytes > limit_bytes:
             self._cancel_exchange()
             self.on_failure(Failure("too_large", f"an answer of more than {limit_bytes} bytes", False))
 
-    def _begin_stream(self) -> None:
-        self._streaming = True
-        self.report.first_byte_s = self._context.clock.monotonic_s()
-        if not self._opened:
-            self._open_stream()
-
-    def _open_stream(self) -> None:
-        self._opened = True
-        kind = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-        self._writer.begin_stream(200, self._header_lines() + kind)
-
     def _end_with(self, error: ApiError, outcome: Outcome | None = None) -> None:
         """The proper end of a call that failed: an error event in a stream, or an error answer."""
-        if self._opened:
-            self._writer.write(error.event())
-            self._writer.end()
-        else:
-            self._writer.respond(error.status, self._header_lines() + error.header_lines(), error.body())
+        self._reply.fail(self._header_lines(), error, self.request.request_id)
         self._finish(outcome or outcome_of(error.status), error.status, error.code)
 
     def _finish(self, outcome: Outcome, status: int, code: str | None) -> None:
@@ -337,10 +353,10 @@ class Call:
         if self._waits:
             self._context.room.leave(self)
         self._exchange = None  # no reference cycle is left: the call, its prompt with it, is freed at once
-        if self._reservation is not None:
-            self._reservation.release()
         report = self.report
         report.heard(self.request.parsed, self._tap)
+        if self._place is not None:
+            self._place.leave(report.usage)
         report.decision = self._decision
         report.end(outcome, status, code, self._context.clock.monotonic_s())
         self._context.closed(self, report)
@@ -361,22 +377,20 @@ class Call:
         quiet_s = pulse.silence(candidate.engine_id, self._asked_s, now_s)
         settings = self._context.settings
         limit_s = pulse.limit_s(candidate.engine_id, settings.stall_s if self._spoke else settings.first_token_s)
-        streamed = self.request.parsed.stream or candidate.always_stream
+        streamed = streams(candidate, self.request.parsed)
         if candidate.engine_id in pulse.lost and quiet_s > settings.gone_s:
-            failure = Failure("died", "its machine is lost", self._streaming)
+            failure = Failure("died", "its machine is lost", self._reply.began)
         elif hangs(quiet_s, limit_s, pulse.counters_age_s(candidate.engine_id, now_s), streamed):
             kind: FailureKind = "stall" if self._spoke else "first_byte_timeout"
-            failure = Failure(kind, f"no sign of life for {quiet_s:.0f} s", self._streaming)
+            failure = Failure(kind, f"no sign of life for {quiet_s:.0f} s", self._reply.began)
         else:
             return
         self._cancel_exchange()
         self.on_failure(failure)
 
     def _sweep_reader(self, now_s: float) -> None:
-        if self._reader is None:
-            self._reader = SlowReader(now_s)
-        if self._reader.stuck_s(self._writer.unsent_bytes(), now_s) > self._context.settings.slow_reader_s:
+        if self._reply.stuck_s(now_s) > self._context.settings.slow_reader_s:
             self._context.log.emit("slow_reader_cut", request_id=self.request.request_id)
             self._cancel_exchange()
-            self._writer.abort()
+            self._reply.give_up()
             self._finish("cancelled", 499, "slow_reader")

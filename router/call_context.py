@@ -1,28 +1,26 @@
 """What every call shares: the gateway's parts, the calls under way, and where records go."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from inventory.catalog import ModelName
-from inventory.clock import Clock
-from nodes.relay.sweeper import Sweeper
 from nodes.snapshot import EngineId
 from router.accounting import Ledger, RecordSink
+from router.call_parts import CallParts
 from router.call_report import CallReport
-from router.decision import Candidate, ModelRoutes, RoutingTable
+from router.decision import Candidate, ModelRoutes
+from router.decision_record import DecisionSink
 from router.errors import ApiError
 from router.fair_queue import service
-from router.health import EngineHealth
-from router.log import EventLog
-from router.metrics import GatewayMetrics
+from router.foresight import Foresight
+from router.outlook import facts_of
 from router.pulse import Pulse
+from router.rates import Learnt
 from router.request import InferenceRequest
-from router.settings import GatewaySettings
 from router.token_ratio import TokenRatios
-from router.upstreams import Upstreams
 from router.waiting import WaitingRoom
+from router.warmer import Warmer
 
 BATCH = 128
 USUAL_ANSWER = 256  # tokens, of one that may be as long or longer
@@ -46,32 +44,24 @@ class LiveCall(Protocol):
     def abandon(self, error: ApiError) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class CallParts:
-    """Collaborators, as the composition root joined them."""
-
-    settings: GatewaySettings
-    clock: Clock
-    log: EventLog
-    sweeper: Sweeper
-    upstreams: Upstreams
-    health: EngineHealth
-    metrics: GatewayMetrics
-    table: Callable[[], RoutingTable]  # of the last snapshot
-
-
 class CallContext:
     """Knows every call under way, so that a stopping gateway can wait for them or end them."""
 
-    def __init__(self, parts: CallParts, sinks: Sequence[RecordSink]) -> None:
+    def __init__(
+        self, parts: CallParts, sinks: Sequence[RecordSink], decision_sinks: Sequence[DecisionSink] = ()
+    ) -> None:
         self.settings, self.clock, self.log = parts.settings, parts.clock, parts.log
         self.upstreams, self.health, self.metrics = parts.upstreams, parts.health, parts.metrics
-        self._table = parts.table
+        self._table, self.salt_of, self.several_tenants = parts.table, parts.salt_of, parts.several_tenants
         self.ledger = Ledger()
+        self.turns: dict[ModelName, int] = {}  # requests that went to an engine: policies have no other chance
+        self.foresight = Foresight()
+        self.learnt: dict[EngineId, Learnt] = {}  # of engines that are here or have been
         self.pulse = Pulse()
         self.ratios = TokenRatios()
         self.room = WaitingRoom(parts.settings, parts.table, parts.clock, parts.metrics.waited)
-        self._sinks = sinks
+        self.warmer = Warmer(parts, self.foresight, self.room)
+        self._sinks, self._decision_sinks = sinks, decision_sinks
         self._ended: list[CallReport] = []
         parts.sweeper.watch(self)
         self._live: dict[LiveCall, None] = {}
@@ -89,6 +79,7 @@ class CallContext:
 
     def sweep(self, now_s: float) -> None:
         self.flush()
+        self.foresight.look_again(self.clock.monotonic_s())
         self.pulse.begin_sweep()
         live = self.live
         for call in live:
@@ -98,6 +89,7 @@ class CallContext:
         for call in live:
             call.sweep(now_s)
         self.room.sweep(now_s)
+        self.warmer.look()
 
     def _move_waiting(self, engine_id: EngineId, slots: int) -> None:
         """An engine that leaves finishes what it works on; what waits in its queue, the youngest, begins elsewhere."""
@@ -111,21 +103,23 @@ class CallContext:
 
     def served(self, report: CallReport, request: InferenceRequest) -> None:
         """It goes to an engine: its user has had so much, until the end tells how much in truth."""
-        parsed = request.parsed
-        prompt = self.ratios.prompts.tokens_of(request.model, parsed.prompt_characters)
-        answer = min(parsed.output_tokens_limit or USUAL_ANSWER, USUAL_ANSWER)
-        expected = service(prompt, answer)
+        self.turns[request.model] = self.turns.get(request.model, 0) + 1
+        limit = request.parsed.output_tokens_limit
+        answer = USUAL_ANSWER if limit is None else min(limit, USUAL_ANSWER)
+        expected = service(request.prompt_tokens, answer)
         report.charged += expected
-        self.room.charge(request.model, request.arrival.identity.consumer, expected)
+        self.room.charge(request.model, request.arrival.identity, expected)
 
     def closed(self, call: LiveCall, report: CallReport) -> None:
         self._live.pop(call, None)
         report.settle(self.ratios)
+        if report.keeper is not None:
+            report.keeper.ended(report)
+            report.keeper = None
         if report.charged:
             more = service(*report.taken()) - report.charged
-            self.room.charge(ModelName(report.model), report.arrival.identity.consumer, more)
-        if self.room.crowded:  # not at once: who goes on may end at once as well
-            asyncio.get_running_loop().call_soon(self.room.make_room, ModelName(report.model))
+            self.room.charge(ModelName(report.model), report.arrival.identity, more)
+        self.room.look_soon(ModelName(report.model))
         if self._on_idle is not None and not self._live and not self._on_idle.done():
             self._on_idle.set_result(None)
         self.note(report)
@@ -140,17 +134,32 @@ class CallContext:
         """Give the sinks what has ended. Called for a full batch, on each sweep, and before anybody reads."""
         if self._ended:
             records = [report.record(self.ratios) for report in self._ended]
+            if self._decision_sinks:
+                self._tell_decisions()
             self._ended.clear()
             for sink in self._sinks:
                 sink.record(records)
 
+    def _tell_decisions(self) -> None:
+        notes = [note for report in self._ended if (note := report.note()) is not None]
+        for sink in self._decision_sinks:
+            sink.decided(notes)
+
     def follow(self, candidates: tuple[Candidate, ...]) -> None:
         table = self._table()
+        self.remember()
+        self.foresight.follow(facts_of(candidates, self.learnt))
         self.health.follow(candidates, table.engines)
         self.upstreams.follow(candidates)
         ages = [(candidate.engine_id, candidate.progress_age_s) for candidate in candidates]
         self.pulse.follow(ages, table.lost, self.clock.monotonic_s())
         self.room.follow()
+        self.warmer.follow()
+
+    def remember(self) -> Mapping[EngineId, Learnt]:
+        """All that was learnt until now."""
+        self.learnt.update(self.foresight.learnt())
+        return self.learnt
 
     def routes_of(self, name: ModelName) -> ModelRoutes | None:
         """By the last snapshot: a call may have waited for longer than the one before it held."""

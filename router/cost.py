@@ -4,14 +4,20 @@ The terms are what this request waits for (`wait`, `load`, `prefill`, `decode`),
 `eviction`), what its session will pay later (`home`), and `risk`. None falls when an engine gets more to do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import msgspec
 
+from nodes.rates import Rates
 from nodes.snapshot import EngineId
-from router.decision import Terms
-from router.rates import Bias, Rates
+from router.rates import Bias
+from router.sessions import SessionId
+
+Terms = tuple[tuple[str, float], ...]  # (name, seconds)
+TERMS = ("wait", "load", "prefill", "decode", "delay", "eviction", "home", "risk")
+Seconds = tuple[float, float, float, float, float, float, float, float]
+"""In the order of TERMS."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -23,7 +29,8 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """One engine at this moment, as this gateway accounts for it, towards one request."""
+    """One engine at this moment, as this gateway accounts for it, towards one request. No seconds are an integer 0:
+    every standing is recorded, and most of these are none."""
 
     rates: Rates
     cache_tokens: int  # what its cache is believed to hold
@@ -32,14 +39,17 @@ class Standing(msgspec.Struct, frozen=True):
     in_flight: int = 0
     decoding: int = 0  # of these
     kv_tokens: int = 0  # that those in flight hold or will hold
-    backlog_s: float = 0.0  # to read what its machine has to read before this prompt
+    backlog_s: float = 0  # to read what its machine has to read before this prompt
     backlog_tokens: int = 0
-    neighbours_step_s: float = 0.0  # a decode step of the other engines on its machine
-    live_tokens: int = 0  # of other sessions that live here and were active a moment ago
+    neighbours_step_s: float = 0  # a decode step of the other engines on its machine
+    live_tokens: int = 0  # of other sessions that live here and will probably be back
     cached_tokens: int = 0  # of this prompt
-    load_s: float = 0.0  # until it serves at all
-    round_trip_s: float = 0.0
+    load_s: float = 0  # until it serves at all
+    round_trip_s: float = 0
     home: bool = False  # the request's session was served here last
+    kept_tokens: int = 0  # of prompts, that its cache was seen to keep; 0: as many as it is believed to hold
+    strangers: int = 0  # among those in flight: requests that this gateway did not send
+    strangers_age_s: float = 0  # of what is known of them
 
 
 class Prospect(msgspec.Struct, frozen=True):
@@ -47,6 +57,7 @@ class Prospect(msgspec.Struct, frozen=True):
 
     ask: Ask
     standings: Mapping[EngineId, Standing]
+    session_id: SessionId | None = None  # to which the request belongs, where that is known
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -66,34 +77,52 @@ MOST_CACHED = 1  # token of a prompt is always read
 
 def cost(ask: Ask, on: Standing, weights: Weights = DEFAULT_WEIGHTS) -> Terms:
     """Each term is seconds times its weight; their sum is the cost."""
-    rates, prompt, output = on.rates, ask.prompt_tokens, ask.output_tokens
-    cached = max(min(on.cached_tokens, prompt - MOST_CACHED), 0)
-    own_s = rates.read_s(cached, prompt) * on.bias.prefill
-    step_s = on.neighbours_step_s
-    if on.decoding:
-        step_s += rates.decode_step_s(on.decoding, on.kv_tokens) * on.bias.decode
-    chunks = ceil((on.backlog_tokens + prompt - cached) / rates.chunk_tokens)
-    beside = min(on.in_flight + 1, on.slots)
-    token_s = rates.decode_step_s(beside, on.kv_tokens + prompt) * on.bias.decode + on.neighbours_step_s
-    wait_s = max(on.backlog_s + chunks * step_s, _turn_s(ask, on, token_s))
-    first_s = on.load_s + wait_s + own_s + on.round_trip_s
-    delay_s = on.decoding * (own_s + output * rates.step_per_request_s * on.bias.decode)
-    eviction_s, home_s = _working_set_s(ask, on, cached)
+    return tuple(zip(TERMS, seconds(ask, on, weights), strict=True))
+
+
+def seconds(ask: Ask, on: Standing, weights: Weights = DEFAULT_WEIGHTS) -> Seconds:
+    """The same without names: every request asks it of every engine, and nobody reads most of the answers. A term that
+    is nothing is an integer 0, as in a standing."""
+    rates, bias, prompt, output = on.rates, on.bias, ask.prompt_tokens, ask.output_tokens
+    in_flight, decoding, kv_tokens, cached = on.in_flight, on.decoding, on.kv_tokens, on.cached_tokens
+    slots, neighbours_step_s, wait_s = on.slots, on.neighbours_step_s, on.backlog_s
+    step_s = neighbours_step_s
+    if cached >= prompt:
+        cached = max(prompt - MOST_CACHED, 0)
+    own_s = rates.prompt_s(cached, prompt) * bias.prefill
+    delay_s = eviction_s = home_s = 0.0
+    if decoding:
+        step_s += rates.decode_step_s(decoding, kv_tokens) * bias.decode
+        delay_s = decoding * (own_s + output * rates.step_per_request_s * bias.decode)
+    if step_s:
+        wait_s += ceil((on.backlog_tokens + prompt - cached) / rates.chunk_tokens) * step_s
+    beside = in_flight + 1 if in_flight < slots else slots
+    token_s = rates.decode_step_s(beside, kv_tokens + prompt) * bias.decode + neighbours_step_s
+    if in_flight >= slots or kv_tokens + prompt + output > on.cache_tokens:
+        wait_s = max(wait_s, _turn_s(ask, on, token_s))
+    if on.cache_tokens and (on.live_tokens or ask.multi_turn):
+        eviction_s, home_s = _working_set_s(ask, on, cached)
+    load_s, round_trip_s = on.load_s, on.round_trip_s
     return (
-        ("wait", wait_s),
-        ("load", on.load_s),
-        ("prefill", own_s + on.round_trip_s),
-        ("decode", weights.decode * output * token_s),
-        ("delay", weights.delay * delay_s),
-        ("eviction", weights.eviction * eviction_s),
-        ("home", weights.home * home_s),
-        ("risk", weights.risk * on.bias.spread * first_s),
+        wait_s,
+        load_s,
+        own_s + round_trip_s,
+        weights.decode * output * token_s,
+        weights.delay * delay_s if delay_s else 0,
+        weights.eviction * eviction_s if eviction_s else 0,
+        weights.home * home_s if home_s else 0,
+        weights.risk * bias.spread * (load_s + wait_s + own_s + round_trip_s) if weights.risk else 0,
     )
 
 
 def first_token_s(terms: Terms) -> float:
     """When the first token is expected, counted from the decision. These terms carry no weight."""
     return terms[0][1] + terms[1][1] + terms[2][1]
+
+
+def until_first_token_s(amounts: Sequence[float]) -> float:
+    """The same of terms without names."""
+    return amounts[0] + amounts[1] + amounts[2]
 
 
 def _turn_s(ask: Ask, on: Standing, token_s: float) -> float:
@@ -110,14 +139,13 @@ def _working_set_s(ask: Ask, on: Standing, cached: int) -> tuple[float, float]:
 
     Without these the engine that is fastest at this moment draws every long session, and they evict one another.
     """
-    if not on.cache_tokens:
-        return 0.0, 0.0
+    keeps = on.kept_tokens or on.cache_tokens
     after = on.live_tokens + ask.prompt_tokens + ask.output_tokens
     token_s = on.bias.prefill / on.rates.prefill
     brought = ask.prompt_tokens - cached + ask.output_tokens
-    evicted = max(min(brought, after - on.cache_tokens, float(on.live_tokens)), 0.0)
+    evicted = max(min(brought, after - keeps, float(on.live_tokens)), 0.0)
     if not ask.multi_turn:
         return evicted * token_s, 0.0
-    crowded = (after / on.cache_tokens - CROWDED_FROM) / (CROWDED_UNTIL - CROWDED_FROM)
+    crowded = (after / keeps - CROWDED_FROM) / (CROWDED_UNTIL - CROWDED_FROM)
     unsafe = min(max(crowded, 0.0), 1.0)
     return evicted * token_s, unsafe * on.rates.read_s(cached, ask.prompt_tokens) * on.bias.prefill

@@ -2,22 +2,43 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
 from cluster.snapshot import ClusterSnapshot, ModelView, NodeAddress, NodeView
-from inventory.catalog import ModelName
-from nodes.snapshot import EngineEndpoint, EngineId, EngineSnapshot, NodeId, PressureSnapshot
+from inventory.catalog import Capability, ModelName
+from nodes.rates import Rates
+from nodes.snapshot import EngineEndpoint, EngineId, EngineKind, EngineSnapshot, NodeId, PressureSnapshot
 from nodes.wire import WIRE
+from router.capabilities import lacks_of, proof_of_life
+from router.cost import Prospect, Terms
+from router.ranking import Contest, Place
+from router.request import WRITING, EngineApi, Feature
+from router.strangers import Report
 
 STANDING_STILL_S = 15.0  # counters of a busy engine: it may read a long prompt, or hang
 DEFAULT_SLOTS = 8  # for an engine that does not say how many requests it serves at once
 
 SHORT = "short of memory"  # begins the reason of an engine whose machine must not get more to do
 
-Terms = tuple[tuple[str, float], ...]  # (name, seconds)
 Rejection = tuple[EngineId, str]
+
+RouteReason = Literal[
+    "nobody", "only_fit", "fallback", "least_loaded", "least_cost", "round_robin", "least_requests", "power_of_two",
+    "weighted_sum", "side_call",
+]  # fmt: skip
+"""Why this engine, in a word: a closed set, as metrics need it. least_loaded: nobody has measured these engines yet.
+side_call: a front end's own call, which only those that are awake may answer."""
+POLICY_REASONS: Mapping[RouterPolicy, RouteReason] = {
+    "seconds": "least_cost",
+    "round-robin": "round_robin",
+    "least-requests": "least_requests",
+    "power-of-two": "power_of_two",
+    "weighted-sum": "weighted_sum",
+}
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -39,23 +60,46 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     progress_age_s: float | None  # how long its counters have stood still while busy, when its node reported
     node_address: NodeAddress | None  # of another machine, which is reached through its TLS port
     standing_terms: Terms  # costs that hold for every request until the next snapshot
+    rates: Rates | None = None  # None: its machine has not measured it
+    report: Report | None = None  # how busy it says it is
+    lacks: frozenset[Feature] = frozenset()  # what this kind of engine cannot do
+    kind: EngineKind = "vllm"
+    proof: EngineApi = "completions"  # what it is asked for a sign of life
+    salted: bool = False  # it keeps caches of prompts apart by a salt, and every tenant has one
 
 
-class ScoreBreakdown(msgspec.Struct, frozen=True, order=True):
-    """Sorts by total, then by engine id, so that a replay agrees with the log."""
+Entrant: TypeAlias = tuple[Candidate, int]
+"""Whoever may be chosen, with its requests in flight."""
 
+
+class ScoreBreakdown(NamedTuple):
     total_s: float
     engine_id: EngineId
     candidate: Candidate
     terms: Terms
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """Best first; empty means nobody can serve. `reason` is from a closed set, as metrics need it."""
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """Its places, best first; none means that nobody can serve. Made for each request, so it holds what the ranking
+    came from, and says what follows from that when it is asked."""
 
-    ranked: Sequence[ScoreBreakdown]
+    entrants: Sequence[Entrant]  # in the order of the contest
+    places: Sequence[Place]
     rejected: Sequence[Rejection]
-    reason: str
+    reason: RouteReason
+    contest: Contest
+    prospect: Prospect | None = None  # what the seconds were reckoned from
+
+    @property
+    def chosen(self) -> Candidate | None:
+        return self.entrants[self.places[0].at][0] if self.places else None
+
+    @property
+    def ranked(self) -> Sequence[ScoreBreakdown]:
+        return [
+            ScoreBreakdown(place.total_s, place.engine_id, self.entrants[place.at][0], place.terms)
+            for place in self.places
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +109,8 @@ class ModelRoutes:
     rejected: tuple[Rejection, ...]
     smallest_context: int  # tokens, among the candidates
     held_up: str = ""  # why engines that serve get nothing new for now, where that is all that stands in the way
+    policy: RouterPolicy = "seconds"
+    measured: bool = False  # every candidate: seconds and counts are not compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +124,19 @@ class RoutingTable:
     lost: frozenset[EngineId] = frozenset()  # engines of machines that are gone: what they had begun goes on nowhere
     leaving: tuple[tuple[EngineId, int], ...] = ()  # engines that finish what they work on, with their slots
     routes: Mapping[str, NamedRoute] = field(default_factory=dict)
+    side_calls: SideCalls = "warm"
+    warming: Warming = "off"
 
 
 def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
     """Every configured model with the engines that can serve it, and why the others cannot."""
     found: dict[ModelName, list[Candidate | Rejection]] = {view.name: [] for view in snapshot.models}
+    able = {view.name: view.capabilities for view in snapshot.models}
     for node in snapshot.nodes:
         for engine in node.snapshot.engines if node.snapshot else ():
-            found.setdefault(engine.model.name, []).append(_judge(node, engine))
-    models = {view.name: _routes(view, found[view.name]) for view in snapshot.models}
+            name = engine.model.name
+            found.setdefault(name, []).append(_judge(node, engine, able.get(name, frozenset())))
+    models = {view.name: _routes(view, found[view.name], snapshot.policy) for view in snapshot.models}
     aliases = {alias: models[ModelName(name)] for alias, name in snapshot.aliases if name in models}
     routes = {route.name: route for route in snapshot.routes if route.otherwise in models}
     chosen = {name: models[route.otherwise] for name, route in routes.items()}
@@ -98,10 +148,11 @@ def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
         for node, engine in engines
         if node.state == "draining" or engine.state == "draining"
     )
-    return RoutingTable(models, names, {one.engine_id: one.model.name for _, one in engines}, lost, leaving, routes)
+    known = {one.engine_id: one.model.name for _, one in engines}
+    return RoutingTable(models, names, known, lost, leaving, routes, snapshot.side_calls, snapshot.warming)
 
 
-def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> ModelRoutes:
+def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection], policy: RouterPolicy) -> ModelRoutes:
     if view.state in ("asleep", "yielding"):  # its engines finish what they have; who comes now waits until it is back
         verdicts = [_closed(verdict, view) for verdict in verdicts]
     verdicts = tuple(verdicts)
@@ -113,6 +164,8 @@ def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection]) -> Model
         rejected=tuple(sorted(verdict for verdict in verdicts if not isinstance(verdict, Candidate))),
         smallest_context=min((candidate.context_tokens for candidate in fit), default=0),
         held_up=short[0] if short and not fit else "",
+        policy=policy,
+        measured=all(candidate.rates is not None for candidate in fit),
     )
 
 
@@ -120,11 +173,14 @@ def _closed(verdict: Candidate | Rejection, view: ModelView) -> Rejection:
     return (verdict.engine_id, f"{view.state}: {view.reason}") if isinstance(verdict, Candidate) else verdict
 
 
-def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
+def _judge(node: NodeView, engine: EngineSnapshot, able: frozenset[Capability]) -> Candidate | Rejection:
+    """An engine that does not write keeps nothing of what it read, and nobody measures it: how many requests it has is
+    what it is chosen by."""
     why = _unfit(node, engine)
     if why is not None or engine.endpoint is None:
         return engine.engine_id, why or "no endpoint"
-    wire = WIRE[engine.kind]
+    wire, proof = WIRE[engine.kind], proof_of_life(able)
+    writes = proof in WRITING
     return Candidate(
         engine_id=engine.engine_id,
         node_id=node.node_id,
@@ -133,7 +189,7 @@ def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
         served_name=engine.model.name,
         revision=str(engine.model),
         context_tokens=engine.context_tokens,
-        cache_tokens=engine.cache_tokens,
+        cache_tokens=engine.cache_tokens if writes else 0,
         slots=engine.load.slots or DEFAULT_SLOTS,
         always_stream=wire.cancel_whole == "never",
         stream_extra=f',"{wire.prompt_cancel_field}":true}}'.encode() if wire.prompt_cancel_field else b"",
@@ -142,7 +198,20 @@ def _judge(node: NodeView, engine: EngineSnapshot) -> Candidate | Rejection:
         progress_age_s=engine.progress_age_s,
         node_address=node.address,
         standing_terms=(),
+        rates=engine.rates if writes else None,
+        report=_report(node, engine),
+        lacks=lacks_of(engine.kind, able),
+        kind=engine.kind,
+        proof=proof,
+        salted=wire.cache_salt and writes,
     )
+
+
+def _report(node: NodeView, engine: EngineSnapshot) -> Report | None:
+    load = engine.load
+    if node.snapshot is None or load.running is None:
+        return None
+    return Report(node.snapshot.taken_at_s, load.running, load.waiting or 0)
 
 
 def _last_resort(node: NodeView, engine: EngineSnapshot) -> str:

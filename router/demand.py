@@ -17,13 +17,14 @@ AT_ONCE_S = 0.05  # news that come together are told together
 
 
 class Uses:
-    """A record sink: requests that reached an engine, by model, since they were last told."""
+    """A record sink: requests that reached an engine, by model, since they were last told. What front ends ask for
+    themselves uses no model: none stays awake for it."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def record(self, records: Sequence[RequestRecord]) -> None:
-        self._counts.update(record.model for record in records if record.attempts)
+        self._counts.update(record.model for record in records if record.attempts and not record.side_call)
 
     def take(self) -> Counter[str]:
         taken, self._counts = self._counts, Counter()
@@ -73,8 +74,9 @@ class DemandReporter:
         table = self._table()
         waits = {demand.model: demand for demand in self._context.room.demand()}
         running: Counter[ModelName] = Counter()
+        aside = self._context.ledger.aside
         for engine_id, count in self._context.ledger.in_flight.items():
-            running[_model_of(table, engine_id)] += count
+            running[_model_of(table, engine_id)] += count - aside.get(engine_id, 0)
         found = [
             ModelDemand(
                 name,

@@ -1,37 +1,54 @@
 """From bytes to a running call: authenticate, parse, resolve the model. Every host of the hot routes uses it."""
 
-from collections.abc import Callable
+from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
+from cluster.cache_rules import USUAL_CACHE, CacheRules
+from cluster.snapshot import ModelView
 from nodes.relay.contract import Writer
+from router.answer_cache import AnswerCache, AnyKeeping, give_again
+from router.cache_store import CacheStore
 from router.call import Call
 from router.call_context import CallContext, request_id_lines
+from router.call_errors import wrong_kind
 from router.call_report import NO_MODEL, CallReport, outcome_of
-from router.dialects import chat, completions
-from router.errors import ApiError, stopping, unknown_model
+from router.capabilities import can_do
+from router.decision import ModelRoutes
+from router.dialects import DIALECTS
+from router.errors import ApiError, invalid, stopping, unknown_model
 from router.ids import RequestIds, sane_client_id
-from router.limits import LimitDesk
+from router.limits import LimitDesk, Permit
 from router.permissions import refusal, sees, visible
 from router.refusals import REFUSALS, RefusalNotes, claimed_key_id, known_key_id
-from router.request import Api, Arrival, Identity, InferenceRequest, Parsed
+from router.request import Api, Arrival, EngineApi, Identity, InferenceRequest, Parsed
 from router.resolution import Resolved, Wish, resolve
+from router.side_calls import SideCall, named
+from router.side_routes import as_aside, stand_in
 from router.view import GatewayView
 
-HOT_PATHS: dict[bytes, Api] = {b"/v1/chat/completions": "chat", b"/v1/completions": "completions"}
-_PARSERS: dict[Api, Callable[[bytes], Parsed]] = {"chat": chat.parse, "completions": completions.parse}
-_ROUTES: dict[Api, str] = {api: path.decode() for path, api in HOT_PATHS.items()}
+HOT_PATHS: dict[bytes, Api] = {
+    path.encode(): dialect.api for dialect in DIALECTS.values() for path in (dialect.path, *dialect.also_at)
+}
 
 HeaderMap = dict[bytes, bytes]  # names in lower case
 LIMITED = 429
 END_USER = b"x-openwebui-user-id"
+DEADLINE = b"x-potluck-deadline"
+TASK = b"x-openwebui-task"
+LONGEST_DEADLINE_S = 86400.0
+SESSION_HEADERS = (b"session-id", b"x-session-id", b"x-claude-code-session-id", b"x-openwebui-chat-id")
 
 
 class Dispatcher:
     """Synchronous from end to end: between a decision and its reservation nothing else can run."""
 
-    def __init__(self, context: CallContext, view: GatewayView, ids: RequestIds) -> None:
+    def __init__(
+        self, context: CallContext, view: GatewayView, ids: RequestIds, cache: CacheStore | None = None
+    ) -> None:
         self.context, self.view, self.ids = context, view, ids
+        self.answers = AnswerCache(cache, context.clock, self._cache_rules)
         self.refusals = RefusalNotes(context.clock)
         self.limits = LimitDesk(context.clock)
         view.on_access(self.limits.follow)
@@ -57,16 +74,22 @@ class Dispatcher:
         return on_behalf(identity, headers) if identity.front_end else identity
 
     def arrive(self, api: Api, headers: HeaderMap) -> Arrival:
-        """Who asks, before the body is read. Raises ApiError as `identify` does, or 403 who may not ask."""
+        """Who asks, before the body is read. Raises ApiError as `identify` does, 403 who may not ask, or 400."""
         clock = self.context.clock
-        identity = self.admit(headers, _ROUTES[api])
+        identity = self.admit(headers, DIALECTS[api].path)
+        arrived_s = clock.monotonic_s()
+        patience_s = patience_of(headers) if DEADLINE in headers else None
         return Arrival(
             request_id=self.ids.next(),
             client_request_id=sane_client_id(headers.get(b"x-client-request-id") or headers.get(b"x-request-id")),
             api=api,
             identity=identity,
-            arrived_s=clock.monotonic_s(),
+            arrived_s=arrived_s,
             arrived_wall_s=clock.wall_s(),
+            session=session_of(headers),
+            deadline_s=None if patience_s is None else arrived_s + patience_s,
+            side=side_of(headers[TASK]) if TASK in headers else None,
+            fresh=b"cache-control" in headers and wants_fresh(headers[b"cache-control"]),
         )
 
     def begin(self, arrival: Arrival, body: bytes, writer: Writer) -> Call | None:
@@ -75,34 +98,97 @@ class Dispatcher:
         try:
             if self.draining:
                 raise stopping()
-            parsed = _PARSERS[arrival.api](body)
+            parsed = as_aside(DIALECTS[arrival.api].parse(body), arrival, self.view.table)
             asked = parsed.model
-            ratio, characters = self.context.ratios.prompts, parsed.prompt_characters
-            wish = Wish(arrival.identity.group, ratio.tokens_of(asked, characters), parsed.prompt.said)
-            resolved = self._resolve(arrival.identity, asked, wish)
-            prompt_tokens = ratio.tokens_of(resolved.routes.view.name, characters)
+            prompt_tokens = self._tokens_of(asked, parsed)
+            resolved = self._who_answers(arrival, parsed, prompt_tokens)
+            model = resolved.routes.view.name
+            if model != asked:
+                prompt_tokens = self._tokens_of(model, parsed)
             answers = parsed.prompts * parsed.choices
             permit = self.limits.admit(arrival.identity, prompt_tokens, parsed.output_tokens_limit, answers)
         except ApiError as error:
             if error.status == LIMITED:
-                self.refusals.note(known_key_id(arrival.identity), error.param or error.code, _ROUTES[arrival.api])
+                self.refusals.note(
+                    known_key_id(arrival.identity), error.param or error.code, DIALECTS[arrival.api].path
+                )
             self.refuse(arrival, asked, error, writer)
             return None
-        routes = resolved.routes
-        priority = self.limits.priority_of(arrival.identity)
-        call = Call(self.context, InferenceRequest(arrival, routes.view.name, parsed, priority), routes, writer)
-        call.report.permit, call.report.resolved, call.report.priority = permit, resolved.why, priority
+        routes, priority = resolved.routes, self.limits.priority_of(arrival.identity)
+        request = InferenceRequest(arrival, model, parsed, prompt_tokens, priority)
+        keeping = self.answers.keeping(request, routes.view)
+        if keeping is not None:
+            if self._give_again(keeping, request, permit, resolved.why, writer):
+                return None
+            request = keeping.listen(request)
+        call = Call(self.context, request, routes, writer)
+        report = call.report
+        report.permit, report.resolved, report.priority = permit, resolved.why, priority
+        if keeping is not None:
+            report.keeper, report.cached = keeping, False
         call.start()
         return call
 
+    def _who_answers(self, arrival: Arrival, parsed: Parsed, prompt_tokens: int) -> Resolved:
+        """Raises ApiError 404 for no model that the caller may use, 400 for one of another kind, or 503."""
+        identity = arrival.identity
+        resolved = self._resolve(identity, parsed.model, Wish(identity.group, prompt_tokens, parsed.prompt.said))
+        routes = resolved.routes
+        if not can_do(parsed.engine_api, routes.view.capabilities):
+            raise self._wrong_kind(identity, routes.view, parsed.engine_api)
+        if parsed.side is not None and not routes.candidates:
+            return stand_in(self.context, self.view, arrival, parsed, resolved)
+        return resolved
+
+    def _cache_rules(self) -> CacheRules:
+        return self.view.cluster.cache if self.view.cluster is not None else USUAL_CACHE
+
+    def _give_again(
+        self,
+        keeping: AnyKeeping,
+        request: InferenceRequest,
+        permit: Permit | None,
+        why: str,
+        writer: Writer,
+    ) -> bool:
+        """Answer without an engine, if the same was answered before. It takes none of the caller's tokens."""
+        body, context, arrival = keeping.before(), self.context, request.arrival
+        if body is None:
+            return False
+        report = CallReport(arrival, request.model, request.parsed.model, request.parsed.stream)
+        report.permit, report.resolved, report.priority, report.cached = permit, why, request.priority, True
+        lines = request_id_lines(arrival.request_id, arrival.client_request_id) + report.header_lines()
+        try:
+            give_again(body, request, lines, writer, context.clock.wall_s())
+        except msgspec.DecodeError:  # what is in the file is no answer: an engine gives one
+            return False
+        report.first_byte_s = context.clock.monotonic_s()
+        report.end("ok", 200, None, report.first_byte_s)
+        report.settle(context.ratios)
+        context.note(report)
+        return True
+
+    def _tokens_of(self, name: str, parsed: Parsed) -> int:
+        """Of all that an engine has to read, as well as is known before it counts."""
+        return parsed.known_tokens or self.context.ratios.prompts.tokens_of(name, parsed.characters)
+
+    def _wrong_kind(self, identity: Identity, view: ModelView, api: EngineApi) -> ApiError:
+        kinds = {name: routes.view.capabilities for name, routes in self.view.table.models.items()}
+        others = [(name, name) for name, kind in kinds.items() if kind and can_do(api, kind)]
+        return wrong_kind(view, api, visible(identity, others))
+
     def check_name(self, identity: Identity, asked: str) -> None:
         """Raises ApiError 404 as a request for it would."""
-        self._resolve(identity, asked, Wish(identity.group, 0, str))
+        self.routes_for(identity, asked, 0)
+
+    def routes_for(self, identity: Identity, asked: str, prompt_tokens: int) -> ModelRoutes:
+        """Where a name leads this caller with a prompt that has no words. Raises ApiError 404."""
+        return self._resolve(identity, asked, Wish(identity.group, prompt_tokens, str)).routes
 
     def _resolve(self, identity: Identity, asked: str, wish: Wish) -> Resolved:
         """Where a name leads this caller. Raises ApiError 404, the same for a model it may not use as for none."""
         table = self.view.table
-        found = resolve(table, asked, wish, lambda name, model: sees(identity, name, model))
+        found = resolve(table, asked, wish, partial(sees, identity))
         if found is None:
             if asked in table.names:
                 self.refusals.note(known_key_id(identity), "model_not_allowed", "")
@@ -112,14 +198,48 @@ class Dispatcher:
 
     def refuse(self, arrival: Arrival, asked: str, error: ApiError, writer: Writer) -> None:
         lines = request_id_lines(arrival.request_id, arrival.client_request_id)
-        writer.respond(error.status, lines + error.header_lines(), error.body())
+        writer.respond(
+            error.status, lines + error.header_lines(), DIALECTS[arrival.api].error_body(error, arrival.request_id)
+        )
         report = CallReport(arrival, NO_MODEL, asked, stream=False)
         report.end(outcome_of(error.status), error.status, error.code, self.context.clock.monotonic_s())
         self.context.note(report)
 
-    def turn_away(self, error: ApiError, writer: Writer) -> None:
+    def turn_away(self, api: Api, error: ApiError, writer: Writer) -> None:
         """An error for somebody whose name is not known: nothing is recorded under a tenant."""
-        writer.respond(error.status, request_id_lines(self.ids.next(), None) + error.header_lines(), error.body())
+        request_id = self.ids.next()
+        lines = request_id_lines(request_id, None) + error.header_lines()
+        writer.respond(error.status, lines, DIALECTS[api].error_body(error, request_id))
+
+
+def wants_fresh(cache_control: bytes) -> bool:
+    """Whether a client wants an answer of an engine, and none that was given before."""
+    words = {word.strip().lower() for word in cache_control.split(b",")}
+    return not words.isdisjoint((b"no-cache", b"no-store"))
+
+
+def session_of(headers: HeaderMap) -> str | None:
+    """The conversation, as one of the clients that say so names it."""
+    for name in SESSION_HEADERS:
+        if name in headers:
+            return sane_client_id(headers[name])
+    return None
+
+
+def side_of(task: bytes) -> SideCall | None:
+    """What a front end says that it asks for itself."""
+    return named(task.decode("latin-1"), f"`{TASK.decode()}`")
+
+
+def patience_of(headers: HeaderMap) -> float:
+    """Seconds from its arrival within which the first token must come. Raises ApiError 400."""
+    try:
+        patience_s = float(headers[DEADLINE])
+    except ValueError:
+        patience_s = 0.0
+    if not 0.0 < patience_s <= LONGEST_DEADLINE_S:
+        raise invalid(f"`{DEADLINE.decode()}` is a number of seconds, up to {LONGEST_DEADLINE_S:g}")
+    return patience_s
 
 
 def on_behalf(identity: Identity, headers: HeaderMap) -> Identity:

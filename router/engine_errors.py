@@ -7,6 +7,8 @@ import msgspec
 from router.errors import ApiError, invalid, saturated
 
 _CONTEXT = re.compile(r"context (?:length|size|window)|exceed_context|maximum context|too many tokens", re.IGNORECASE)
+_INPUT = re.compile(r"input .{0,40}is too large to process")  # llama.cpp of a text to embed: with status 500
+_DIMENSIONS = re.compile(r"matryoshka|only supports dimensions", re.IGNORECASE)  # vLLM: this model has no such vectors
 MESSAGE_LIMIT = 400
 
 
@@ -25,11 +27,13 @@ class _Answer(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Answer)
 
 
-def translate(status: int, body: bytes, engine_id: str) -> ApiError:
+def translate(status: int, body: bytes, engine_id: str, prompt_field: str = "messages") -> ApiError:
     """The error a client gets for an engine's answer that is not 200."""
     message, kind = _message(body)
-    if status < 500 and _CONTEXT.search(f"{message} {kind}"):
-        return invalid(_tidy(message), "messages", "context_length_exceeded")
+    if (status < 500 and _CONTEXT.search(f"{message} {kind}")) or _INPUT.search(message):
+        return invalid(_tidy(message), prompt_field, "context_length_exceeded")
+    if status < 500 and _DIMENSIONS.search(message):
+        return invalid(_tidy(message), "dimensions", "unsupported_parameter")
     if status in (400, 413, 422):
         return invalid(f"the engine refused the request: {_tidy(message)}", code="refused_by_engine")
     if status == 429:

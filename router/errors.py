@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 STREAM_DONE = b"data: [DONE]\n\n"
+ASIDE_RETRY_S = 10  # nobody can know who will be awake
 
 
 class ErrorFields(msgspec.Struct, frozen=True):
@@ -94,6 +95,11 @@ def too_large(limit_bytes: int) -> ApiError:
 
 def not_ready(message: str, retry_s: int = 2) -> ApiError:
     return ApiError(503, "model_not_ready", message).retry_after(retry_s)
+
+
+def nobody_awake(model: str, state: str, what: str) -> ApiError:
+    said = f"`{model}` is {state}, and nobody wakes a model for a front end's own call ({what}); none that is awake can"
+    return ApiError(503, "no_warm_model", f"{said} answer it now; try again").retry_after(ASIDE_RETRY_S)
 
 
 def stopping() -> ApiError:

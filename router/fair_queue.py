@@ -6,6 +6,7 @@ back after a while is lifted to where those stand that wait, so that nobody save
 """
 
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
 OUTPUT_WEIGHT = 2  # a token of an answer against one of a prompt: about what they cost an engine
@@ -42,9 +43,6 @@ class FairQueue(Generic[Item]):
     def items(self) -> tuple[Item, ...]:
         return tuple(self._places)
 
-    def waiting_of(self, user: Hashable) -> int:
-        return sum(len(line) for (_, whose), line in self._lines.items() if whose == user)
-
     def add(self, item: Item, user: Hashable, priority: int = 0) -> None:
         """A higher priority goes first."""
         self._number += 1
@@ -61,11 +59,9 @@ class FairQueue(Generic[Item]):
     def in_order(self, most: int) -> Iterator[Item]:
         """The first few, as things stand: for callers who let others past one that cannot go yet."""
         for place in sorted(self._lines, key=self._order):
-            for item in tuple(self._lines.get(place, ())):
-                if most <= 0:
-                    return
-                most -= 1
-                yield item
+            first = tuple(islice(self._lines.get(place, ()), most))
+            most -= len(first)
+            yield from first
 
     def remove(self, item: Item) -> bool:
         """It leaves, whatever for. False if it did not wait."""
@@ -88,15 +84,13 @@ class FairQueue(Generic[Item]):
 
     def charge(self, user: Hashable, served: float) -> None:
         """So much was served to it. Less than nothing takes back what was expected too high."""
-        counter = max(self._counters.get(user, 0.0), self._floor) + served
+        counter = max(self._counters.pop(user, 0.0), self._floor) + served
         if not self._places:  # nobody is kept waiting by it
             self._floor = max(self._floor, counter)
-        if counter > self._floor or any(whose == user for _, whose in self._lines):
-            self._counters[user] = counter
-        else:  # who comes is lifted to the floor anyway
-            self._counters.pop(user, None)
-        if len(self._counters) > MOST_COUNTERS:
-            self._forget()
+        elif counter > self._floor or any(whose == user for _, whose in self._lines):
+            self._counters[user] = counter  # otherwise: who comes is lifted to the floor anyway
+            if len(self._counters) > MOST_COUNTERS:
+                self._forget()
 
     def went_on(self, now_s: float) -> None:
         """One that waited has begun: how often that happens is what the others expect."""
@@ -106,9 +100,20 @@ class FairQueue(Generic[Item]):
             self._pause_s = pause_s if known is None else known + MEMORY * (pause_s - known)
         self._gone_s = now_s if self._places else None
 
-    def expected_wait_s(self) -> float | None:
-        """Of one that came now and was served last; None while nobody knows."""
-        return None if self._pause_s is None else self._pause_s * (len(self._places) + 1)
+    def expected_wait_s(self, user: Hashable, priority: int = 0, item: Item | None = None) -> float | None:
+        """Of one that waits, or of one that came now: how many go on before it, if all take as much, and how often one
+        goes on. None while nobody knows."""
+        if self._pause_s is None:
+            return None
+        own = tuple(self._lines.get((priority, user), ()))
+        before = own.index(item) if item in own else len(own)
+        ahead, had = before, max(self._counters.get(user, 0.0), self._floor)
+        for (other, whose), line in self._lines.items():
+            if other > priority:
+                ahead += len(line)
+            elif other == priority and whose != user:
+                ahead += min(len(line), before + (self._counters[whose] <= had))
+        return self._pause_s * (ahead + 1)
 
     def _order(self, place: _Place) -> tuple[int, float, int]:
         priority, user = place

@@ -8,13 +8,18 @@ from collections.abc import Hashable, Iterable
 
 import msgspec
 
+from inventory.catalog import ModelName
+from nodes.rates import Rates
 from nodes.snapshot import EngineId, NodeId
 from router.cost import Ask, Prospect, Standing
 from router.machine_account import MachineAccount, Seat, Work
 from router.output_means import OutputMeans
 from router.prefix_index import BLOCK_TOKENS, CAUTION, Chain, PrefixIndex
-from router.rates import Bias, Rates
+from router.rates import Bias, Learnt
+from router.request import Feature
 from router.sessions import Session, SessionId, Sessions, Stay
+from router.strangers import Report
+from router.warming import Spot, WarmUp
 
 
 class EngineFacts(msgspec.Struct, frozen=True):
@@ -26,9 +31,11 @@ class EngineFacts(msgspec.Struct, frozen=True):
     slots: int
     cache_tokens: int
     generation: int = 0  # a restart begins with an empty cache
-    load_s: float = 0.0
-    round_trip_s: float = 0.0
+    load_s: float = 0
+    round_trip_s: float = 0
     bias: Bias = Bias()
+    report: Report | None = None  # None: it says nothing of how busy it is
+    kept: float = 1.0  # what its cache was seen to keep, as a share of `cache_tokens`
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -39,15 +46,27 @@ class Question(msgspec.Struct, frozen=True):
     output_limit: int | None = None
     chain: Chain = ()
     session: str | None = None  # as its client names it, with its tenant
+    tokens_per_chained: float = 1.0  # of this prompt, for one of those that its chain's blocks stand for
+    tenant: str = ""  # whose prompt it is, where it has a chain
 
 
 class Trip:
     """A request that was sent to an engine."""
 
-    __slots__ = ("machine", "question", "session_id", "work")
+    __slots__ = ("index", "kept_tokens", "known_tokens", "machine", "question", "session_id", "work")
 
-    def __init__(self, question: Question, machine: MachineAccount, work: Work, session_id: SessionId) -> None:
-        self.question, self.machine, self.work, self.session_id = question, machine, work, session_id
+    def __init__(
+        self, question: Question, machine: MachineAccount, work: Work, session_id: SessionId, index: PrefixIndex
+    ) -> None:
+        self.question, self.machine, self.work, self.session_id, self.index = question, machine, work, session_id, index
+        self.kept_tokens = index.kept_tokens  # as it was believed when it was sent
+        self.known_tokens = index.insert(question.chain)
+
+    def told(self, cached: int) -> None:
+        """By its engine: so many tokens of its prompt were cached."""
+        question = self.question
+        chained = int(cached / question.tokens_per_chained)
+        self.index.told(self.known_tokens, min(chained, self.index.tokens_of(question.chain)), self.kept_tokens)
 
 
 class Foresight:
@@ -69,57 +88,81 @@ class Foresight:
         for facts in found.values():
             self._learn_of(facts)
 
-    def biases(self) -> dict[EngineId, Bias]:
-        return {seat.engine_id: seat.bias for machine in self._machines.values() for seat in machine.seats.values()}
+    def look_again(self, now_s: float) -> None:
+        """At what engines say of themselves, and at those that nobody asks. Called now and then."""
+        for machine in self._machines.values():
+            for seat in machine.seats.values():
+                seat.hear(self._facts[seat.engine_id].report, now_s)
+                seat.look_again(now_s)
+
+    def learnt(self) -> dict[EngineId, Learnt]:
+        seats = [seat for machine in self._machines.values() for seat in machine.seats.values()]
+        return {seat.engine_id: self._learnt(seat) for seat in seats}
+
+    def knows(self, engine_id: EngineId) -> bool:
+        """Where it does not, nothing is to be told of what goes there."""
+        facts = self._facts.get(engine_id)
+        return facts is not None and facts.rates is not None
 
     def prospect(self, question: Question, engine_ids: Iterable[EngineId], now_s: float) -> Prospect | None:
         """None where the rates of any of these are unknown: seconds and guesses cannot be compared."""
         session_id = self.sessions.recognise(question.session, question.chain)
         session = self.sessions.get(session_id)
         standings: dict[EngineId, Standing] = {}
+        backlog_s: float = 0
+        machine, backlog_tokens = None, 0
         for engine_id in engine_ids:
             facts = self._facts.get(engine_id)
             if facts is None or facts.rates is None:
                 return None
-            machine = self._machines[facts.node_id]
-            machine.follow(now_s)
+            if machine is not (machine := self._machines[facts.node_id]):
+                machine.follow(now_s)
+                backlog_s, backlog_tokens = machine.backlog()
             seat = machine.seats[engine_id]
-            backlog_s, backlog_tokens = machine.backlog()
-            standings[engine_id] = Standing(
-                rates=seat.rates,
-                cache_tokens=facts.cache_tokens,
-                slots=seat.slots,
-                bias=seat.bias,
-                in_flight=seat.in_flight,
-                decoding=seat.decoding,
-                kv_tokens=seat.kv_tokens,
-                backlog_s=backlog_s,
-                backlog_tokens=backlog_tokens,
-                neighbours_step_s=machine.neighbours_step_s(engine_id),
-                live_tokens=self.sessions.live_tokens(engine_id, now_s, session_id),
-                cached_tokens=self._cached(question, engine_id, session),
-                load_s=facts.load_s,
-                round_trip_s=facts.round_trip_s,
-                home=session is not None and session.engine_id == engine_id,
+            standings[engine_id] = Standing(  # by position: names cost more than all the rest of it
+                seat.rates,
+                facts.cache_tokens,
+                seat.slots,
+                seat.believed,
+                seat.in_flight,
+                seat.decoding,
+                seat.kv_tokens,
+                backlog_s,
+                backlog_tokens,
+                machine.neighbours_step_s(engine_id),
+                self.sessions.live_tokens(engine_id, now_s, session_id),
+                self._cached(question, engine_id, session),
+                facts.load_s,
+                facts.round_trip_s,
+                session is not None and session.engine_id == engine_id,
+                self._indexes[engine_id].kept_tokens,
+                seat.strangers.count,
+                seat.strangers.age_s,
             )
         output = self.outputs.expected(question.kind, question.output_limit)
         multi_turn = self.sessions.comes_back(session_id, question.session, now_s)
-        return Prospect(Ask(question.prompt_tokens, output, multi_turn), standings)
+        return Prospect(Ask(question.prompt_tokens, output, multi_turn), standings, session_id)
 
-    def dispatched(self, question: Question, engine_id: EngineId, now_s: float) -> Trip:
-        """In the same step as the decision."""
-        facts = self._facts[engine_id]
-        machine = self._machines[facts.node_id]
-        known = self.sessions.recognise(question.session, question.chain)
-        cached = self._cached(question, engine_id, self.sessions.get(known))
-        output = int(self.outputs.expected(question.kind, question.output_limit))
-        tokens = question.prompt_tokens + output
-        work = Work(machine.seats[engine_id], question.prompt_tokens, cached, tokens)
+    def dispatched(
+        self,
+        question: Question,
+        engine_id: EngineId,
+        now_s: float,
+        prospect: Prospect | None = None,
+        whole: bool = False,
+    ) -> Trip:
+        """In the same step as the decision, to an engine that it knows: `prospect` is what that was made of. `whole`:
+        nobody will tell of a first token."""
+        prospect = prospect or self.prospect(question, (engine_id,), now_s)
+        assert prospect is not None
+        machine = self._machines[self._facts[engine_id].node_id]
+        cached = prospect.standings[engine_id].cached_tokens
+        tokens = question.prompt_tokens + int(prospect.ask.output_tokens)
+        work = Work(machine.seats[engine_id], question.prompt_tokens, cached, tokens, whole)
         machine.dispatch(work, now_s)
-        self._indexes[engine_id].insert(question.chain)
         stay = Stay(engine_id, tokens, now_s)
-        session_id = self.sessions.settle(known, question.session, question.chain, stay)
-        return Trip(question, machine, work, session_id)
+        session_id = self.sessions.settle(prospect.session_id, question.session, question.chain, stay)
+        return Trip(question, machine, work, session_id, self._indexes[engine_id])
 
     def first_token(self, trip: Trip, now_s: float) -> None:
         trip.machine.first_token(trip.work, now_s)
@@ -127,30 +170,77 @@ class Foresight:
     def ended(self, trip: Trip, now_s: float, output_tokens: int | None = None, cached: int | None = None) -> None:
         """However it ended; the counts where its engine gave them."""
         trip.machine.end(trip.work, now_s, output_tokens, cached)
+        if cached is not None and trip.question.chain:
+            trip.told(cached)
         held = 0 if output_tokens is None else trip.question.prompt_tokens + output_tokens
         self.sessions.touch(trip.session_id, now_s, held)
         if output_tokens is not None:
             self.outputs.ended(trip.question.kind, output_tokens)
 
+    def spot(
+        self, engine_id: EngineId, model: ModelName, context_tokens: int, lacks: frozenset[Feature], now_s: float
+    ) -> Spot | None:
+        """An engine as warming looks at it; None where nobody has measured it."""
+        facts = self._facts.get(engine_id)
+        if facts is None or facts.rates is None:
+            return None
+        machine = self._machines[facts.node_id]
+        return Spot(
+            engine_id=engine_id,
+            node_id=facts.node_id,
+            model=model,
+            tokens_per_s=facts.rates.prefill / machine.seats[engine_id].bias.prefill,
+            quiet_s=machine.quiet_s(now_s),
+            index=self._indexes[engine_id],
+            context_tokens=context_tokens,
+            slots=facts.slots,
+            live_sessions=self.sessions.live_count(engine_id, now_s),
+            live_tokens=self.sessions.live_tokens(engine_id, now_s),
+            lacks=lacks,
+        )
+
+    def warms(self, engine_id: EngineId, more: int) -> None:
+        """A warm-up begins on an engine, or ends: 1 or -1. No decision counts it, as it leaves for any request."""
+        facts = self._facts.get(engine_id)
+        if facts is not None and facts.rates is not None:
+            self._machines[facts.node_id].seats[engine_id].warm(more)
+
+    def warmed(self, warm_up: WarmUp) -> None:
+        """Its engine has read it."""
+        index = self._indexes.get(warm_up.engine_id)
+        if index is not None:
+            index.insert(warm_up.chain)
+
     def _cached(self, question: Question, engine_id: EngineId, session: Session | None) -> int:
         """Of a prompt: what the index knows; where it has all of the session's last prompt, the answer as well."""
         matched = self._indexes[engine_id].match(question.chain)
+        if session is None and not matched:
+            return 0
+        cached = int(matched * question.tokens_per_chained)
         if session is not None and session.engine_id == engine_id and matched >= session.blocks * self._block_tokens:
-            matched = max(matched, session.held_tokens // self._block_tokens * self._block_tokens)
-        return max(min(matched, question.prompt_tokens - 1), 0)
+            cached = max(cached, session.held_tokens // self._block_tokens * self._block_tokens)
+        most = question.prompt_tokens - 1
+        return cached if cached < most else most
+
+    def _learnt(self, seat: Seat) -> Learnt:
+        engine_id = seat.engine_id
+        return Learnt(seat.rates, seat.bias, self._facts[engine_id].cache_tokens, self._indexes[engine_id].kept)
 
     def _learn_of(self, facts: EngineFacts) -> None:
-        engine_id, bias = facts.engine_id, facts.bias
+        engine_id, bias, kept = facts.engine_id, facts.bias, facts.kept
         known = self._facts.get(engine_id)
         if known is not None:
             if _same(known, facts):
                 self._facts[engine_id] = facts
                 return
-            if known.rates == facts.rates:
-                bias = self.biases().get(engine_id, bias)
+            before = self._machines[known.node_id].seats.get(engine_id) if known.rates is not None else None
+            if before is not None and before.rates == facts.rates:
+                bias = before.bias
+            if known.cache_tokens == facts.cache_tokens:
+                kept = self._indexes[engine_id].kept
             self._forget(engine_id)
         self._facts[engine_id] = facts
-        self._indexes[engine_id] = PrefixIndex(facts.cache_tokens, self._block_tokens, self._caution)
+        self._indexes[engine_id] = PrefixIndex(facts.cache_tokens, self._block_tokens, self._caution, kept)
         if facts.rates is not None:
             machine = self._machines.setdefault(facts.node_id, MachineAccount())
             machine.seat(Seat(engine_id, facts.rates, facts.slots, bias))

@@ -8,13 +8,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from router.asgi_host import AsgiRelay
+from router.dialects.error_shapes import shape_at
 from router.dispatcher import HOT_PATHS, Dispatcher
-from router.errors import ApiError, unknown_model
-from router.guard import Guard, caller
-from router.model_list import ModelList, ModelObject, model_objects
-from router.openapi import ABOUT, MODEL_NOT_FOUND, DocumentedApp, hot_operation, text_answer
+from router.errors import ApiError
+from router.guard import Guard
+from router.model_api import add_model_routes
+from router.ollama_api import add_ollama_routes, why_not
+from router.openapi import ABOUT, DocumentedApp, hot_operation, text_answer
 from router.readiness import Readiness, readiness
 from router.request import Api
+from router.route_api import add_route_explain
+from router.token_api import add_token_routes
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -39,8 +43,11 @@ def create_app(dispatcher: Dispatcher, registry: prometheus_client.CollectorRegi
     app.add_exception_handler(RequestValidationError, _on_invalid)
     for path, api in HOT_PATHS.items():
         _add_hot_route(app, path.decode(), api, dispatcher)
-    _add_models(app, dispatcher)
+    add_model_routes(app, dispatcher)
     _add_operations(app, dispatcher, registry)
+    add_ollama_routes(app, dispatcher)
+    add_route_explain(app, dispatcher)
+    add_token_routes(app, dispatcher)
     return app
 
 
@@ -51,20 +58,6 @@ def _add_hot_route(app: FastAPI, path: str, api: Api, dispatcher: Dispatcher) ->
         return RelayResponse(relay)
 
     app.add_api_route(path, answer, methods=["POST"], name=api, response_model=None, openapi_extra=hot_operation(api))
-
-
-def _add_models(app: FastAPI, dispatcher: Dispatcher) -> None:
-    @app.get("/v1/models")
-    async def list_models(request: Request) -> ModelList:
-        return ModelList(data=model_objects(dispatcher.view, caller(request)))
-
-    @app.get("/v1/models/{model_id:path}", openapi_extra=MODEL_NOT_FOUND)
-    async def get_model(model_id: str, request: Request) -> ModelObject:
-        dispatcher.check_name(caller(request), model_id)  # raises for a model that is not there, or not for this caller
-        listed = {found.id: found for found in model_objects(dispatcher.view, caller(request))}
-        if model_id not in listed:  # a name whose rules lead this caller somewhere, and which is listed for others
-            raise unknown_model(model_id, listed)
-        return listed[model_id]
 
 
 def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> None:
@@ -85,13 +78,14 @@ def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_c
 
 async def _on_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return _render(error)
+    return _render(request, error)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}; the API is under /v1"
-    response = _render(ApiError(error.status_code, _CODES.get(error.status_code, "http_error"), message))
+    path = request.url.path
+    message = why_not(path) or f"{request.method} {path}: {error.detail}; the API is under /v1"
+    response = _render(request, ApiError(error.status_code, _CODES.get(error.status_code, "http_error"), message))
     response.headers.update(error.headers or {})
     return response
 
@@ -100,8 +94,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:])
-    return _render(ApiError(400, "invalid_value", f"{field}: {first['msg']}", field or None))
+    return _render(request, ApiError(400, "invalid_value", f"{field}: {first['msg']}", field or None))
 
 
-def _render(error: ApiError) -> Response:
-    return Response(error.body(), status_code=error.status, headers=dict(error.headers()))
+def _render(request: Request, error: ApiError) -> Response:
+    return Response(shape_at(request.url.path)(error, ""), status_code=error.status, headers=dict(error.headers()))

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inventory.logs import told
+from router.dialects.error_shapes import shape_at
 from router.dispatcher import Dispatcher
-from router.errors import ApiError, internal
+from router.errors import ApiError, internal, too_large
 from router.permissions import OPEN_ROUTES
 from router.request import Identity
 
@@ -42,11 +45,11 @@ class Guard:
             self._admit(scope)
             await self._app(scope, receive, send_named)
         except ApiError as error:
-            await send_error(error, send_named)
+            await send_error(error, send_named, scope["path"])
         except Exception as error:  # noqa: BLE001 - the last resort of every route: logged here, told without details
             self._dispatcher.context.log.emit("request_failed", request_id=request_id, error=told(error))
             if not started:
-                await send_error(internal(request_id), send_named)
+                await send_error(internal(request_id), send_named, scope["path"])
 
     def _admit(self, scope: Scope) -> None:
         """Raises ApiError 401 for somebody unknown, 403 for somebody who may not; leaves who it is to the route."""
@@ -74,8 +77,23 @@ def caller(request: Request) -> Identity:
     return identity
 
 
-async def send_error(error: ApiError, send: Send) -> None:
-    body = error.body()
+async def body_of(request: Request, limit_bytes: int) -> bytes:
+    """Raises ApiError 413."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit_bytes:
+            raise too_large(limit_bytes)
+    return body
+
+
+def json_answer(told: msgspec.Struct) -> Response:
+    return Response(msgspec.json.encode(told), media_type="application/json")
+
+
+async def send_error(error: ApiError, send: Send, path: str) -> None:
+    """In the shape of the dialect whose path it is."""
+    body = shape_at(path)(error, "")
     headers = [(name.encode(), value.encode()) for name, value in error.headers()]
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})

@@ -13,6 +13,7 @@ from nodes.relay.pool import EndpointPool
 from nodes.snapshot import EngineId
 from router.decision import Candidate
 from router.log import EventLog
+from router.request import WRITING
 
 FIRST_PROBE_S = 0.1
 LONGEST_PROBE_S = 5.0
@@ -110,7 +111,10 @@ class _Probe:
             self._on_well(self.candidate, self.tries)
 
     def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
-        self._again()
+        if status == 200 and self.candidate.proof not in WRITING:  # that is all such an engine has to say
+            self._on_well(self.candidate, self.tries)
+        else:
+            self._again()
 
     def on_stream_end(self, held: bytes) -> None:
         self._again()

@@ -48,7 +48,7 @@ class HotCycle(RequestResponseCycle):
         try:
             self._arrival = dispatcher.arrive(self._api, self._headers)
         except ApiError as error:
-            dispatcher.turn_away(error, self.writer)
+            dispatcher.turn_away(self._api, error, self.writer)
             return
         if not self.receiving:
             self._dispatch()

@@ -16,16 +16,22 @@ from nodes.relay.sockets import set_no_delay
 from nodes.relay.sweeper import Sweeper
 from router.dispatcher import HOT_PATHS, Dispatcher, HeaderMap
 from router.errors import ApiError, invalid
+from router.host_names import HostNames
 from router.hot_cycle import HotCycle
+from router.request import Api
 from router.settings import GatewaySettings
+from router.slow_reader import SlowReader
 
 HEAD_LIMIT_BYTES = 64 * 1024
 WRITE_BUFFER_BYTES = 64 * 1024
 PIPELINE_LIMIT = 16
+HEADERS_LIMIT = 100
 
 
 def hot_protocol(dispatcher: Dispatcher, sweeper: Sweeper, settings: GatewaySettings) -> type[HttpToolsProtocol]:
     """The class to give to `uvicorn.Config(http=...)`. uvicorn makes one of it per connection."""
+
+    hosts = HostNames(settings.hosts)
 
     class BoundProtocol(HotProtocol):
         def __init__(
@@ -36,7 +42,7 @@ def hot_protocol(dispatcher: Dispatcher, sweeper: Sweeper, settings: GatewaySett
             _loop: asyncio.AbstractEventLoop | None = None,
         ) -> None:
             super().__init__(config, server_state, app_state, _loop)
-            self.dispatcher, self.sweeper, self.settings = dispatcher, sweeper, settings
+            self.dispatcher, self.sweeper, self.settings, self.hosts = dispatcher, sweeper, settings, hosts
 
     return BoundProtocol
 
@@ -47,11 +53,13 @@ class HotProtocol(HttpToolsProtocol):
     dispatcher: Dispatcher
     sweeper: Sweeper
     settings: GatewaySettings
+    hosts: HostNames
 
     head_open = False  # a request head is under way
     head_since_s = idle_since_s = 0.0
     head_bytes = read_bytes = 0
     read_ended_one = False
+    reader: SlowReader | None = None  # while bytes for the client pile up
 
     # Calls by the event loop
 
@@ -110,27 +118,30 @@ class HotProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.head_open = False
         headers: HeaderMap = dict(self.headers)
-        if b"host" not in headers or self.head_bytes + self.read_bytes > HEAD_LIMIT_BYTES:
+        usual = self.hosts.allows(headers.get(b"host", b"")) and len(self.headers) == len(headers)
+        if not usual or len(headers) > HEADERS_LIMIT or self.head_bytes + self.read_bytes > HEAD_LIMIT_BYTES:
             error = self._bad_head(headers)
             if error is not None:
                 self.turn_away(error)
                 return
-        api = HOT_PATHS.get(self.url)
+        before = self.cycle
+        waits = before is not None and not before.response_complete
+        if waits and len(self.pipeline) >= PIPELINE_LIMIT:
+            self.transport.abort()
+            return
+        api = hot_api(self.url)
         if api is None or self.parser.get_method() != b"POST":
             self._build_scope(headers)
             super().on_headers_complete()
             return
         chunked = self.parser.get_http_version() != "1.0"
-        before = self.cycle
         cycle = HotCycle(self, api, headers, chunked and self.parser.should_keep_alive(), chunked)
         self.cycle = cycle
-        if before is None or before.response_complete:
-            cycle.begin()
-        elif len(self.pipeline) < PIPELINE_LIMIT:
+        if waits:
             # Reading goes on: a client that leaves is noticed only by reading.
             self.pipeline.appendleft((cycle, self.app))
         else:
-            self.transport.abort()
+            cycle.begin()
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, HotCycle):
@@ -162,7 +173,9 @@ class HotProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         busy = self.cycle is not None and not self.cycle.response_complete
-        if self.head_open:
+        if self._unread_s(now_s, busy) > self.settings.slow_reader_s:
+            self.transport.abort()
+        elif self.head_open:
             if now_s - self.head_since_s > self.settings.header_s:
                 self.turn_away(ApiError(408, "request_timeout", "the request head did not arrive in time"))
         elif isinstance(self.cycle, HotCycle) and self.cycle.receiving:
@@ -183,12 +196,23 @@ class HotProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
-        cycle = HotCycle(self, "chat", {}, keep_alive=False, chunked=True)
+        api = hot_api(self.url) or "chat"
+        cycle = HotCycle(self, api, {}, keep_alive=False, chunked=True)
         self.cycle = cycle
-        self.dispatcher.turn_away(error, cycle.writer)
+        self.dispatcher.turn_away(api, error, cycle.writer)
         self.transport.close()
 
     # Inside
+
+    def _unread_s(self, now_s: float, busy: bool) -> float:
+        """How long the client has taken nothing of an answer. An engine's has a call, which looks for itself."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if not unsent_bytes or (busy and isinstance(self.cycle, HotCycle)):
+            self.reader = None
+            return 0.0
+        if self.reader is None:
+            self.reader = SlowReader(now_s)
+        return self.reader.stuck_s(unsent_bytes, now_s)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if isinstance(cycle, HotCycle):
@@ -201,6 +225,12 @@ class HotProtocol(HttpToolsProtocol):
             exact = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if exact > HEAD_LIMIT_BYTES:
                 return head_too_large()
+        if len(self.headers) > HEADERS_LIMIT:
+            return ApiError(431, "headers_too_large", f"the request has more than {HEADERS_LIMIT} headers")
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            return invalid("a request has one Host header", code="invalid_http")
+        if b"host" in headers and not self.hosts.allows(headers[b"host"]):
+            return ApiError(421, "unknown_host", UNKNOWN_HOST)
         if b"host" not in headers and self.parser.get_http_version() != "1.0":
             return invalid("a request needs a Host header", code="invalid_http")
         return None
@@ -211,6 +241,16 @@ class HotProtocol(HttpToolsProtocol):
         self.url = url
         self.expect_100_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         self.headers.extend(pairs)  # the list that the scope holds
+
+
+UNKNOWN_HOST = (
+    "this gateway does not go by the name in `Host`; its operator can add it to gateway.hosts in cluster.yaml"
+)
+
+
+def hot_api(url: bytes) -> Api | None:
+    """The dialect of a hot route, whatever its query says: Claude Code adds one."""
+    return HOT_PATHS.get(url) or HOT_PATHS.get(url.partition(b"?")[0])
 
 
 def head_too_large() -> ApiError:

@@ -13,11 +13,21 @@ class RequestIds:
 
     def __init__(self, clock: Clock, random_bits: Callable[[int], int]) -> None:
         self._clock, self._count = clock, 0
-        self._process = f"{random_bits(56):014x}"
+        self._process = random_bits(56) << 24
 
     def next(self) -> str:
         self._count = (self._count + 1) & 0xFFFFFF
-        return f"req_{int(self._clock.wall_s() * 1000):012x}{self._process}{self._count:06x}"
+        number = int(self._clock.wall_s() * 1000) << 80 | self._process | self._count
+        return "req_" + number.to_bytes(16, "big").hex()
+
+
+def made_s(request_id: str) -> float | None:
+    """When, by the wall clock, to the millisecond; None of an id that is not ours."""
+    digits = request_id.removeprefix("req_")
+    try:
+        return int(digits[:12], 16) / 1000
+    except ValueError:
+        return None
 
 
 def sane_client_id(value: bytes | None) -> str | None:

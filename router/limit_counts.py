@@ -11,24 +11,40 @@ WINDOW_S = 60
 CONCURRENCY_RETRY_S = 1.0  # nobody knows when a running request ends
 
 
+class Day(NamedTuple):
+    """One day of the calendar, and from when to when it is on the wall clock."""
+
+    number: int
+    begins_s: float
+    ends_s: float
+
+    def holds(self, wall_s: float) -> bool:
+        return self.begins_s <= wall_s < self.ends_s
+
+
+NO_DAY = Day(0, 0.0, 0.0)
+
+
 class Moment(NamedTuple):
-    """Now, by both clocks. `local` is the time where the limits are of; naive, it is that of this machine."""
+    """Now, by both clocks, where the limits are of: `zone` None is that of this machine."""
 
     now_s: float  # monotonic
     wall_s: float
-    local: datetime
+    day: Day
+    zone: tzinfo | None
 
     @property
-    def day(self) -> int:
-        return self.local.toordinal()
+    def local(self) -> datetime:
+        return datetime.fromtimestamp(self.wall_s, self.zone)
 
     def until_midnight_s(self) -> float:
-        tomorrow = (self.local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-        return tomorrow.timestamp() - self.wall_s
+        return self.day.ends_s - self.wall_s
 
 
-def moment_of(now_s: float, wall_s: float, zone: tzinfo | None) -> Moment:
-    return Moment(now_s, wall_s, datetime.fromtimestamp(wall_s, zone))
+def day_of(wall_s: float, zone: tzinfo | None) -> Day:
+    local = datetime.fromtimestamp(wall_s, zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return Day(local.toordinal(), midnight.timestamp(), (midnight + timedelta(days=1)).timestamp())
 
 
 class RollingMinute:
@@ -51,10 +67,12 @@ class RollingMinute:
     def forget(self, now_s: float) -> None:
         """Whatever is too old at this moment."""
         second, size = int(now_s), len(self._counts)
-        for gone in range(max(self._newest + 1, second - size + 1), second + 1):
+        if second <= self._newest:
+            return
+        for gone in range(max(self._newest, second - size) + 1, second + 1):
             self.total -= self._counts[gone % size]
             self._counts[gone % size] = 0
-        self._newest = max(self._newest, second)
+        self._newest = second
 
     def empties_s(self, now_s: float) -> float:
         """Seconds until all has left, if nothing is added."""
@@ -139,7 +157,7 @@ class Account:
             self._in_flight, self._reserved,
         )  # fmt: skip
 
-    def rooms(self, moment: Moment) -> tuple[Room, ...]:
+    def rooms(self, moment: Moment) -> list[Room]:
         """What is left under each limit that is set."""
         return rooms(self.limits, self.use(moment))
 
@@ -147,19 +165,20 @@ class Account:
         """Until nothing of what was used counts any more."""
         if room.span == "day":
             return moment.until_midnight_s()
-        return (self._minute_requests if room.unit == "requests" else self._minute_tokens).empties_s(moment.now_s)
+        return self._window(room.unit).empties_s(moment.now_s)
 
     def _wait_s(self, found: Excess, moment: Moment) -> float | None:
         if found.lacking is None:
             return None
         if found.name == "concurrency":
             return CONCURRENCY_RETRY_S
-        if found.name.endswith("day"):
-            return moment.until_midnight_s()
-        window = self._minute_requests if found.name.startswith("requests") else self._minute_tokens
-        return window.frees_s(found.lacking, moment.now_s)
+        unit, _, span = found.name.partition("_per_")
+        return moment.until_midnight_s() if span == "day" else self._window(unit).frees_s(found.lacking, moment.now_s)
+
+    def _window(self, unit: str) -> RollingMinute:
+        return self._minute_requests if unit == "requests" else self._minute_tokens
 
     def _turn(self, moment: Moment) -> None:
-        if self._day != moment.day:
-            self._day = moment.day
+        if self._day != moment.day.number:
+            self._day = moment.day.number
             self._requests_today = self._tokens_today = 0

@@ -38,50 +38,34 @@ class Room(NamedTuple):
     unit: Unit
     span: Span
     limit: int
-    left: int
+    left: int  # less than nothing where an answer took more than was expected of it
 
 
-def excesses(limits: Limits, use: Use, wish: Wish) -> tuple[Excess, ...]:
+def excesses(limits: Limits, use: Use, wish: Wish) -> list[Excess]:
     """All that stands against it, hours aside. A request that is expected to take more tokens than a limit allows at
     all is taken when nothing else counts, unless its prompt alone is more."""
     found: list[Excess] = []
-    for span, used, limit in _tokens(limits, use):
-        over = used + min(wish.tokens, limit) - limit
-        if wish.prompt_tokens > limit:
+    for unit, span, limit, left in rooms(limits, use):
+        if unit == "tokens" and wish.prompt_tokens > limit:
             found.append(Excess(f"tokens_per_{span}", limit, None))
-        elif over > 0:
-            found.append(Excess(f"tokens_per_{span}", limit, over))
-    found += [Excess(f"requests_per_{span}", limit, 1) for span, used, limit in _requests(limits, use) if used >= limit]
+            continue
+        over = (1 if unit == "requests" else min(wish.tokens, limit)) - left
+        if over > 0:
+            found.append(Excess(f"{unit}_per_{span}", limit, over))
     if limits.concurrency is not None and use.in_flight >= limits.concurrency:
         found.append(Excess("concurrency", limits.concurrency, 1))
-    return tuple(found)
+    return found
 
 
-def rooms(limits: Limits, use: Use) -> tuple[Room, ...]:
+def rooms(limits: Limits, use: Use) -> list[Room]:
     """What is left under each limit that is set."""
-    requests = [Room("requests", span, limit, max(0, limit - used)) for span, used, limit in _requests(limits, use)]
-    return (
-        *requests,
-        *(Room("tokens", span, limit, max(0, limit - used)) for span, used, limit in _tokens(limits, use)),
-    )
-
-
-_Counted = tuple[Span, int, int]  # over which time, what counts, the limit
-
-
-def _requests(limits: Limits, use: Use) -> list[_Counted]:
-    return _set(limits.requests_per_day, use.requests_day, limits.requests_per_minute, use.requests_minute)
-
-
-def _tokens(limits: Limits, use: Use) -> list[_Counted]:
-    day, minute = use.tokens_day + use.reserved, use.tokens_minute + use.reserved
-    return _set(limits.tokens_per_day, day, limits.tokens_per_minute, minute)
-
-
-def _set(per_day: int | None, today: int, per_minute: int | None, lately: int) -> list[_Counted]:
-    found: list[_Counted] = []
-    if per_day is not None:
-        found.append(("day", today, per_day))
-    if per_minute is not None:
-        found.append(("minute", lately, per_minute))
+    found: list[Room] = []
+    if (most := limits.tokens_per_day) is not None:
+        found.append(Room("tokens", "day", most, most - use.tokens_day - use.reserved))
+    if (most := limits.tokens_per_minute) is not None:
+        found.append(Room("tokens", "minute", most, most - use.tokens_minute - use.reserved))
+    if (most := limits.requests_per_day) is not None:
+        found.append(Room("requests", "day", most, most - use.requests_day))
+    if (most := limits.requests_per_minute) is not None:
+        found.append(Room("requests", "minute", most, most - use.requests_minute))
     return found

@@ -2,7 +2,6 @@
 them when it ends."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from math import ceil
 from zoneinfo import ZoneInfo
 
@@ -12,8 +11,9 @@ from cluster.limits import NO_LIMITS, NO_RULES, GroupLimits, Limits
 from cluster.snapshot import AccessSnapshot
 from inventory.clock import Clock
 from router.errors import ApiError
-from router.limit_counts import Account, Held, Moment, moment_of
-from router.limit_verdict import Room, Unit, Wish
+from router.limit_counts import NO_DAY, Account, Held, Moment, day_of
+from router.limit_headers import limit_headers, limit_lines, span_text
+from router.limit_verdict import Wish
 from router.request import Identity
 from router.usage_reading import Consumer, Used
 
@@ -47,8 +47,7 @@ class Permit:
                 account.settle(self._wish, tokens, moment)
 
     def header_lines(self) -> bytes:
-        lines = limit_headers(self._accounts, self._desk.moment())
-        return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode()
+        return limit_lines(self._accounts, self._desk.moment())
 
 
 class LimitDesk:
@@ -57,6 +56,7 @@ class LimitDesk:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._zone: ZoneInfo | None = None
+        self._today = NO_DAY
         self._rules = NO_RULES
         self._groups: Mapping[str, GroupLimits] = {}
         self._own: Mapping[str, Limits] = {}
@@ -68,20 +68,23 @@ class LimitDesk:
     def follow(self, access: AccessSnapshot) -> None:
         rules = access.limits
         self._rules, self._groups = rules, dict(rules.groups)
-        self._zone = ZoneInfo(rules.timezone) if rules.timezone else None
+        self._zone, self._today = ZoneInfo(rules.timezone) if rules.timezone else None, NO_DAY
         self._own = {record.key_id: record.limits for record in access.keys}
         self._resolved.clear()
 
     def moment(self) -> Moment:
-        return moment_of(self._clock.monotonic_s(), self._clock.wall_s(), self._zone)
+        wall_s = self._clock.wall_s()
+        if not self._today.holds(wall_s):
+            self._today = day_of(wall_s, self._zone)
+        return Moment(self._clock.monotonic_s(), wall_s, self._today, self._zone)
 
     def midnight_s(self) -> float:
         """When today began, on the wall clock."""
-        return self.moment().local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        return self.moment().day.begins_s
 
     def restore(self, used: Mapping[Consumer, Used]) -> None:
         """What counts for today already, of before this gateway started. Called before the first request."""
-        self._before_day = self.moment().day
+        self._before_day = self.moment().day.number
         for (tenant, group, key_id, user), (requests, tokens) in used.items():
             for name in (("key", key_id), ("user", key_id, user or ""), ("group", tenant, group)):
                 known = self._before.get(name, (0, 0))
@@ -98,7 +101,7 @@ class LimitDesk:
             self._resolved[who] = accounts
         if not accounts:
             return None
-        output_tokens = answers * min(output_limit or OUTPUT_TOKENS, OUTPUT_TOKENS)
+        output_tokens = answers * min(OUTPUT_TOKENS if output_limit is None else output_limit, OUTPUT_TOKENS)
         wish = Wish(prompt_tokens, prompt_tokens + output_tokens)
         moment = self.moment()
         held = [one for account in accounts for one in account.against(wish, moment)]
@@ -168,39 +171,6 @@ def refused(held: list[Held], headers: Iterable[tuple[str, str]]) -> ApiError:
     if worst.wait_s is None or worst.wait_s > HOPELESS_RETRY_S:
         error.add_header("x-should-retry", "false")
     return error if worst.wait_s is None else error.retry_after(max(1, ceil(worst.wait_s)))
-
-
-def limit_headers(accounts: Iterable[Account], moment: Moment) -> list[tuple[str, str]]:
-    """The tightest limit of requests and of tokens, as OpenAI's and as Anthropic's clients read them."""
-    tightest: dict[Unit, tuple[Room, Account]] = {}
-    for account in accounts:
-        for room in account.rooms(moment):
-            known = tightest.get(room.unit)
-            if known is None or room.left < known[0].left:
-                tightest[room.unit] = (room, account)
-    lines: list[tuple[str, str]] = []
-    for unit, (room, account) in tightest.items():
-        resets_s = account.resets_s(room, moment)
-        instant = datetime.fromtimestamp(ceil(moment.wall_s + resets_s), UTC).isoformat()
-        limit, left = str(room.limit), str(room.left)
-        lines += (
-            (f"x-ratelimit-limit-{unit}", limit),
-            (f"x-ratelimit-remaining-{unit}", left),
-            (f"x-ratelimit-reset-{unit}", span_text(resets_s)),
-            (f"anthropic-ratelimit-{unit}-limit", limit),
-            (f"anthropic-ratelimit-{unit}-remaining", left),
-            (f"anthropic-ratelimit-{unit}-reset", instant.replace("+00:00", "Z")),
-        )
-    return lines
-
-
-def span_text(seconds: float) -> str:
-    """ "6m0s", as OpenAI writes it; whole seconds, rounded up."""
-    minutes, rest = divmod(ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes}m{rest}s"
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def _openings(limits: Limits) -> tuple[Opening, ...]:

@@ -68,6 +68,7 @@ class GatewayMetrics(Collector):
         self._reasons: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._retries: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._aborts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._warm_ups: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._decision = Histogram(DECISION_S)
         self._waits: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(DURATION_S))
 
@@ -103,6 +104,9 @@ class GatewayMetrics(Collector):
     def stream_aborted(self, cause: str, node_id: str) -> None:
         self._aborts[cause, node_id] += 1
 
+    def warmed(self, outcome: str, node_id: str) -> None:
+        self._warm_ups[outcome, node_id] += 1
+
     def waited(self, model: str, seconds: float) -> None:
         """A request that found its model asleep or on its way goes on, or was given up."""
         self._waits[model].observe(seconds)
@@ -114,6 +118,7 @@ class GatewayMetrics(Collector):
         yield from (
             _counter("potluck_route_decisions", "Decisions by reason.", ("reason", "node"), self._reasons),
             _counter("potluck_retries", "Requests sent to another engine.", ("cause", "node"), self._retries),
+            _counter("potluck_warm_ups", "Pieces that idle machines read ahead.", ("outcome", "node"), self._warm_ups),
             _counter("potluck_stream_aborts", "Streams ended by an error event.", ("cause", "node"), self._aborts),
         )
         yield from flushed

@@ -6,33 +6,112 @@ document cannot say other than what is done.
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from router.dialects import DIALECTS
 from router.dialects.chat import ChatBody
 from router.dialects.completions import CompletionBody
+from router.dialects.embeddings import EmbeddingsAnswer, EmbeddingsBody
+from router.dialects.error_shapes import AnthropicError, OllamaError, prefix_of
+from router.dialects.messages import CountBody, MessagesBody
+from router.dialects.messages_voice import Event as MessagesEvent
+from router.dialects.messages_voice import Message
+from router.dialects.ollama import OllamaChat, OllamaGenerate
+from router.dialects.ollama_embed import Embedded, OllamaEmbed, OllamaEmbeddings, OneEmbedded
+from router.dialects.ollama_voice import ChatLine, GenerateLine
+from router.dialects.rerank import RerankAnswer, RerankBody
+from router.dialects.responses import ResponsesBody
+from router.dialects.responses_answer import Event as ResponsesEvent
+from router.dialects.responses_answer import Response
 from router.errors import ErrorEnvelope
+from router.explain import Explanation
+from router.model_list import ModelList, ModelObject
+from router.ollama_facts import Residents, ShowBody, Shown, Tags, Version
 from router.openapi_answers import ChatAnswer, ChatChunk, CompletionAnswer
 from router.permissions import NEEDED
 from router.request import Api
+from router.route_wire import RouteQuestion
+from router.token_wire import CountAnswer, DetokenizeAnswer, DetokenizeBody, TokenizeAnswer, TokenizeBody
 
 ABOUT = (
-    "Errors of every kind have the same envelope. A path that is not here is a 404, another method on one that is, a "
-    "405; whoever shows no key gets a 401 instead, but for /healthz and /readyz. Unknown fields of a body are refused, "
-    "never ignored."
+    "Errors of every kind have the envelope of their dialect. A path that is not here is a 404, another method on one "
+    "that is, a 405; whoever shows no key gets a 401 instead, but for /healthz and /readyz. Unknown fields of a body "
+    "are refused, never ignored."
 )
 
 Document = dict[str, Any]  # JSON that FastAPI goes on to merge
 
+LINES = "application/x-ndjson"
 _REFERENCE = "#/components/schemas/{name}"
-_BODIES: Mapping[Api, type] = {"chat": ChatBody, "completions": CompletionBody}
-_ANSWERS: Mapping[Api, type] = {"chat": ChatAnswer, "completions": CompletionAnswer}
-_CHUNKS: Mapping[Api, type] = {"chat": ChatChunk, "completions": CompletionAnswer}
-_SUMMARIES: Mapping[Api, str] = {"chat": "Chat Completions", "completions": "Completions"}
-_TYPES = (*_BODIES.values(), *_ANSWERS.values(), ChatChunk, ErrorEnvelope)
+
+
+class _Hot(NamedTuple):
+    """What a hot route takes and gives."""
+
+    summary: str
+    body: object
+    answer: object
+    event: object = None  # of a stream; None: there is none
+    end: str | None = None  # said after the last event of a stream
+    stream: str = "text/event-stream"
+
+
+_HOT_ROUTES: Mapping[Api, _Hot] = {
+    "chat": _Hot("Chat Completions", ChatBody, ChatAnswer, ChatChunk, "[DONE]"),
+    "completions": _Hot("Completions", CompletionBody, CompletionAnswer, CompletionAnswer, "[DONE]"),
+    "messages": _Hot("Anthropic's Messages", MessagesBody, Message, MessagesEvent),
+    "responses": _Hot("Responses", ResponsesBody, Response, ResponsesEvent, "[DONE]"),
+    "ollama_chat": _Hot("Ollama's chat", OllamaChat, ChatLine, ChatLine, stream=LINES),
+    "ollama_generate": _Hot("Ollama's generate", OllamaGenerate, GenerateLine, GenerateLine, stream=LINES),
+    "embeddings": _Hot("Embeddings", EmbeddingsBody, EmbeddingsAnswer),
+    "rerank": _Hot("Documents in the order of a query", RerankBody, RerankAnswer),
+    "ollama_embed": _Hot("Ollama's embeddings", OllamaEmbed, Embedded),
+    "ollama_embeddings": _Hot("Ollama's embeddings as they were before", OllamaEmbeddings, OneEmbedded),
+}
+
+
+class _Json(NamedTuple):
+    """What another route takes and gives."""
+
+    summary: str
+    body: type | None
+    answer: type
+    said: str
+    errors: Mapping[str, str]
+
+
+_ASKED = {"404": "NotFound", "413": "TooLarge"}
+_OF_ENGINE = {**_ASKED, "429": "Limited", "501": "NotSupported", "502": "EngineFailed", "504": "EngineSilent"}
+_JSON_ROUTES: Mapping[str, _Json] = {
+    "/api/v1/route/explain": _Json(
+        "Where a request would go, and why; none is sent.", RouteQuestion, Explanation, "The decision.", _ASKED
+    ),
+    "/v1/messages/count_tokens": _Json(
+        "How many tokens Anthropic's message would be.", CountBody, CountAnswer, "The count.", _OF_ENGINE
+    ),
+    "/tokenize": _Json("A prompt as tokens.", TokenizeBody, TokenizeAnswer, "The tokens.", _OF_ENGINE),
+    "/detokenize": _Json("Tokens as text.", DetokenizeBody, DetokenizeAnswer, "The text.", _OF_ENGINE),
+    "/v1/models": _Json("The models that this key may use.", None, ModelList, "The list.", {}),
+    "/v1/models/{model_id:path}": _Json("One of them.", None, ModelObject, "The model.", {"404": "NotFound"}),
+    "/api/tags": _Json("Ollama's list of models.", None, Tags, "The list.", {}),
+    "/api/ps": _Json("Models that an engine has now.", None, Residents, "The list.", {}),
+    "/api/show": _Json("What a model is made of.", ShowBody, Shown, "What is known.", _ASKED),
+    "/api/version": _Json("Of Ollama, whose API this is.", None, Version, "The version.", {}),
+}
+_ENVELOPES: Mapping[str, type] = {"": ErrorEnvelope, "Anthropic": AnthropicError, "Ollama": OllamaError}
+_TYPES: tuple[Any, ...] = tuple(
+    dict.fromkeys(
+        [
+            *(kind for hot in _HOT_ROUTES.values() for kind in (hot.body, hot.answer, hot.event) if kind is not None),
+            *_ENVELOPES.values(),
+            *(kind for route in _JSON_ROUTES.values() for kind in (route.body, route.answer) if kind is not None),
+        ]
+    )
+)
 
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of the operator's issuer."},
@@ -54,6 +133,7 @@ _ERRORS: Mapping[str, tuple[str, Document]] = {
     "TooLarge": ("The body is too large.", {}),
     "Limited": ("A limit is reached, or every engine is full.", {**_RETRY, **_LEFT}),
     "HeadTooLarge": ("The request's head is too large.", {}),
+    "NotSupported": ("The engine cannot do that.", {}),
     "EngineFailed": ("The engine failed on this request.", {}),
     "NotReady": ("Nothing can serve this at present.", _RETRY),
     "EngineSilent": ("The engine did not answer in time.", {}),
@@ -61,7 +141,6 @@ _ERRORS: Mapping[str, tuple[str, Document]] = {
 _ANY_ROUTE = {"400": "BadRequest", "408": "Slow", "431": "HeadTooLarge"}
 _GUARDED = {"401": "NoKey", "403": "Forbidden", "503": "NotReady"}
 _HOT = {"404": "NotFound", "413": "TooLarge", "429": "Limited", "502": "EngineFailed", "504": "EngineSilent"}
-MODEL_NOT_FOUND: Document = {"responses": {"404": {"$ref": "#/components/responses/NotFound"}}}
 
 
 class DocumentedApp(FastAPI):
@@ -75,29 +154,48 @@ class DocumentedApp(FastAPI):
 
 def hot_operation(api: Api) -> Document:
     """Body and answers of a hot route, to merge into its operation."""
-    content = {
-        "application/json": {"schema": _schemas()[_ANSWERS[api]]},
-        "text/event-stream": {"schema": _event(_CHUNKS[api])},
-    }
+    hot, dialect = _HOT_ROUTES[api], DIALECTS[api]
+    prefix = prefix_of(dialect.path)
+    content = {"application/json": {"schema": _schemas()[hot.answer]}}
+    if hot.event is not None:
+        content[hot.stream] = {"schema": _event(hot, _ENVELOPES[prefix])}
+    said = "The answer, or a stream of it." if hot.event is not None else "The answer."
     return {
-        "summary": _SUMMARIES[api],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _schemas()[_BODIES[api]]}}},
+        "summary": hot.summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _schemas()[hot.body]}}},
         "responses": {
-            "200": {"description": "The answer, or a stream of it.", "headers": dict(_LEFT), "content": content},
-            **_refer(_HOT),
+            "200": {"description": said, "headers": dict(_LEFT), "content": content},
+            **_refer(_HOT, prefix),
         },
     }
 
 
-def _event(chunk: type) -> Document:
-    """Each event of a stream: before OpenAPI 3.2 that is what the schema of a stream describes."""
+def json_operation(path: str) -> Document:
+    """Body and answer of a route that is no inference, to merge into its operation."""
+    route = _JSON_ROUTES[path]
+    said: Document = {
+        "summary": route.summary,
+        "responses": {
+            "200": {"description": route.said, "content": {"application/json": {"schema": _schemas()[route.answer]}}},
+            **_refer(route.errors, prefix_of(path)),
+        },
+    }
+    if route.body is not None:
+        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schemas()[route.body]}}}
+    return said
+
+
+def _event(hot: _Hot, envelope: type) -> Document:
+    """Each event of a stream: before OpenAPI 3.2 that is what the schema of a stream describes. Of lines, all."""
+    if hot.stream == LINES:
+        return {"type": "string", "description": "An object of the answer a line, or at last an error in its envelope."}
     said = {
         "type": "string",
-        "description": "A chunk, or an error in its envelope.",
+        "description": "A piece of the answer, or an error in its envelope.",
         "contentMediaType": "application/json",
-        "contentSchema": {"anyOf": [_schemas()[chunk], _schemas()[ErrorEnvelope]]},
+        "contentSchema": {"anyOf": [_schemas()[hot.event], _schemas()[envelope]]},
     }
-    data = {"anyOf": [{"const": "[DONE]", "description": "The last."}, said]}
+    data = said if hot.end is None else {"anyOf": [{"const": hot.end, "description": "The last."}, said]}
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
@@ -110,38 +208,43 @@ def _complete(document: Document, app: FastAPI) -> Document:
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
-                _settle(document["paths"][route.path_format][method.lower()], NEEDED.get(route.path))
+                _settle(document["paths"][route.path_format][method.lower()], route.path)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for ours in ("HTTPValidationError", "ValidationError"):
         schemas.pop(ours, None)
     schemas.update(_components())
-    components["responses"] = {name: _error(*said) for name, said in _ERRORS.items()}
+    components["responses"] = {
+        prefix + name: _error(envelope, *said)
+        for prefix, envelope in _ENVELOPES.items()
+        for name, said in _ERRORS.items()
+    }
     components["securitySchemes"] = _SCHEMES
     return document
 
 
-def _settle(operation: Document, scope: str | None) -> None:
+def _settle(operation: Document, path: str) -> None:
     """What holds for every route: an open one asks for no key, the others for one with their scope."""
+    scope, prefix = NEEDED.get(path), prefix_of(path)
     responses = operation["responses"]
     responses.pop("422", None)  # what is not valid is a 400 here
-    responses.update(_refer(_ANY_ROUTE))
+    responses.update(_refer(_ANY_ROUTE, prefix))
     if scope is not None:
         operation["security"] = [{scheme: [scope]} for scheme in _SCHEMES]
-        responses.update(_refer(_GUARDED))
+        responses.update(_refer(_GUARDED, prefix))
     for response in responses.values():
         if "$ref" not in response:
             response.setdefault("headers", {}).update(_REQUEST_ID)
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _error(description: str, headers: Document) -> Document:
-    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="ErrorEnvelope")}}}
+def _error(envelope: type, description: str, headers: Document) -> Document:
+    content = {"application/json": {"schema": _schemas()[envelope]}}
     return {"description": description, "headers": {**_REQUEST_ID, **headers}, "content": content}
 
 
-def _refer(names: Mapping[str, str]) -> Document:
-    return {status: {"$ref": f"#/components/responses/{name}"} for status, name in names.items()}
+def _refer(names: Mapping[str, str], prefix: str = "") -> Document:
+    return {status: {"$ref": f"#/components/responses/{prefix}{name}"} for status, name in names.items()}
 
 
 @cache
@@ -150,7 +253,7 @@ def _generated() -> tuple[tuple[Document, ...], Document]:
     return tuple(schemas), components
 
 
-def _schemas() -> dict[type, Document]:
+def _schemas() -> dict[object, Document]:
     return dict(zip(_TYPES, _generated()[0], strict=True))
 
 

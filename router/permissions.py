@@ -11,10 +11,28 @@ OPEN_ROUTES = frozenset({"/healthz", "/readyz"})  # for supervisors and load bal
 NEEDED: Mapping[str, Scope] = {
     "/v1/chat/completions": "inference",
     "/v1/completions": "inference",
+    "/v1/responses": "inference",
+    "/v1/messages": "inference",
+    "/v1/messages/count_tokens": "inference",
+    "/tokenize": "inference",
+    "/detokenize": "inference",
     "/v1/models": "models.read",
     "/v1/models/{model_id:path}": "models.read",
+    "/api/chat": "inference",
+    "/api/generate": "inference",
+    "/v1/embeddings": "inference",
+    "/v1/rerank": "inference",
+    "/v2/rerank": "inference",
+    "/rerank": "inference",
+    "/api/embed": "inference",
+    "/api/embeddings": "inference",
+    "/api/tags": "models.read",
+    "/api/ps": "models.read",
+    "/api/show": "models.read",
+    "/api/version": "models.read",
     "/openapi.json": "models.read",
     "/metrics": "metrics.read",
+    "/api/v1/route/explain": "route.explain",
 }
 
 

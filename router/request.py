@@ -1,17 +1,34 @@
 """The one internal request: what every dialect becomes, and all that routing, accounting and records may look at."""
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
 from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
+from router.errors import ApiError
+from router.side_calls import SideCall
 
-Api = Literal["chat", "completions"]
+EngineApi = Literal["chat", "completions", "embeddings", "rerank"]
+"""What engines are asked in."""
+ENGINE_APIS: tuple[EngineApi, ...] = get_args(EngineApi)
+Api = Literal[
+    "chat", "completions", "messages", "responses", "ollama_chat", "ollama_generate",
+    "embeddings", "rerank", "ollama_embed", "ollama_embeddings",
+]  # fmt: skip
+"""What clients speak."""
+Feature = Literal[
+    "tools", "tool_choice", "response_format", "n", "logprobs", "logit_bias", "media",
+    "embeddings", "rerank", "dimensions", "token_ids",
+]  # fmt: skip
+"""What not every kind of engine can do, mostly by the name of the field that asks for it."""
+WRITING: frozenset[EngineApi] = frozenset({"chat", "completions"})
+"""Answered token by token; the others at once."""
 TOKEN_HOLDER = "jwt:"  # begins the key id of whoever came with an issuer's token
 
 
-Consumer = tuple[str, str | None]
+Asker = tuple[str, str | None]
 """A key, and the person where that is known."""
 
 
@@ -29,7 +46,7 @@ class Identity(msgspec.Struct, frozen=True):
     user: str | None = None  # the person: as a front end says, or a token's subject
 
     @property
-    def consumer(self) -> Consumer:
+    def asker(self) -> Asker:
         """Whoever counts as one where all must get their share."""
         return self.key_id, self.user
 
@@ -41,6 +58,42 @@ class Prompt(Protocol):
 
     def said(self) -> str:
         """The user's own words: what rules that choose a model look at."""
+        ...
+
+    def read(self) -> bytes:
+        """What an engine reads, if not as it reads it: two prompts that begin alike begin alike here."""
+        ...
+
+
+class SizeOnly:
+    """A prompt of which only the length is known."""
+
+    def encode(self, served_name: str, stream: bool) -> bytes:
+        return b""
+
+    def said(self) -> str:
+        return ""
+
+    def read(self) -> bytes:
+        return b""
+
+
+class Voice(Protocol):
+    """Says to the client of one call, in its dialect, what an engine says. Keeps what a stream has said so far."""
+
+    content_type: bytes  # of a stream
+    comments: bool  # a stream has lines that mean nothing, and keep a client waiting
+
+    def whole(self, body: bytes) -> bytes:
+        """An engine's whole answer. Raises msgspec.DecodeError where it is none."""
+        ...
+
+    def events(self, events: bytes) -> bytes:
+        """Whole events of an engine's stream, the marker of its end with the last. Raises msgspec.DecodeError."""
+        ...
+
+    def broken(self, error: ApiError) -> bytes:
+        """The proper end of a stream that cannot go on."""
         ...
 
 
@@ -55,6 +108,25 @@ class Parsed(msgspec.Struct, frozen=True):
     prompt: Prompt
     prompts: int = 1  # in one body; `prompt_characters` is of the longest
     choices: int = 1  # answers to each
+    session: str | None = None  # the conversation, where the body names one
+    engine_api: EngineApi = "chat"
+    needs: frozenset[Feature] = frozenset()  # of its engine
+    voice: "Callable[[Arrival, int], Voice] | None" = None  # made for one call and its prompt's tokens; None: as it is
+    all_characters: int | None = None  # of all prompts together; None: as of the one
+    known_tokens: int | None = None  # of all prompts, where they came as token ids
+    prompt_field: str = "messages"  # that holds what an engine reads
+    side: SideCall | None = None  # a front end asks for itself, beside a conversation
+
+    @property
+    def writes(self) -> bool:
+        """Its engine writes, a token after the other. What only reads is a lane of its own: it takes no writer's place,
+        and waits behind none."""
+        return self.engine_api in WRITING
+
+    @property
+    def characters(self) -> int:
+        """That an engine has to read."""
+        return self.prompt_characters if self.all_characters is None else self.all_characters
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -66,6 +138,10 @@ class Arrival(msgspec.Struct, frozen=True):
     identity: Identity
     arrived_s: float  # monotonic
     arrived_wall_s: float
+    session: str | None = None  # the conversation, where a header names one
+    deadline_s: float | None = None  # monotonic: of its first token, where the client names one
+    side: SideCall | None = None  # where a header says that a front end asks for itself
+    fresh: bool = False  # the client wants no answer that was given before, and its own not kept
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):
@@ -74,9 +150,17 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     arrival: Arrival
     model: ModelName  # as resolved; `parsed.model` is what the client asked for
     parsed: Parsed
+    prompt_tokens: int = 0  # as far as its characters tell
     priority: int = 0  # higher goes first, whoever it is
-    deadline_s: float | None = None  # monotonic
     zones: frozenset[str] | None = None  # where it may run; None is anywhere
+
+    @property
+    def asker(self) -> Asker:
+        return self.arrival.identity.asker
+
+    @property
+    def deadline_s(self) -> float | None:
+        return self.arrival.deadline_s
 
     @property
     def request_id(self) -> str:

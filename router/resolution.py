@@ -11,7 +11,7 @@ import msgspec
 
 from cluster.routes import NamedRoute, RouteRule
 from router.decision import ModelRoutes, RoutingTable
-from router.waiting import worth_waiting
+from router.waiting_words import worth_waiting
 
 LOOKED_AT_CHARACTERS = 20_000  # of a text, from its end
 
@@ -39,7 +39,9 @@ def resolve(table: RoutingTable, asked: str, wish: Wish, allowed: Allowed) -> Re
     """None where there is no such name, or none for this caller: nobody learns which of the two."""
     route = table.routes.get(asked)
     found = _by_rule(table, route, wish, allowed) if route is not None else _by_name(table, asked, allowed)
-    return _stand_in(table, asked, found, allowed) if found is not None else None
+    if found is None or can_serve(found.routes):
+        return found
+    return _stand_in(table, asked, found, allowed)
 
 
 def _by_name(table: RoutingTable, asked: str, allowed: Allowed) -> Resolved | None:
@@ -60,10 +62,8 @@ def _by_rule(table: RoutingTable, route: NamedRoute, wish: Wish, allowed: Allowe
 
 
 def _stand_in(table: RoutingTable, asked: str, found: Resolved, allowed: Allowed) -> Resolved:
-    """Another model, where the operator named one and this one cannot serve and is not on its way."""
+    """Another model, where the operator named one: this one cannot serve, and is not on its way."""
     view = found.routes.view
-    if can_serve(found.routes):
-        return found
     for name in view.fallback:
         routes = table.models.get(name)
         if routes is not None and can_serve(routes) and allowed(asked, name):

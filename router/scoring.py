@@ -3,8 +3,10 @@
 from collections.abc import Collection, Mapping
 
 from nodes.snapshot import EngineId
-from router.cost import Prospect, cost
-from router.decision import Candidate, Decision, ModelRoutes, Rejection, ScoreBreakdown
+from router.capabilities import lacking
+from router.cost import Prospect
+from router.decision import POLICY_REASONS, Candidate, Decision, Entrant, ModelRoutes, Rejection, RouteReason
+from router.ranking import Contender, Contest, rank
 from router.request import Parsed
 
 CHARACTERS_PER_TOKEN = 4  # typical; used to prefer
@@ -12,9 +14,8 @@ MOST_CHARACTERS_PER_TOKEN = 16  # generous; used to refuse, and the engine has t
 QUEUE_PER_SLOT = 8
 SMALLEST_CEILING = 256
 CROWDED = "kv"  # begins the reason of an engine whose cache is promised to other requests
+AHEAD = 1  # beyond its slots, so that none is empty for the length of a way
 NOTHING: Mapping[EngineId, int] = {}
-TIE_S = 0.05  # predictions are not better than this,
-TIE = 0.05  # nor than this share of the cost
 
 
 def decide(  # noqa: PLR0913 - a wrapper around the live counts would be made anew for each request
@@ -25,45 +26,50 @@ def decide(  # noqa: PLR0913 - a wrapper around the live counts would be made an
     tried: Collection[EngineId] = (),
     promised: Mapping[EngineId, int] = NOTHING,
     prospect: Prospect | None = None,
+    turn: int = 0,
 ) -> Decision:
     """Filter, score, rank. Ties go to the lower id, so a replay agrees with the log.
 
     With a prospect the score is seconds, and near ties go to where the request's session lives, then to the less busy.
-    Without one, because nobody has measured these engines yet, requests per slot stand for the wait.
+    Without one, because nobody has measured these engines yet, requests per slot stand for the wait. Where cluster.yaml
+    names another policy, that one ranks, and the filters stay; `turn` is what it has of chance.
 
     Engines of last resort (of a suspect machine, say) are for when no other can serve. Those that this gateway found
     broken come after them instead of never: when all are, trying one is how a request learns first that it is back.
     """
-    fit: list[ScoreBreakdown] = []
-    resort: list[ScoreBreakdown] = []
-    broken: list[ScoreBreakdown] = []
+    # Most requests fit wherever they may go, which one look tells.
+    small = parsed.prompt_characters <= routes.smallest_context * MOST_CHARACTERS_PER_TOKEN
+    plain = small and not tried and not parsed.needs
+    fit: list[Entrant] = []
+    resort: list[Entrant] = []
+    broken: list[Entrant] = []
     rejected: list[Rejection] = list(routes.rejected)
     for candidate in routes.candidates:
         engine_id = candidate.engine_id
         running = in_flight.get(engine_id, 0)
-        why = _unfit(candidate, parsed, running, tried)
+        why = None
+        if not plain or running >= SMALLEST_CEILING:
+            why = _unfit(candidate, parsed, running, tried)
         if why is None and candidate.cache_tokens:
             why = _crowded(candidate, parsed, running, promised.get(engine_id, 0))
         if why is not None:
             rejected.append((engine_id, why))
         elif engine_id in ejected:
-            broken.append(_score(candidate, running, prospect))
+            broken.append((candidate, running))
         elif candidate.last_resort:
-            resort.append(_score(candidate, running, prospect))
+            resort.append((candidate, running))
         else:
-            fit.append(_score(candidate, running, prospect))
-    ranked = fit or resort or broken
+            fit.append((candidate, running))
+    entrants = fit or resort or broken
     if fit and resort:
-        rejected.extend((score.engine_id, score.candidate.last_resort) for score in resort)
-    if broken and ranked is not broken:
-        rejected.extend((score.engine_id, ejected[score.engine_id]) for score in broken)
-    if len(ranked) > 1:
-        expected = parsed.prompt_characters // CHARACTERS_PER_TOKEN + (parsed.output_tokens_limit or 0)
-        if expected > routes.smallest_context:
-            ranked = _roomy(ranked, expected, rejected)
-        ranked.sort()
-        _settle_tie(ranked, prospect)
-    return Decision(ranked, rejected, _reason(ranked, tried, prospect))
+        rejected.extend((candidate.engine_id, candidate.last_resort) for candidate, _ in resort)
+    if broken and entrants is not broken:
+        rejected.extend((candidate.engine_id, ejected[candidate.engine_id]) for candidate, _ in broken)
+    if len(entrants) > 1:
+        entrants = _narrowed(routes, parsed, entrants, rejected)
+    contest = _contest(routes, entrants, promised, prospect, turn)
+    reason = _reason(contest, tried, parsed.side is not None)
+    return Decision(entrants, rank(contest), rejected, reason, contest, prospect)
 
 
 def _unfit(candidate: Candidate, parsed: Parsed, running: int, tried: Collection[EngineId]) -> str | None:
@@ -71,6 +77,8 @@ def _unfit(candidate: Candidate, parsed: Parsed, running: int, tried: Collection
         return "tried"
     if parsed.prompt_characters > candidate.context_tokens * MOST_CHARACTERS_PER_TOKEN:
         return f"context: {parsed.prompt_characters} characters cannot fit {candidate.context_tokens} tokens"
+    if parsed.needs and (why := lacking(parsed.needs, candidate.lacks)) is not None:
+        return why
     if running >= SMALLEST_CEILING and running >= QUEUE_PER_SLOT * candidate.slots:
         return f"saturated: {running} requests in flight"
     return None
@@ -85,7 +93,7 @@ def projected_tokens(parsed: Parsed, context_tokens: int) -> int:
 
 def crowded_out(decision: Decision) -> bool:
     """Nobody takes it, and an engine would that has promised its cache to others: one of these has to end first."""
-    return not decision.ranked and any(why.startswith(CROWDED) for _, why in decision.rejected)
+    return not decision.places and any(why.startswith(CROWDED) for _, why in decision.rejected)
 
 
 def _crowded(candidate: Candidate, parsed: Parsed, running: int, promised: int) -> str | None:
@@ -96,54 +104,80 @@ def _crowded(candidate: Candidate, parsed: Parsed, running: int, promised: int) 
     return f"{CROWDED}: {promised:,} of {candidate.cache_tokens:,} tokens are promised to {to}"
 
 
-def _score(candidate: Candidate, running: int, prospect: Prospect | None) -> ScoreBreakdown:
-    if prospect is not None:
-        terms = cost(prospect.ask, prospect.standings[candidate.engine_id])
-    else:
-        terms = (("wait", (running + 1) / candidate.slots),)
-    if candidate.standing_terms:
-        terms = (*terms, *candidate.standing_terms)
-    total_s = 0.0
-    for _, seconds in terms:
-        total_s += seconds
-    return ScoreBreakdown(total_s, candidate.engine_id, candidate, terms)
+def _contest(
+    routes: ModelRoutes,
+    entrants: list[Entrant],
+    promised: Mapping[EngineId, int],
+    prospect: Prospect | None,
+    turn: int,
+) -> Contest:
+    """As far as its policy looks at anything."""
+    policy, ask = routes.policy, prospect.ask if prospect is not None else None
+    if policy == "seconds":
+        standings = prospect.standings if prospect is not None else {}
+        contenders = []
+        for candidate, running in entrants:
+            engine_id = candidate.engine_id
+            standing = standings[engine_id] if standings else None
+            contenders.append(Contender(engine_id, candidate.slots, running, standing, candidate.standing_terms))
+        return Contest(policy, turn, len(entrants), ask, contenders)
+    entrants.sort(key=lambda entrant: entrant[0].engine_id)
+    contenders = [_counted(candidate, running, place, promised) for place, (candidate, running) in enumerate(entrants)]
+    return Contest(policy, turn, len(entrants), ask, contenders)
 
 
-def _settle_tie(ranked: list[ScoreBreakdown], prospect: Prospect | None) -> None:
-    """Between costs that are as good as equal, where its session lives decides, then who has less to do and to keep."""
-    if prospect is None or len(ranked) < 2:
-        return
-    limit_s = ranked[0].total_s + max(TIE_S, TIE * ranked[0].total_s)
-    if ranked[1].total_s > limit_s:
-        return
-    tied = [score for score in ranked if score.total_s <= limit_s]
-    standings = prospect.standings
-
-    def order(score: ScoreBreakdown) -> tuple[bool, int, int]:
-        standing = standings[score.engine_id]
-        return not standing.home, standing.in_flight, standing.live_tokens
-
-    tied.sort(key=order)
-    ranked[: len(tied)] = tied
+def _counted(candidate: Candidate, running: int, place: int, promised: Mapping[EngineId, int]) -> Contender:
+    """With what policies look at that know no seconds. A slot with a context of its own is taken or free."""
+    cache, held = candidate.cache_tokens, promised.get(candidate.engine_id, 0)
+    if not cache:
+        cache, held = candidate.slots * candidate.context_tokens, running * candidate.context_tokens
+    return Contender(candidate.engine_id, candidate.slots, running, place=place, cache_tokens=cache, held_tokens=held)
 
 
-def _roomy(scores: list[ScoreBreakdown], expected: int, rejected: list[Rejection]) -> list[ScoreBreakdown]:
+def full(candidate: Candidate, running: int) -> bool:
+    """It has as much to do as it can do at once."""
+    return running >= candidate.slots + AHEAD
+
+
+def _narrowed(routes: ModelRoutes, parsed: Parsed, entrants: list[Entrant], rejected: list[Rejection]) -> list[Entrant]:
+    """Without those that are worse than others in what no policy weighs."""
+    expected = parsed.prompt_characters // CHARACTERS_PER_TOKEN + (parsed.output_tokens_limit or 0)
+    if expected > routes.smallest_context:
+        entrants = _roomy(entrants, expected, rejected)
+    return entrants if routes.policy == "seconds" else _free(entrants, rejected)
+
+
+def _free(entrants: list[Entrant], rejected: list[Rejection]) -> list[Entrant]:
+    """A policy that knows no seconds does not know when waiting for one is better than going to another."""
+    free = [entrant for entrant in entrants if not full(*entrant)]
+    if not free or len(free) == len(entrants):
+        return entrants
+    taken = [entrant for entrant in entrants if full(*entrant)]
+    rejected.extend((candidate.engine_id, f"full: {running} requests in flight") for candidate, running in taken)
+    return free
+
+
+def _roomy(entrants: list[Entrant], expected: int, rejected: list[Rejection]) -> list[Entrant]:
     """Leave out engines whose context is probably too small for the tokens expected, if others have room."""
-    roomy = [score for score in scores if score.candidate.context_tokens >= expected]
-    if not roomy or len(roomy) == len(scores):
-        return scores
-    for score in scores:
-        context = score.candidate.context_tokens
+    roomy = [entrant for entrant in entrants if entrant[0].context_tokens >= expected]
+    if not roomy or len(roomy) == len(entrants):
+        return entrants
+    for candidate, _ in entrants:
+        context = candidate.context_tokens
         if context < expected:
-            rejected.append((score.engine_id, f"context: about {expected} tokens, has {context}"))
+            rejected.append((candidate.engine_id, f"context: about {expected} tokens, has {context}"))
     return roomy
 
 
-def _reason(ranked: list[ScoreBreakdown], tried: Collection[EngineId], prospect: Prospect | None) -> str:
-    if not ranked:
+def _reason(contest: Contest, tried: Collection[EngineId], aside: bool) -> RouteReason:
+    if not contest.of:
         return "nobody"
     if tried:
         return "fallback"
-    if len(ranked) == 1:
+    if aside:
+        return "side_call"
+    if contest.of == 1:
         return "only_fit"
-    return "least_loaded" if prospect is None else "least_cost"
+    if contest.policy == "seconds" and contest.ask is None:
+        return "least_loaded"
+    return POLICY_REASONS[contest.policy]

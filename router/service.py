@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import prometheus_client
 import uvicorn
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from cluster.admin_client import AdminClient
+from cluster.cache_rules import USUAL_CACHE
 from cluster.keys import check_private
 from inventory.clock import Clock, SystemClock
 from nodes.relay.pool import EndpointPool
@@ -24,7 +25,10 @@ from nodes.relay.sockets import listen_tcp
 from nodes.relay.sweeper import Sweeper
 from nodes.role_lock import RoleLock, RoleRecord, last_holder
 from router.accounting import RecordSink
-from router.call_context import CallContext, CallParts
+from router.answer_cache import AnswerCache
+from router.cache_store import CacheStore, CacheVersionError
+from router.call_context import CallContext
+from router.call_parts import CallParts
 from router.credentials import GatewayCredentials
 from router.decision import Candidate
 from router.demand import DemandReporter, Uses
@@ -37,7 +41,8 @@ from router.health import EngineHealth
 from router.hot_protocol import hot_protocol
 from router.ids import RequestIds
 from router.lan_door import LanListener
-from router.log import StructuredLog
+from router.learnt_file import LearntFile
+from router.log import EventLog, StructuredLog
 from router.metrics import GatewayMetrics, cluster_gauges
 from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
@@ -97,13 +102,18 @@ class Gateway:
 
     def close(self) -> None:
         self.dispatcher.context.flush()
+        self.dispatcher.context.warmer.close()
         self.dispatcher.context.health.close()
         self.pools.close()
         self.sweeper.close()
 
 
 def build_gateway(
-    settings: GatewaySettings, view: GatewayView, sinks: tuple[RecordSink, ...] = (), clock: Clock | None = None
+    settings: GatewaySettings,
+    view: GatewayView,
+    sinks: tuple[RecordSink, ...] = (),
+    clock: Clock | None = None,
+    cache: CacheStore | None = None,
 ) -> Gateway:
     """Join the parts. Needs a running loop; opens nothing yet."""
     clock, log = clock or SystemClock(), StructuredLog()
@@ -115,18 +125,27 @@ def build_gateway(
 
     def proof_of(candidate: Candidate) -> tuple[EndpointPool, bytes]:
         upstream = upstreams.of(candidate)
-        return upstream.pool, upstream.request("completions", ids.next(), proof_body(candidate))
+        return upstream.pool, upstream.request(candidate.proof, ids.next(), proof_body(candidate))
+
+    def salt_of(tenant: str) -> bytes:
+        return view.keys.salt_of(tenant)
+
+    def several_tenants() -> bool:
+        return view.keys.several_tenants
 
     health = EngineHealth(proof_of, log, settings.first_token_s)
-    metrics = GatewayMetrics(lambda: _gauges(view, context, sinks))
-    parts = CallParts(settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table)
+    metrics = GatewayMetrics(lambda: _gauges(view, context, sinks, dispatcher.answers))
+    parts = CallParts(
+        settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table, salt_of, several_tenants, ids
+    )
     uses = Uses()
-    context = CallContext(parts, (metrics, uses, *sinks))
+    context = CallContext(parts, (metrics, uses, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)])
     view.on_change(context.follow)
     view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
     registry.register(metrics)
-    return Gateway(settings, Dispatcher(context, view, ids), sweeper, pools, registry, uses)
+    dispatcher = Dispatcher(context, view, ids, cache)
+    return Gateway(settings, dispatcher, sweeper, pools, registry, uses)
 
 
 def tune_collector() -> None:
@@ -145,9 +164,12 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
     clock, log = SystemClock(), StructuredLog()
     view = GatewayView(clock)
     telemetry = TelemetryWriter(settings.paths.telemetry_db, clock)
-    gateway = build_gateway(settings, view, (telemetry,), clock)
+    cache = _cache(settings.paths.cache_db, view, clock, log)
+    gateway = build_gateway(settings, view, (telemetry,), clock, cache)
     feed = SnapshotFeed(settings.paths, view, log)
+    learnt = LearntFile(settings.paths, gateway.dispatcher.context)
     try:
+        learnt.load()
         feed.load()
         _restore_limits(gateway, settings.paths.telemetry_db, log)
         tune_collector()
@@ -155,11 +177,25 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
         endpoint = base_url(*listener.getsockname()[:2])
         lock.publish(endpoint)
         log.emit("gateway_listens", endpoint=endpoint)
+        keeping = asyncio.create_task(learnt.run())
         await _serve(gateway, listener, feed, stop)
+        keeping.cancel()
+        learnt.save()
     finally:
         gateway.close()
         telemetry.close()
+        if cache is not None:
+            cache.close()
         lock.release()
+
+
+def _cache(path: Path, view: GatewayView, clock: Clock, log: EventLog) -> CacheStore | None:
+    """None where the file cannot be used: every answer then comes from an engine."""
+    try:
+        return CacheStore(path, clock, lambda: (view.cluster.cache if view.cluster else USUAL_CACHE).size_bytes)
+    except (sqlite3.Error, CacheVersionError) as error:
+        log.emit("cache_not_used", error=str(error))
+        return None
 
 
 def _restore_limits(gateway: Gateway, telemetry_db: Path, log: StructuredLog) -> None:
@@ -202,6 +238,7 @@ async def _stop_on(stop: asyncio.Event, server: uvicorn.Server, gateway: Gateway
     await stop.wait()
     gateway.dispatcher.draining = True
     context = gateway.dispatcher.context
+    context.warmer.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(gateway.settings.drain_s):
             await context.wait_until_idle()
@@ -232,7 +269,9 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListenError(host, port, error) from error
 
 
-def _gauges(view: GatewayView, context: CallContext, sinks: tuple[RecordSink, ...]) -> Iterable[Metric]:
+def _gauges(
+    view: GatewayView, context: CallContext, sinks: tuple[RecordSink, ...], answers: AnswerCache
+) -> Iterable[Metric]:
     context.flush()
     in_flight = GaugeMetricFamily("potluck_requests_in_flight", "Requests on engines.", labels=("engine",))
     for engine_id, count in context.ledger.in_flight.items():
@@ -251,5 +290,9 @@ def _gauges(view: GatewayView, context: CallContext, sinks: tuple[RecordSink, ..
             dropped = GaugeMetricFamily("potluck_telemetry_dropped_records", "Records not written to telemetry.db.")
             dropped.add_metric([], sink.dropped)
             yield dropped
+    lookups = CounterMetricFamily("potluck_cache_lookups", "Of answers given before.", labels=("kind", "result"))
+    for (kind, found), count in answers.asked.items():
+        lookups.add_metric([kind, "hit" if found else "miss"], count)
+    yield lookups
     if view.cluster is not None:
         yield from cluster_gauges(view.cluster)

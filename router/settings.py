@@ -1,9 +1,10 @@
 """What the gateway is told when it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inventory.paths import StatePaths
+from router.waiting_caps import WaitingCaps
 
 BODY_LIMIT_BYTES = 10_000_000
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
@@ -34,15 +35,15 @@ class GatewaySettings:
     slow_reader_s: float = 30.0
     gone_s: float = 3.0  # silence of an engine whose machine the head calls lost: the head may be the one cut off
     total_s: float = 1800.0  # a request from arrival to the last byte
-    wait_s: float = 60.0  # for a model that is not running, where the answer is not streamed
+    wait_s: float = 60.0  # for a model that is not running, where the answer is not streamed and no deadline is named
     keepalive_s: float = 3.0  # between two comments for a streamed one
+    reading_s: float = 9.0  # the same once an engine reads its prompt; the head then names this one, who mostly answers
     failed_patience_s: float = 5.0  # of those that wait: an engine that died while loading is started again soon
-    waiting_limit: int = 256  # requests that wait for one model
-    waiting_per_user: int = 64  # of them, for one user
-    waiting_bytes: int = 128 * 1024 * 1024  # of all that wait, roughly
+    waiting: WaitingCaps = field(default_factory=WaitingCaps)
     header_s: float = 10.0
     keep_alive_s: float = 75.0
     body_limit_bytes: int = BODY_LIMIT_BYTES
     answer_limit_bytes: int = ANSWER_LIMIT_BYTES  # of one that is not streamed
     sweep_s: float = 0.25
     lan: LanDoor | None = None
+    hosts: tuple[str, ...] = ()  # names that clients use for this gateway, beside those that every machine has

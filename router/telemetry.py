@@ -1,4 +1,5 @@
-"""telemetry.db: what became of each request, and its sums by the hour, written in batches by one thread."""
+"""telemetry.db: what became of each request, its sums by the hour, and why it went where it went; written in batches by
+one thread."""
 
 import sqlite3
 import threading
@@ -6,28 +7,37 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from inventory.clock import Clock
 from router.accounting import RequestRecord
+from router.decision_record import LIMIT_BYTES, DecisionNote, encoded, record_of
 from router.telemetry_schema import open_database
 from router.usage_rollup import KEY_COLUMNS, SUM_COLUMNS, rolled_up
 
 DAY_S = 24 * 3600.0
-RETENTION_S = 7 * DAY_S  # of a request
+RETENTION_S = 7 * DAY_S  # of a request, and of a decision
 USAGE_RETENTION_S = 400 * DAY_S  # of an hour's sums
 QUEUE_LIMIT = 20_000
+DECISIONS_LIMIT = 5_000  # each holds what was known of every candidate
 BATCH_EVERY_S = 0.5
 PRUNE_EVERY_S = 600.0
 
 _INSERT = "INSERT INTO requests (arrived_s, record) VALUES (?, ?)"
+_DECIDED = """
+    INSERT INTO decisions (decided_s, request_id, model, node_id, predicted_s, observed_s, record)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 # Stops at the first row that is young enough.
 _PRUNE = """
-    DELETE FROM requests WHERE sequence < ifnull(
-        (SELECT sequence FROM requests WHERE arrived_s >= ? ORDER BY sequence LIMIT 1),
-        (SELECT max(sequence) + 1 FROM requests))
+    DELETE FROM {table} WHERE sequence < ifnull(
+        (SELECT sequence FROM {table} WHERE {time} >= ? ORDER BY sequence LIMIT 1),
+        (SELECT max(sequence) + 1 FROM {table}))
 """
+_PRUNE_REQUESTS = _PRUNE.format(table="requests", time="arrived_s")
+_PRUNE_DECISIONS = _PRUNE.format(table="decisions", time="decided_s")
 _ADD = f"""
     INSERT INTO usage_hours ({", ".join((*KEY_COLUMNS, *SUM_COLUMNS))})
     VALUES ({", ".join("?" * len((*KEY_COLUMNS, *SUM_COLUMNS)))})
@@ -35,6 +45,8 @@ _ADD = f"""
 """
 _PRUNE_USAGE = "DELETE FROM usage_hours WHERE hour_s < ?"
 _encoder = msgspec.json.Encoder()
+
+Item = TypeVar("Item")
 
 
 class TelemetryWriter:
@@ -44,6 +56,7 @@ class TelemetryWriter:
         self._clock = clock
         self._connection = open_database(path)
         self._pending: deque[RequestRecord] = deque()  # both ends are atomic, so the loop needs no lock
+        self._decided: deque[DecisionNote] = deque()
         self._stop = threading.Event()
         self._pruned_s = 0.0
         self.dropped = 0
@@ -52,9 +65,16 @@ class TelemetryWriter:
         self._thread.start()
 
     def record(self, records: Sequence[RequestRecord]) -> None:
-        room = max(0, QUEUE_LIMIT - len(self._pending))
-        self._pending.extend(records[:room])
-        self.dropped += max(0, len(records) - room)
+        self._keep(self._pending, records, QUEUE_LIMIT)
+
+    def decided(self, notes: Sequence[DecisionNote]) -> None:
+        """They become records in the thread."""
+        self._keep(self._decided, notes, DECISIONS_LIMIT)
+
+    def _keep(self, pending: deque[Item], items: Sequence[Item], limit: int) -> None:
+        room = max(0, limit - len(pending))
+        pending.extend(items[:room])
+        self.dropped += max(0, len(items) - room)
 
     def close(self) -> None:
         """Write what is pending and end the thread."""
@@ -69,27 +89,31 @@ class TelemetryWriter:
 
     def _write_batch(self) -> None:
         batch = [self._pending.popleft() for _ in range(len(self._pending))]
+        notes = [self._decided.popleft() for _ in range(len(self._decided))]
         try:
-            if batch:
-                write(self._connection, batch)
+            if batch or notes:
+                write(self._connection, batch, notes)
             if self._clock.wall_s() - self._pruned_s > PRUNE_EVERY_S:
                 self._prune()
         except sqlite3.Error:  # a full disk must not stop the gateway; the counters are exported
-            self.dropped += len(batch)
+            self.dropped += len(batch) + len(notes)
             self.failed_batches += 1
 
     def _prune(self) -> None:
         self._pruned_s = self._clock.wall_s()
-        self._connection.execute(_PRUNE, (self._pruned_s - RETENTION_S,))
+        self._connection.execute(_PRUNE_REQUESTS, (self._pruned_s - RETENTION_S,))
+        self._connection.execute(_PRUNE_DECISIONS, (self._pruned_s - RETENTION_S,))
         self._connection.execute(_PRUNE_USAGE, (self._pruned_s - USAGE_RETENTION_S,))
 
 
-def write(connection: sqlite3.Connection, batch: Sequence[RequestRecord]) -> None:
+def write(connection: sqlite3.Connection, batch: Sequence[RequestRecord], notes: Sequence[DecisionNote] = ()) -> None:
     """Rows and sums, all or none of them. Raises sqlite3.Error."""
+    decided = [decision_row_of(note) for note in notes]
     connection.execute("BEGIN")
     try:
         connection.executemany(_INSERT, map(row_of, batch))
         connection.executemany(_ADD, ((*key, *sums) for key, sums in rolled_up(batch).items()))
+        connection.executemany(_DECIDED, decided)
         connection.execute("COMMIT")  # a full disk may show here first
     except sqlite3.Error:
         connection.rollback()
@@ -105,3 +129,11 @@ def read_records(path: Path) -> list[RequestRecord]:
 
 def row_of(record: RequestRecord) -> tuple[float, str]:
     return record.arrived_wall_s, _encoder.encode(record).decode()
+
+
+def decision_row_of(note: DecisionNote) -> tuple[float, str, str, str, float | None, float | None, bytes]:
+    record = record_of(note)
+    request_id, model, node_id = note.request_id, note.model, record.node_id
+    beside = len(f"{request_id}{model}{node_id}".encode())
+    body = encoded(record, LIMIT_BYTES - beside)
+    return note.decided_wall_s, request_id, model, node_id, record.predicted_s, record.observed_s, body

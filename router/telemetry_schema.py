@@ -61,6 +61,51 @@ MIGRATIONS: Sequence[str] = (
         total(json_extract(record, '$.duration_s'))
     FROM requests GROUP BY 1, 2, 3, 4, 5, 6, 7;
     """,
+    # 3: one row a decision, as router/decision_record.py packs it; columns for what is asked of many at once. Ids begin
+    # with a time, so that their index grows at its end, which costs little.
+    """
+    CREATE TABLE decisions (
+        sequence INTEGER PRIMARY KEY,
+        decided_s REAL NOT NULL,
+        request_id TEXT NOT NULL,
+        model TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        predicted_s REAL,
+        observed_s REAL,
+        record BLOB NOT NULL
+    ) STRICT;
+
+    CREATE INDEX decisions_by_request ON decisions (request_id);
+    """,
+    # 4: answers that were given again, among the sums.
+    """
+    ALTER TABLE usage_hours ADD COLUMN cache_hits INTEGER NOT NULL DEFAULT 0;
+    """,
+    # 5: the same columns as a view. A computed column is computed for each row that is written, too, for a strict table
+    # checks its type: that cost more than all else of the row. And no index on ids: each says when it was made, so its
+    # row can be found without one.
+    """
+    ALTER TABLE requests DROP COLUMN tenant;
+    ALTER TABLE requests DROP COLUMN key_id;
+    ALTER TABLE requests DROP COLUMN model;
+    ALTER TABLE requests DROP COLUMN node_id;
+    ALTER TABLE requests DROP COLUMN outcome;
+    ALTER TABLE requests DROP COLUMN input_tokens;
+    ALTER TABLE requests DROP COLUMN output_tokens;
+
+    CREATE VIEW request_facts AS
+    SELECT sequence, arrived_s, record,
+        json_extract(record, '$.tenant') AS tenant,
+        json_extract(record, '$.key_id') AS key_id,
+        json_extract(record, '$.model') AS model,
+        json_extract(record, '$.node_id') AS node_id,
+        json_extract(record, '$.outcome') AS outcome,
+        json_extract(record, '$.input_tokens') AS input_tokens,
+        json_extract(record, '$.output_tokens') AS output_tokens
+    FROM requests;
+
+    DROP INDEX decisions_by_request;
+    """,
 )
 
 

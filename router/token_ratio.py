@@ -22,7 +22,10 @@ class TokenRatio:
         if amount <= 0:
             return 0
         known, tokens = self._sums.get(key, self._prior)
-        return max(1, round(amount * min(max(tokens / known, self._least), self._most)))
+        ratio = tokens / known
+        if not self._least <= ratio <= self._most:
+            ratio = min(max(ratio, self._least), self._most)
+        return round(amount * ratio) or 1
 
     def learn(self, key: Hashable, amount: int, tokens: int) -> None:
         """This much of it was so many tokens, by an engine's count."""

@@ -1,5 +1,6 @@
 """How to reach an engine: its connection pool, its secret, the bytes of a request to it, and the lines that name it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,17 @@ from nodes.relay.pool import EndpointPool
 from nodes.relay.pools import Pools
 from nodes.snapshot import EngineId
 from router.decision import Candidate
-from router.request import Api
+from router.request import EngineApi, Prompt
 from router.settings import GatewaySettings
 
 NODE_IDLE_S = 60.0  # below the 75 s after which a node drops an idle connection
 
-PATHS: dict[Api, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
+PATHS: dict[EngineApi, str] = {
+    "chat": "/v1/chat/completions",
+    "completions": "/v1/completions",
+    "embeddings": "/v1/embeddings",
+    "rerank": "/v1/rerank",
+}
 
 
 class Upstream:
@@ -26,16 +32,20 @@ class Upstream:
 
     def __init__(self, candidate: Candidate, pool: EndpointPool) -> None:
         self._candidate = candidate
-        self._heads: dict[Api, bytes] = {}
+        self._heads: dict[str, bytes] = {}  # by path
         self.generation = candidate.generation
         self.pool = pool
         self.header_lines = _header_lines(candidate)
 
-    def request(self, api: Api, request_id: str, body: bytes) -> bytes:
+    def request(self, api: EngineApi, request_id: str, body: bytes) -> bytes:
         """Raises OSError or ExposedSecretError where the engine's secret cannot be read."""
-        head = self._heads.get(api)
+        return self.request_to(PATHS[api], request_id, body)
+
+    def request_to(self, path: str, request_id: str, body: bytes) -> bytes:
+        """Raises as `request` does."""
+        head = self._heads.get(path)
         if head is None:
-            head = self._heads[api] = _build_head(self._candidate, api)
+            head = self._heads[path] = _build_head(self._candidate, path)
         return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
 
     def forget_secret(self) -> None:
@@ -77,15 +87,31 @@ class Upstreams:
         return self._pools.at(_address(candidate), limits)
 
 
+def body_for(candidate: Candidate, prompt: Prompt, stream: bool, tenant: str, salt_of: Callable[[str], bytes]) -> bytes:
+    """A prompt as this engine wants it written. We wrote the body: its last byte closes the object."""
+    body = prompt.encode(candidate.served_name, stream)
+    if candidate.stream_extra and stream:
+        body = body[:-1] + candidate.stream_extra
+    if candidate.salted:
+        body = b'%b,"cache_salt":"%b"}' % (body[:-1], salt_of(tenant))
+    return body
+
+
 def proof_body(candidate: Candidate) -> bytes:
-    """The smallest request that proves an engine: one token, streamed, so that it is cancelled when nobody waits."""
-    return msgspec.json.encode({"model": candidate.served_name, "prompt": "1", "max_tokens": 1, "stream": True})
+    """The smallest request that proves an engine: one token, streamed, so that it is cancelled when nobody waits. Of
+    one that does not write, the vector or the score of a word."""
+    asked: dict[EngineApi, dict[str, object]] = {
+        "embeddings": {"input": "1"},
+        "rerank": {"query": "1", "documents": ["1"]},
+    }
+    smallest = asked.get(candidate.proof, {"prompt": "1", "max_tokens": 1, "stream": True})
+    return msgspec.json.encode({"model": candidate.served_name, **smallest})
 
 
-def _build_head(candidate: Candidate, api: Api) -> bytes:
+def _build_head(candidate: Candidate, path: str) -> bytes:
     address, secret_file = _address(candidate), candidate.endpoint.secret_file
     lines = [
-        f"POST {address.prefix}{PATHS[api]} HTTP/1.1",
+        f"POST {address.prefix}{path} HTTP/1.1",
         f"host: {address.host}:{address.port}",
         "content-type: application/json",
     ]

@@ -12,7 +12,8 @@ _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _ERROR_EVENT = re.compile(rb'data:\s*\{\s*"error"\s*:')
 _ERROR_KEY = b'"error"'
 _DATA, _MORE_DATA, _COMMENT = b"data:", b"\n\ndata:", ord(":")
-_OPENING = re.compile(rb'"delta"\s*:\s*\{\s*"role"\s*:\s*"assistant"\s*(?:,\s*"\w+"\s*:\s*(?:""|null)\s*)*\}')
+_DELTA = b'"delta"'
+_OPENING = re.compile(_DELTA + rb'\s*:\s*\{\s*"role"\s*:\s*"assistant"\s*(?:,\s*"\w+"\s*:\s*(?:""|null)\s*)*\}')
 
 
 class PromptDetails(msgspec.Struct, frozen=True):
@@ -115,14 +116,14 @@ class StreamTap:
         """What of these whole events the client should get."""
         self._tail = events
         progress = self._progress_key
-        if (
-            _USAGE_KEY in events
-            or _ERROR_KEY in events
-            or not self.events
-            or (progress is not None and progress in events)
-        ):
+        find = events.find  # `in` takes half as long again
+        if find(_USAGE_KEY) >= 0 or find(_ERROR_KEY) >= 0 or (progress is not None and find(progress) >= 0):
             return self._inspect(events)
-        self.events += events.count(_MORE_DATA) + (events[0] != _COMMENT)
+        if self.events:
+            self.events += events.count(_MORE_DATA) + (events[0] != _COMMENT)
+        else:
+            for event in events.split(b"\n\n")[:-1]:
+                self.events += self._holds_tokens(event)
         return events
 
     @property
@@ -132,7 +133,7 @@ class StreamTap:
 
     def usage(self, choices: int = 1, prompts: int = 1) -> Usage | None:
         """What the engine counted, of so many answers to each of so many prompts; None unless it is of all of them."""
-        every = self.done or len(self._usages) >= choices * prompts
+        every = len(self._usages) >= choices * prompts or self.done
         return joined(self._usages, choices) if every else None
 
     def progress(self) -> Progress | None:
@@ -158,14 +159,14 @@ class StreamTap:
             if _USAGE_OBJECT.search(event) and self._only_usage(event):
                 if not self._usage_wanted:
                     continue
-            elif self._holds_tokens(event):
-                self.events += 1
+            else:
+                self.events += self._holds_tokens(event)
             kept.append(event + b"\n\n")
         return b"".join(kept)
 
     def _holds_tokens(self, event: bytes) -> bool:
         """A comment does not, nor what only names a role before the first token."""
-        return event.startswith(_DATA) and (self.events > 0 or not _OPENING.search(event))
+        return event.startswith(_DATA) and (self.events > 0 or not _OPENING.match(event, event.find(_DELTA)))
 
     def _only_usage(self, event: bytes) -> bool:
         """Note the usage of an event; True if it says nothing else."""

@@ -25,7 +25,7 @@ _COLUMNS: dict[Dimension, str] = {
     "day": "date(hour_s, 'unixepoch')",
 }
 TIMES: frozenset[Dimension] = frozenset({"hour", "day"})
-SUMMED_SINCE = 2  # schema
+SUMMED_SINCE = 4  # schema: since then with all of the sums
 _SUMS = ", ".join(f"sum({name})" for name in SUM_COLUMNS)
 
 

@@ -27,7 +27,8 @@ class Used(NamedTuple):
     tokens: int  # in and out, as far as they are known
 
 
-_ROW_AT = "SELECT sequence, arrived_s FROM requests WHERE sequence >= ? ORDER BY sequence LIMIT 1"
+_ROW_AT = "SELECT sequence, {time} FROM {table} WHERE sequence >= ? ORDER BY sequence LIMIT 1"
+_ROWS = "SELECT ifnull(min(sequence), 0), ifnull(max(sequence), 0) + 1 FROM {table}"
 _IN_HOURS = """
     SELECT tenant, group_name, key_id, nullif(user, '') AS user,
         requests - refused AS begun, input_tokens + output_tokens AS tokens
@@ -37,7 +38,7 @@ _IN_ROWS = f"""
     SELECT tenant, json_extract(record, '$.group'), key_id, json_extract(record, '$.user'),
         outcome NOT IN ({", ".join(f"'{outcome}'" for outcome in sorted(REFUSED))}),
         ifnull(input_tokens, 0) + ifnull(output_tokens, 0)
-    FROM requests WHERE sequence >= ? AND sequence < ? AND arrived_s >= ? AND arrived_s < ?
+    FROM request_facts WHERE sequence >= ? AND sequence < ? AND arrived_s >= ? AND arrived_s < ?
 """
 _USED = f"""
     SELECT tenant, group_name, key_id, user, sum(begun), sum(tokens) FROM ({_IN_HOURS} UNION ALL {_IN_ROWS})
@@ -53,19 +54,18 @@ def used_since(path: Path, start_wall_s: float) -> dict[Consumer, Used]:
         return {}
     hour_s = math.ceil(start_wall_s / HOUR_S) * HOUR_S
     with closing(open_to_read(path)) as connection:
-        first, end = _edge(connection, start_wall_s - LONGEST_S), _edge(connection, hour_s + LONGEST_S)
+        first, end = edge(connection, start_wall_s - LONGEST_S), edge(connection, hour_s + LONGEST_S)
         rows = connection.execute(_USED, (hour_s, first, end, start_wall_s, hour_s)).fetchall()
     return {Consumer(*row[:4]): Used(*row[4:]) for row in rows}
 
 
-def _edge(connection: sqlite3.Connection, moment_s: float) -> int:
+def edge(connection: sqlite3.Connection, moment_s: float, table: str = "requests", time: str = "arrived_s") -> int:
     """A row that arrived since then, with one right above it that did not; by bisection, as nothing indexes time."""
-    low, high = connection.execute(
-        "SELECT ifnull(min(sequence), 0), ifnull(max(sequence), 0) + 1 FROM requests"
-    ).fetchone()
+    low, high = connection.execute(_ROWS.format(table=table)).fetchone()
+    row_at = _ROW_AT.format(table=table, time=time)
     while low < high:
         middle = (low + high) // 2
-        sequence, arrived_s = connection.execute(_ROW_AT, (middle,)).fetchone() or (high, moment_s)
+        sequence, arrived_s = connection.execute(row_at, (middle,)).fetchone() or (high, moment_s)
         if arrived_s < moment_s:
             low = int(sequence) + 1
         else:

@@ -24,6 +24,7 @@ class Sums(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_hits: int = 0  # answered as before, without an engine
     seconds: float = 0.0  # from arrival to end
 
 
@@ -69,4 +70,5 @@ def _add(row: list[float], record: RequestRecord) -> None:
     row[6] += record.cached_tokens or 0
     row[7] += record.output_tokens or 0
     row[8] += record.reasoning_tokens or 0
-    row[9] += record.duration_s
+    row[9] += record.cache_hit
+    row[10] += record.duration_s

@@ -2,18 +2,18 @@
 
 They go on in the order of router.fair_queue.
 
-A streamed one gets comments that say how things stand, which every client ignores; a whole one is told to come back
-once it has waited for as long as settings allow. What waits here is the demand by which the head wakes models.
+A streamed one gets comments that say how things stand, which every client ignores; a whole one whose model is not there
+is told to come back once it has waited for as long as settings allow. For its turn at a model that serves each waits as
+long as its deadline lets it: who came back would stand last. What waits here is the demand by which the head wakes
+models.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, inf
+from math import inf
 from typing import Protocol
-
-import msgspec
 
 from cluster.demand import ModelDemand
 from cluster.snapshot import ModelView
@@ -21,13 +21,15 @@ from inventory.catalog import ModelName
 from inventory.clock import Clock
 from router.call_report import CallReport
 from router.decision import ModelRoutes, RoutingTable
-from router.errors import ApiError, not_ready, saturated
+from router.errors import ApiError
 from router.fair_queue import FairQueue
-from router.request import InferenceRequest
+from router.holding import Hold
+from router.request import Identity, InferenceRequest
 from router.settings import GatewaySettings
+from router.waiting_caps import WaitingTally
+from router.waiting_words import ON_ITS_WAY, Line, come_back, comment, eta_s, hopeless, unasked
 
-ON_ITS_WAY = frozenset({"asleep", "starting", "yielding"})
-UNKNOWN_RETRY_S = 10  # nobody knows how long it will take
+LOOKED_AT = 4  # of those first in line: where the first must wait for its engine, another's may be free
 
 
 class Waiter(Hashable, Protocol):
@@ -36,8 +38,8 @@ class Waiter(Hashable, Protocol):
     request: InferenceRequest
     report: CallReport
 
-    def has_room(self) -> bool:
-        """No engine has to finish something else first."""
+    def hold(self) -> Hold | None:
+        """Why it has to wait on; None where it may go."""
         ...
 
     def go_on(self) -> None:
@@ -49,20 +51,11 @@ class Waiter(Hashable, Protocol):
     def abandon(self, error: ApiError) -> None: ...
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a comment says, for people and for clients that know potluck."""
-
-    model: str
-    state: str
-    eta_s: float | None = None
-    waiting: int = 0
-    reason: str = ""
-
-
 @dataclass(slots=True)
 class _Ticket:
     since_s: float
     told_s: float  # when the last comment was due
+    judged: bool = False  # it may be in time, as far as could be told when it came
 
 
 class WaitingRoom:
@@ -78,7 +71,8 @@ class WaitingRoom:
         self._settings, self._table, self._clock, self._waited = settings, table, clock, waited
         self._queues: dict[ModelName, FairQueue[Waiter]] = defaultdict(FairQueue)
         self._tickets: dict[Waiter, _Ticket] = {}
-        self._taken = 0  # size of all that wait
+        self._tallies = {writes: WaitingTally(settings.waiting) for writes in (True, False)}  # a lane each
+        self._looks: set[ModelName] = set()  # models whose line is about to be looked at
         self._heard_s = clock.monotonic_s()  # when the table arrived
         self._failing_s: dict[ModelName, float] = {}
         self._said: dict[ModelName, tuple[str, bool]] = {}
@@ -87,29 +81,30 @@ class WaitingRoom:
 
     def enter(self, waiter: Waiter, crowded: bool = False) -> ApiError | None:
         """Wait from here on, for the model or, where it is crowded, for others to end; or the reason why not."""
-        queue, settings = self._queues[waiter.request.model], self._settings
-        if len(queue) >= settings.waiting_limit or self._taken + _size(waiter) > settings.waiting_bytes:
-            return self._come_back(
-                waiter.request.model, f"{len(queue)} requests wait for `{waiter.request.model}` already"
-            )
-        if (own := queue.waiting_of(waiter.request.arrival.identity.consumer)) >= settings.waiting_per_user:
-            return self._come_back(
-                waiter.request.model, f"{own} requests of this user wait for `{waiter.request.model}` already"
-            )
-        now_s = self._clock.monotonic_s()
-        queue.add(waiter, waiter.request.arrival.identity.consumer, waiter.request.priority)
+        request = waiter.request
+        if request.parsed.side is not None and not crowded:
+            return unasked(request, self._table().models.get(request.model))
+        queue, now_s = self._queues[request.model], self._clock.monotonic_s()
+        tally = self._tallies[request.parsed.writes]
+        why = tally.why_not(request.asker, _size(waiter), len(queue))
+        if why is not None:
+            line = self._line(request, crowded=crowded)
+            return come_back(line, f"`{request.model}` cannot take this request: {why}")
+        queue.add(waiter, request.asker, request.priority)
         self._tickets[waiter] = _Ticket(now_s, now_s)
-        self._taken += _size(waiter)
+        tally.add(request.asker, _size(waiter))
         self.news.set()
         if crowded:  # mostly for moments: a stream is told when it has lasted
-            self.crowded.add(waiter.request.model)
-        elif waiter.request.parsed.stream:
-            waiter.tell(self._comment(waiter.request.model))
+            self.crowded.add(request.model)
+        elif request.parsed.stream:
+            waiter.tell(comment(self._line(request, waiter)))
         return None
 
-    def charge(self, model: ModelName, user: Hashable, tokens: float) -> None:
-        """So much was served to a user, or less than was thought."""
-        self._queues[model].charge(user, tokens)
+    def charge(self, model: ModelName, identity: Identity, tokens: float) -> None:
+        """So much was served to a user, or less than was thought. Where nobody ever waited, all stand alike."""
+        queue = self._queues.get(model)
+        if queue is not None:
+            queue.charge(identity.asker, tokens)
 
     def leave(self, waiter: Waiter) -> None:
         """It goes on, or its client has gone: it counts no more."""
@@ -117,7 +112,7 @@ class WaitingRoom:
         if ticket is None:
             return
         queue.remove(waiter)
-        self._taken -= _size(waiter)
+        self._tallies[waiter.request.parsed.writes].remove(waiter.request.asker, _size(waiter))
         waited_s = self._clock.monotonic_s() - ticket.since_s
         waiter.report.queued_s += waited_s
         self._waited(waiter.request.model, waited_s)
@@ -126,15 +121,21 @@ class WaitingRoom:
             self.crowded.discard(waiter.request.model)
         self.news.set()
 
-    def make_room(self, model: ModelName) -> None:
-        """A request for it has ended."""
+    def look_soon(self, model: ModelName) -> None:
+        """A request for it has ended, or has its first token, or came. Not at once: who goes on may end at once too."""
+        if model in self.crowded and model not in self._looks:
+            self._looks.add(model)
+            asyncio.get_running_loop().call_soon(self._make_room, model)
+
+    def _make_room(self, model: ModelName) -> None:
+        self._looks.discard(model)
         if model not in self.crowded:
             return
         routes = self._table().models.get(model)
         if routes is None or not routes.candidates:
             self.crowded.discard(model)  # what they wait for is the model itself
         else:
-            self._release(model)
+            self._release(model, routes)
 
     def follow(self) -> None:
         """A snapshot came."""
@@ -142,10 +143,12 @@ class WaitingRoom:
         table = self._table()
         for model in self._models():
             routes = table.models.get(model)
+            if routes is not None and not routes.candidates:
+                self._dismiss_aside(model, routes)
             if routes is None:
-                self._refuse(model, _hopeless(model, None))
+                self._refuse(model, hopeless(model, None))
             elif routes.candidates:
-                self._release(model)
+                self._release(model, routes)
             elif routes.view.state in ON_ITS_WAY or routes.view.state == "ready":
                 self._failing_s.pop(model, None)
                 self._announce(routes.view)
@@ -155,28 +158,44 @@ class WaitingRoom:
     def sweep(self, now_s: float) -> None:
         """Called a few times a second."""
         for model in tuple(self.crowded):
-            self.make_room(model)
+            self._make_room(model)
         for model in self._models():
             if now_s - self._failing_s.get(model, now_s) > self._settings.failed_patience_s:
-                self._refuse(model, _hopeless(model, self._table().models.get(model)))
+                self._refuse(model, hopeless(model, self._table().models.get(model)))
                 continue
             for waiter in self._queues[model].items():
-                ticket = self._tickets[waiter]
-                if waiter.request.parsed.stream and now_s - ticket.told_s >= self._settings.keepalive_s:
-                    ticket.told_s = now_s
-                    waiter.tell(self._comment(model))
-                elif not waiter.request.parsed.stream and now_s - ticket.since_s > self._settings.wait_s:
-                    what = "has no place for this request" if model in self.crowded else "is not ready"
-                    said = f"`{model}` {what} after {self._settings.wait_s:g} s"
-                    waiter.abandon(self._come_back(model, said))
+                self._look_after(waiter, self._tickets[waiter], now_s)
 
     def demand(self) -> Iterator[ModelDemand]:
-        """Those who wait, by model."""
+        """Those who wait, by model. For what front ends ask for themselves none is woken, and none stays."""
         now_s = self._clock.monotonic_s()
         for model in self._models():
-            waiters = self._queues[model].items()
+            waiters = [one for one in self._queues[model].items() if one.request.parsed.side is None]
             waited_s = sum(now_s - self._tickets[one].since_s for one in waiters)
             yield ModelDemand(model, len(waiters), waited_s=waited_s)
+
+    def _look_after(self, waiter: Waiter, ticket: _Ticket, now_s: float) -> None:
+        request, crowded = waiter.request, waiter.request.model in self.crowded
+        deadline_s, wait_s = request.deadline_s, self._settings.wait_s
+        if deadline_s is not None and self._late(waiter, ticket, now_s, deadline_s):
+            what = "has no place for this request" if crowded else "is not ready"
+            waiter.abandon(come_back(self._line(request, waiter), f"`{request.model}` {what} by its deadline"))
+        elif request.parsed.stream:
+            if now_s - ticket.told_s >= self._settings.keepalive_s:
+                ticket.told_s = now_s
+                waiter.tell(comment(self._line(request, waiter)))
+        elif deadline_s is None and not crowded and now_s - ticket.since_s > wait_s:
+            line = self._line(request, waiter)
+            waiter.abandon(come_back(line, f"`{request.model}` is not ready after {wait_s:g} s"))
+
+    def _late(self, waiter: Waiter, ticket: _Ticket, now_s: float, deadline_s: float) -> bool:
+        """Its deadline has passed, or cannot be met, as it looks when it has just come. Later it has its place."""
+        expected_s = 0.0 if ticket.judged else self._line(waiter.request, waiter).expected_s or 0.0
+        ticket.judged = True
+        return now_s + expected_s > deadline_s
+
+    def __len__(self) -> int:
+        return len(self._tickets)
 
     @property
     def waiting(self) -> Mapping[ModelName, int]:
@@ -186,21 +205,31 @@ class WaitingRoom:
         """That somebody waits for."""
         return tuple(model for model, queue in self._queues.items() if queue)
 
-    def _release(self, model: ModelName) -> None:
-        """One by one: each decides in turn, and finds those before it counted. Nobody is let past one that needs more
-        room."""
-        queue, in_turn = self._queues[model], model in self.crowded
+    def _release(self, model: ModelName, routes: ModelRoutes) -> None:
+        """One by one: each decides in turn, and finds those before it counted."""
+        most = LOOKED_AT if len(routes.candidates) > 1 else 1
+        queue, crowded = self._queues[model], model in self.crowded
         for _ in range(len(queue)):
-            waiter = queue.head()
+            first, waiter = queue.head(), self._next(queue, most)
             if waiter is None:
-                return
-            if not waiter.has_room():
-                self.crowded.add(model)
+                if queue:
+                    self.crowded.add(model)
                 return
             self.leave(waiter)
-            if in_turn:
+            if crowded and waiter is first:
                 queue.went_on(self._clock.monotonic_s())
             waiter.go_on()
+
+    @staticmethod
+    def _next(queue: FairQueue[Waiter], most: int) -> Waiter | None:
+        """Who may go on. Nobody is let past one that needs more room."""
+        for waiter in queue.in_order(most):
+            hold = waiter.hold()
+            if hold is None:
+                return waiter
+            if hold == "room":
+                return None
+        return None
 
     def _announce(self, view: ModelView) -> None:
         """What has changed since the last comment is told with the next sweep."""
@@ -210,52 +239,27 @@ class WaitingRoom:
             for waiter in self._queues[view.name].items():
                 self._tickets[waiter].told_s = -inf
 
+    def _dismiss_aside(self, model: ModelName, routes: ModelRoutes) -> None:
+        """Those that were in line for its engines, and must not wait for the model."""
+        for waiter in self._queues[model].items():
+            if waiter.request.parsed.side is not None:
+                waiter.abandon(unasked(waiter.request, routes))
+
     def _refuse(self, model: ModelName, error: ApiError) -> None:
         for waiter in self._queues[model].items():
             waiter.abandon(error)
 
-    def _come_back(self, model: ModelName, said: str) -> ApiError:
-        routes = self._table().models.get(model)
-        if model in self.crowded:
-            expected_s = self._queues[model].expected_wait_s()
-            return saturated(f"{said}; try again", UNKNOWN_RETRY_S if expected_s is None else max(1, ceil(expected_s)))
-        eta_s = self._eta_s(routes.view) if routes is not None else None
-        reason = self._reason(routes) if routes is not None else ""
-        how = f" ({routes.view.state}: {reason})" if routes is not None and reason else ""
-        return not_ready(f"{said}{how}; try again", UNKNOWN_RETRY_S if eta_s is None else max(1, ceil(eta_s)))
-
-    def _comment(self, model: ModelName) -> bytes:
-        routes = self._table().models.get(model)
-        waiting = len(self._queues[model])
-        if routes is None:
-            note = _Note(model, "unplaced", waiting=waiting)
-        else:
-            view, eta_s = routes.view, self._eta_s(routes.view)
-            note = _Note(model, view.state, None if eta_s is None else round(eta_s, 1), waiting, self._reason(routes))
-        return b": keepalive %b\n\n" % msgspec.json.encode(note)
-
-    def _reason(self, routes: ModelRoutes) -> str:
-        crowded = "all that it has is taken by other requests" if routes.view.name in self.crowded else ""
-        return routes.view.reason or routes.held_up or crowded
-
-    def _eta_s(self, view: ModelView) -> float | None:
-        """As the head expected when it published, less what has passed."""
-        if view.eta_s is None:
-            return None
-        return max(0.0, view.eta_s - (self._clock.monotonic_s() - self._heard_s))
+    def _line(self, request: InferenceRequest, waiter: Waiter | None = None, crowded: bool = False) -> Line:
+        """As it is for one that waits, or that came now."""
+        model, routes, expected_s = request.model, self._table().models.get(request.model), None
+        crowded = crowded or model in self.crowded
+        if crowded:
+            expected_s = self._queues[model].expected_wait_s(request.asker, request.priority, waiter)
+        elif routes is not None:
+            expected_s = eta_s(routes.view, self._clock.monotonic_s() - self._heard_s)
+        return Line(model, routes, crowded, len(self._queues[model]), expected_s)
 
 
 def _size(waiter: Waiter) -> int:
     """Of its body, roughly: what it costs to keep it waiting."""
-    return waiter.request.parsed.prompt_characters
-
-
-def worth_waiting(routes: ModelRoutes) -> bool:
-    """Nobody can serve it now, and it is on its way, will be when asked for, or only may not take more at present."""
-    return not routes.candidates and (routes.view.state in ON_ITS_WAY or bool(routes.held_up))
-
-
-def _hopeless(model: ModelName, routes: ModelRoutes | None) -> ApiError:
-    if routes is None:
-        return ApiError(404, "model_not_found", f"`{model}` is not served here any more", "model")
-    return not_ready(f"`{model}` cannot be served ({routes.view.state}: {routes.view.reason})", UNKNOWN_RETRY_S)
+    return waiter.request.parsed.characters

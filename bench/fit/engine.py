@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from time import monotonic
 from bench.fit.cells import Cell
 from inventory.catalog import ArtifactId, ModelName, ModelRef, ModelShape
 from inventory.clock import SystemClock
-from inventory.kv_cache import kv_cache_bytes
+from inventory.kv_cache import cache_parts
 from inventory.paths import StatePaths
 from nodes import engine_log
 from nodes.engine_body import EngineBody, LaunchPlan, Wanted, Workshop, log_file
@@ -25,6 +26,7 @@ from nodes.snapshot import EngineEndpoint, EngineId, EngineKind
 
 START_DEADLINE_S, GRACE_S, POLL_S = 600.0, 10.0, 0.2
 ENGINE = EngineId("fit")
+_RAISED = re.compile(r"\b[A-Z]\w*(?:Error|Exception): .+")
 ADAPTERS: dict[EngineKind, EngineAdapter] = {
     adapter.kind: adapter for adapter in (LlamaCppAdapter(), MlxAdapter(), VllmAdapter())
 }
@@ -64,8 +66,8 @@ class Subject:
 
     def plan(self, spec: EngineSpec) -> LaunchPlan:
         """In place of a node's launcher, which takes models from a store only."""
-        cache = kv_cache_bytes(self.shape, spec.context_tokens, spec.slots)
-        return LaunchPlan(str(self.path), self.environment.python, self.environment.version, False, cache)
+        cache, states = cache_parts(self.shape, spec.context_tokens, spec.slots)
+        return LaunchPlan(str(self.path), self.environment.python, self.environment.version, False, cache, states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,17 @@ async def _ready(body: EngineBody, ended: "asyncio.Future[int | None]", log: Pat
 
 
 def last_word(log: Path) -> str:
-    """The last line of its log that names an error, else its last line."""
-    lines = engine_log.tail(log, lines=200, within_bytes=65536).splitlines()
+    """Why it failed, else the last line of its log that names an error, else its last line."""
+    lines = _tail(log)
     errors = [line for line in lines if "error" in line.lower() or "unsupported" in line.lower()]
-    return (errors or lines or ["its log is empty"])[-1].strip()
+    return raised(log) or (errors or lines or ["its log is empty"])[-1].strip()
+
+
+def raised(log: Path) -> str | None:
+    """The last exception in its log that does not send its reader to another one above."""
+    found = [match[0] for line in _tail(log) if "above" not in line and (match := _RAISED.search(line))]
+    return found[-1].strip() if found else None
+
+
+def _tail(log: Path) -> list[str]:
+    return engine_log.tail(log, lines=400, within_bytes=131_072).splitlines()

@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 
 from bench.fit.cells import Cell, Measurement
-from bench.fit.engine import Bed, EngineFailedError, RunningEngine, Subject, last_word, running
+from bench.fit.engine import Bed, EngineFailedError, RunningEngine, Subject, last_word, raised, running
 from bench.fit.memory import PeakMeter, session_of, usage_of
 from bench.fit.prompts import Ruler, words
 from inventory.catalog import ModelShape, shape_of
@@ -102,7 +102,8 @@ class Client:
         body = {"model": self._model, "prompt": prompt, "max_tokens": answer_tokens, "temperature": 0}
         answer = await self._client.post("/v1/completions", json=body)
         if answer.status_code != httpx2.codes.OK:
-            raise EngineFailedError(f"it answered {answer.status_code}", answer.text[:500])
+            why = raised(self._engine.log) if answer.is_server_error else None
+            raise EngineFailedError(f"it answered {answer.status_code}", why or answer.text[:500])
         return msgspec.json.decode(answer.content, type=_Answer).usage
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.fit.variants import SMOLLM2, VARIANTS, Variant
-from inventory.packaged import PACKAGED_MODELS, locate
+from inventory.packaged import locate
+from inventory.packaged_models import PACKAGED_MODELS
 from nodes.convert import GGUF_SCRIPT
 from nodes.engine_envs import installed
 from nodes.engines.base import OFFLINE
@@ -117,10 +118,10 @@ class Workshop:
 
 
 def _packaged() -> Path:
-    path = locate(PACKAGED_MODELS[SMOLLM2])
-    if path is None:
+    paths = locate(PACKAGED_MODELS[SMOLLM2])
+    if paths is None:
         raise ModelBuildError(SMOLLM2, "its package is not installed; run: make setup")
-    return path
+    return paths[0]
 
 
 def _run(name: str, argv: Sequence[str], aside: Path) -> None:

@@ -11,8 +11,8 @@ import platformdirs
 
 from bench.relay import key_check, programs, report
 from bench.relay.machine import Cores, ForeignLoad
-from bench.relay.peers import ALL_TARGETS, launch_of, mock_engines
-from bench.relay.scenarios import LoadFailedError, LoadGenerator, Sample, Scenario, scenarios
+from bench.relay.peers import ALL_TARGETS, GATEWAY, launch_of, mock_engines
+from bench.relay.scenarios import LoadFailedError, LoadGenerator, Sample, scenarios, translated
 from bench.relay.targets import Target, TargetFailedError
 
 
@@ -36,15 +36,20 @@ def rotated(targets: Sequence[Target], by: int) -> Sequence[Target]:
     return (*targets[by:], *targets[:by])
 
 
-def samples(load: LoadGenerator, targets: Sequence[Target], plan: Sequence[Scenario], rounds: int) -> Iterator[Sample]:
+def samples(load: LoadGenerator, targets: Sequence[Target], quick: bool, rounds: int) -> Iterator[Sample]:
+    plan, more = scenarios(quick), translated(quick)
     for target in targets:
         target.wait_ready()
-        for scenario in plan:
+        for scenario in (*plan, *(more if target.name == GATEWAY else ())):
             load.drive(scenario.warm_up(), target)  # its own connections are open and its code is warm
     for number in range(rounds):
         for scenario in plan:
             for target in rotated(targets, number):
                 yield load.measure(number, scenario, target)
+        for scenario in more:
+            for target in targets:
+                if target.name == GATEWAY:
+                    yield load.measure(number, scenario, target)
         print(f"round {number + 1} of {rounds} done", file=sys.stderr)
 
 
@@ -63,9 +68,10 @@ def run(options: argparse.Namespace) -> None:
         targets = [stack.enter_context(Target(launch, scratch, cores.proxy)) for launch in launches]
         rounds = 1 if options.quick else options.rounds
         foreign = ForeignLoad()
-        taken = report.Samples(list(samples(load, targets, scenarios(options.quick), rounds)))
+        taken = report.Samples(list(samples(load, targets, options.quick, rounds)))
         foreign_cores = foreign.cores()
     print(report.table(taken, names))
+    print(report.dialect_table(taken))
     print(f"foreign load: {foreign_cores:.2f} cores")
     check = key_check.measured()
     print(check.text())

@@ -24,11 +24,13 @@ from inventory.catalog import ArtifactId, ModelName, ModelRef
 from inventory.hardware import Hardware, Host
 from inventory.paths import StatePaths
 from inventory.secret_files import write_secret
+from nodes.rates import Rates
 from nodes.snapshot import EngineEndpoint, EngineId, EngineLoad, EngineSnapshot, NodeId, NodeSnapshot
 
 MODEL = ModelRef(ModelName("bench"), "0" * 12, ArtifactId("0" * 64), tokenizer_hash=None, template_hash=None)
 KEY_ID = "bench"
 NODE = "bench"
+RATES = Rates(20_000.0, 32_000.0, 0.005, 0.0002, 1e-8)  # of any fast engine: what matters is that they are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def _engine(index: int, port: int, secret_file: Path, now_s: float) -> EngineSna
         load=EngineLoad(slots=256),
         progress_age_s=None,
         ready_after_s=None,
+        rates=RATES,
     )
 
 

@@ -1,6 +1,7 @@
 // Clients that keep their connections, ask one after the other, check every answer and measure it.
 //
 //   load_generator --port N --connections C --seconds S [--tokens T [--first-ms F --gap-ms G]] [--bearer-file PATH]
+//                  [--dialect chat|messages|responses|ollama_chat]
 //
 // With --tokens the answers are streams of T tokens, otherwise whole replies. With a pace, the clients begin spread
 // over the length of one stream: 64 of them at once would measure a queue that no crowd of people makes. No request
@@ -19,6 +20,40 @@ namespace {
 
 using wire::Nanoseconds;
 
+// How a dialect is asked, and by what its answers are known.
+struct Dialect {
+  const char* path;
+  const char* conversation;  // before the prompt
+  const char* settings;      // behind it
+  const char* limit;         // what bounds an answer, up to its number
+  const char* limit_end;     // and behind it
+  const char* count;         // stands in every whole answer
+  const char* last_event;    // stands in the last event of a whole stream
+  const char* event_end = "\n\n";
+};
+
+const std::map<std::string, Dialect> kDialects = {
+    {"chat",
+     {"/v1/chat/completions",
+      "\"messages\":[{\"role\":\"system\",\"content\":\"You are a cook and answer briefly.\"},"
+      "{\"role\":\"user\",\"content\":\"",
+      "\"}],\"temperature\":0.7,\"top_p\":0.95", ",\"max_tokens\":", "", "\"total_tokens\"", "data: [DONE]"}},
+    {"messages",
+     {"/v1/messages",
+      "\"system\":\"You are a cook and answer briefly.\",\"messages\":[{\"role\":\"user\",\"content\":\"",
+      "\"}],\"temperature\":0.7,\"top_p\":0.95", ",\"max_tokens\":", "", "\"output_tokens\"", "event: message_stop"}},
+    {"responses",
+     {"/v1/responses", "\"instructions\":\"You are a cook and answer briefly.\",\"input\":\"",
+      "\",\"temperature\":0.7,\"top_p\":0.95", ",\"max_output_tokens\":", "", "\"total_tokens\"",
+      "event: response.incomplete"}},
+    {"ollama_chat",
+     {"/api/chat",
+      "\"messages\":[{\"role\":\"system\",\"content\":\"You are a cook and answer briefly.\"},"
+      "{\"role\":\"user\",\"content\":\"",
+      "\"}]", ",\"options\":{\"temperature\":0.7,\"top_p\":0.95,\"num_predict\":", "}", "\"eval_count\"",
+      "\"done\":true", "\n"}},
+};
+
 struct Options {
   int port = 0;
   int connections = 1;
@@ -27,6 +62,8 @@ struct Options {
   long first_ms = 0;
   long gap_ms = 0;
   std::string bearer;
+  std::string dialect_name = "chat";
+  Dialect dialect = kDialects.at("chat");
 
   bool streamed() const { return tokens > 0; }
   Nanoseconds stream_length() const { return (first_ms + gap_ms * tokens) * wire::kMillisecond; }
@@ -45,6 +82,12 @@ Options parse(int count, char** arguments) {
   options.tokens = static_cast<long>(number("--tokens", 0));
   options.first_ms = static_cast<long>(number("--first-ms", 0));
   options.gap_ms = static_cast<long>(number("--gap-ms", 0));
+  if (given.count("--dialect")) {
+    const auto dialect = kDialects.find(given["--dialect"]);
+    if (dialect == kDialects.end()) wire::fail("load: no such dialect: " + given["--dialect"]);
+    options.dialect_name = dialect->first;
+    options.dialect = dialect->second;
+  }
   if (given.count("--bearer-file")) std::ifstream(given["--bearer-file"]) >> options.bearer;
   if (options.port == 0) wire::fail("load: --port is missing");
   return options;
@@ -57,13 +100,14 @@ std::string request_bytes(const Options& options) {
   if (options.first_ms + options.gap_ms > 0) {
     prompt += " pace=" + std::to_string(options.first_ms) + "," + std::to_string(options.gap_ms) + ";";
   }
-  std::string body =
-      "{\"model\":\"bench\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a cook and answer briefly.\"},"
-      "{\"role\":\"user\",\"content\":\"" +
-      prompt + "\"}],\"temperature\":0.7,\"top_p\":0.95";
-  if (options.streamed()) body += ",\"max_tokens\":" + std::to_string(options.tokens) + ",\"stream\":true";
-  body += "}";
-  return "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:" + std::to_string(options.port) +
+  const Dialect& dialect = options.dialect;
+  std::string body = std::string("{\"model\":\"bench\",") + dialect.conversation + prompt + dialect.settings;
+  // A whole answer is as long as the engine makes it; some dialects want to hear a limit all the same.
+  if (options.streamed() || options.dialect_name != "chat") {
+    body += dialect.limit + std::to_string(std::max(options.tokens, 1L)) + dialect.limit_end;
+  }
+  body += options.streamed() ? ",\"stream\":true}" : options.dialect_name == "chat" ? "}" : ",\"stream\":false}";
+  return std::string("POST ") + dialect.path + " HTTP/1.1\r\nhost: 127.0.0.1:" + std::to_string(options.port) +
          "\r\ncontent-type: application/json\r\naccept: */*\r\nuser-agent: bench\r\n" +
          (options.bearer.empty() ? "" : "authorization: Bearer " + options.bearer + "\r\n") +
          "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
@@ -87,6 +131,7 @@ struct Client {
   wire::Head head;
   wire::Dechunker dechunker;
   long tokens = 0;
+  Nanoseconds last_token = 0;
   bool saw_done = false;
 };
 
@@ -121,10 +166,10 @@ class Load {
 
   void print() {
     std::printf(
-        "{\"requests\":%zu,\"tokens\":%ld,\"seconds\":%.6f,\"first_p50_ms\":%.4f,\"first_p99_ms\":%.4f,"
-        "\"whole_p50_ms\":%.4f,\"whole_p99_ms\":%.4f}\n",
-        whole_.size(), tokens_, static_cast<double>(finished_ - started_) / wire::kSecond, percentile_ms(first_, .5),
-        percentile_ms(first_, .99), percentile_ms(whole_, .5), percentile_ms(whole_, .99));
+        "{\"requests\":%zu,\"tokens\":%ld,\"seconds\":%.6f,\"gap_p99_ms\":%.4f,\"first_p50_ms\":%.4f,"
+        "\"first_p99_ms\":%.4f,\"whole_p50_ms\":%.4f,\"whole_p99_ms\":%.4f}\n",
+        whole_.size(), tokens_, static_cast<double>(finished_ - started_) / wire::kSecond, percentile_ms(gaps_, .99),
+        percentile_ms(first_, .5), percentile_ms(first_, .99), percentile_ms(whole_, .5), percentile_ms(whole_, .99));
   }
 
  private:
@@ -200,14 +245,18 @@ class Load {
   }
 
   void read_events(Client& client) {
+    const std::string_view ending = options_.dialect.event_end;
     std::size_t at = 0;
-    for (std::size_t end; (end = client.body.find("\n\n", at)) != std::string::npos; at = end + 2) {
+    for (std::size_t end; (end = client.body.find(ending, at)) != std::string::npos; at = end + ending.size()) {
       const std::string_view event = std::string_view(client.body).substr(at, end - at);
-      if (event.find("\" oat\"") != std::string_view::npos) {
-        if (client.tokens++ == 0) first_.push_back(wire::now() - client.asked);
-      } else if (event == "data: [DONE]") {
+      if (event.find("\" oat\"") != std::string_view::npos && event.find("output_text.done") == event.npos) {
+        const Nanoseconds now = wire::now();
+        const bool begins = client.tokens++ == 0;
+        (begins ? first_ : gaps_).push_back(now - (begins ? client.asked : client.last_token));
+        client.last_token = now;
+      } else if (event.find(options_.dialect.last_event) != std::string_view::npos) {
         client.saw_done = true;
-      } else if (event.find("\"error\"") != std::string_view::npos) {
+      } else if (event.find("\"error\":{") != std::string_view::npos) {
         wire::fail("load: an error in a stream: " + std::string(event));
       }
     }
@@ -217,11 +266,11 @@ class Load {
   void finish(Client& client) {
     if (options_.streamed() && (!client.saw_done || client.tokens != options_.tokens || !client.body.empty())) {
       wire::fail("load: a stream ended with " + std::to_string(client.tokens) + " of " +
-                 std::to_string(options_.tokens) + " tokens, [DONE] " + (client.saw_done ? "seen" : "missing") +
+                 std::to_string(options_.tokens) + " tokens, the last event " + (client.saw_done ? "seen" : "missing") +
                  ", left over: " + client.body);
     }
     if (!options_.streamed() &&
-        (client.body.find("\"total_tokens\"") == std::string::npos || client.body.back() != '}')) {
+        (client.body.find(options_.dialect.count) == std::string::npos || client.body.back() != '}')) {
       wire::fail("load: not a whole answer: " + client.body);
     }
     whole_.push_back(wire::now() - client.asked);
@@ -239,6 +288,7 @@ class Load {
   Nanoseconds started_ = 0;
   Nanoseconds finished_ = 0;
   std::vector<Nanoseconds> first_;  // request to first token
+  std::vector<Nanoseconds> gaps_;   // a token to the next
   std::vector<Nanoseconds> whole_;  // request to last byte
 };
 

@@ -15,7 +15,9 @@ from bench.relay.scenarios import (
     REQUESTS_64,
     SATURATED_64,
     STREAM_TOKENS,
+    TRANSLATED,
     Sample,
+    in_dialect,
 )
 
 Figure = Callable[[Sample], float | None]
@@ -122,10 +124,33 @@ COLUMNS = (
 )
 
 
+_DIALECT_COLUMNS: tuple[tuple[str, str, str, Figure], ...] = (
+    ("req/s at 16", ",.0f", REQUESTS_16, requests_per_s),
+    ("TTFT p50 ms", ".2f", PACED_64, first_p50_ms),
+    ("CPU s/Mtok", ".1f", PACED_64, cpu_per_mtok),
+    ("satur. tok/s", ",.0f", SATURATED_64, tokens_per_s),
+)
+
+
 def table(samples: Samples, targets: Sequence[str]) -> str:
     """One row a target. Paced: 64 streams of 100 tokens, the first after 20 ms, then one each 10 ms."""
     rows = [("", *(column.title for column in COLUMNS))]
     rows += [(name, *(_text(column.value(samples, name), column.form) for column in COLUMNS)) for name in targets]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def dialect_table(samples: Samples) -> str:
+    """The gateway alone: what it costs to retell an answer in another dialect, beside passing it on."""
+    rows = [("gateway, by dialect", *(title for title, *_ in _DIALECT_COLUMNS), "CPU/tok vs chat")]
+    passed_on = samples.median(GATEWAY, PACED_64, cpu_per_mtok)
+    for dialect in ("chat", *TRANSLATED):
+        cells = [
+            _text(samples.median(GATEWAY, in_dialect(scenario, dialect), figure), form)
+            for _, form, scenario, figure in _DIALECT_COLUMNS
+        ]
+        cost = samples.median(GATEWAY, in_dialect(PACED_64, dialect), cpu_per_mtok)
+        rows.append((dialect, *cells, _text(cost / passed_on if cost and passed_on else None, ".2f")))
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     return "\n".join(_line(row, widths) for row in rows)
 

@@ -23,11 +23,12 @@ class Scenario:
     seconds: float
     tokens: int = 0
     paced: bool = False
+    dialect: str = "chat"
 
     def arguments(self) -> tuple[str, ...]:
         pace = ("--first-ms", str(PACED_FIRST_MS), "--gap-ms", str(PACED_GAP_MS)) if self.paced else ()
         count = ("--connections", str(self.connections), "--seconds", str(self.seconds), "--tokens", str(self.tokens))
-        return (*count, *pace)
+        return (*count, *pace, "--dialect", self.dialect)
 
     def warm_up(self) -> "Scenario":
         return replace(self, seconds=0.1)
@@ -49,6 +50,24 @@ def scenarios(quick: bool) -> tuple[Scenario, ...]:
     )
 
 
+TRANSLATED = ("messages", "responses", "ollama_chat")
+
+
+def translated(quick: bool) -> tuple[Scenario, ...]:
+    """The same, in dialects that only the gateway speaks."""
+    wanted = (REQUESTS_16, PACED_64, SATURATED_64)
+    plan = [scenario for scenario in scenarios(quick) if scenario.name in wanted]
+    return tuple(
+        replace(scenario, name=in_dialect(scenario.name, dialect), dialect=dialect)
+        for dialect in TRANSLATED
+        for scenario in plan
+    )
+
+
+def in_dialect(scenario: str, dialect: str) -> str:
+    return scenario if dialect == "chat" else f"{scenario} {dialect}"
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What the load generator measured. `first` is to the first token, `whole` to the last byte."""
@@ -60,6 +79,7 @@ class Load:
     first_p99_ms: float
     whole_p50_ms: float
     whole_p99_ms: float
+    gap_p99_ms: float = 0.0  # from one token of a stream to the next
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.routing import decision_cost, doubts, fairness, replay
+from bench.routing import decision_cost, doubts, fairness, replay, warming
 from bench.routing.experiment import Experiment, Source, cores, run_all
 from bench.routing.figures import Figures
 from bench.routing.fleet import FLEETS, Fleet, fleet_of
@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
         help="only this one, beside least_requests; may be repeated",
     )
     parser.add_argument("--seed", type=int, help=f"only this seed (default: {SEEDS} from {FIRST_SEED} on)")
+    parser.add_argument("--warming", action="store_true", help="only potluck with warming beside potluck without")
     parser.add_argument("--quick", action="store_true", help="two seeds, four policies, no sub-tables")
     parser.add_argument("--processes", type=int, default=cores(), help="at a time (default: one for each core)")
     return parser.parse_args()
@@ -53,6 +54,10 @@ def main() -> int:
     policies = _policies(options)
     fleets = [fleet_of(options.fleet)] if options.fleet else list(FLEETS.values())
     folder = options.data / "traces" if options.data is not None else None
+    if options.warming:
+        for fleet in fleets:
+            _warming(options, fleet, _sources(options, fleet, folder), seeds)
+        return 0
     tables = [_table(fleet, _sources(options, fleet, folder), policies, seeds, options.processes) for fleet in fleets]
     for fleet, table in zip(fleets, tables, strict=True):
         notes = [] if options.trace is not None else _notes(fleet, folder)
@@ -113,6 +118,19 @@ def _table(
     return Table(fleet.name, tuple(source.name for source in sources), tuple(policies), results)
 
 
+def _warming(options: argparse.Namespace, fleet: Fleet, sources: Sequence[Source], seeds: Sequence[int]) -> None:
+    plan = {
+        (source, on): [Experiment(fleet, source, POTLUCK, seed, warming=on) for seed in seeds]
+        for source in sources
+        for on in (False, True)
+    }
+    todo = [experiment for runs in plan.values() for experiment in runs]
+    found = run_all(todo, options.processes, _progress("warming", len(todo)))
+    off, on = ([[found[one] for one in plan[source, warm]] for source in sources] for warm in (False, True))
+    rows = warming.lines([source.name for source in sources], off, on)
+    print("\n".join(["", f"fleet {fleet.name}", *rows]), flush=True)
+
+
 def _sub_tables(options: argparse.Namespace, folder: Path | None, seeds: Sequence[int]) -> None:
     fleet = FLEETS["f1"]
     sources = [source for source in _sources(options, fleet, folder) if source.name in DOUBTED]
@@ -120,6 +138,7 @@ def _sub_tables(options: argparse.Namespace, folder: Path | None, seeds: Sequenc
         experiments = plan(fleet, sources, seeds)
         found = run_all(experiments, options.processes, _progress("doubts", len(experiments)))
         print("\n".join(["", *lines(fleet, sources, seeds, found)]), flush=True)
+    _warming(options, fleet, _sources(options, fleet, folder), seeds)
     print("\n".join(["", *fairness.lines(seeds), "", *decision_cost.lines(), *replay.lines()]), flush=True)
 
 

@@ -81,16 +81,26 @@ def scrapes_lines(fleet: Fleet, sources: Iterable[Source], seeds: Sequence[int],
 BELIEFS: tuple[tuple[str, Belief], ...] = (
     ("as it is", Belief()),
     ("no session is named", Belief(names=False)),
+    ("no answer is streamed", Belief(streams=False)),
     ("caches believed half", Belief(cache=0.5)),
     ("caches believed 1.5x", Belief(cache=1.5)),
 )
+
+TOO_SLOW = 0.2
+
+
+def beliefs(fleet: Fleet) -> tuple[tuple[str, Belief], ...]:
+    """And each machine believed so slow that it may never be asked."""
+    slow = [(f"{node.name} believed x{TOO_SLOW:g}", Belief(rates=((node.name, TOO_SLOW),))) for node in fleet.nodes]
+    whole = [("the same, not streamed", replace(belief, streams=False)) for _, belief in slow]
+    return (*BELIEFS, *(row for pair in zip(slow, whole, strict=True) for row in pair))
 
 
 def ignorance(fleet: Fleet, sources: Iterable[Source], seeds: Sequence[int]) -> list[Experiment]:
     return [
         Experiment(fleet, source, POTLUCK, seed, belief=belief)
         for source in sources
-        for _, belief in BELIEFS
+        for _, belief in beliefs(fleet)
         for seed in seeds
     ] + [Experiment(fleet, source, BASE, seed) for source in sources for seed in seeds]
 
@@ -99,9 +109,9 @@ def ignorance_lines(fleet: Fleet, sources: Iterable[Source], seeds: Sequence[int
     lines = ["what it is not told: p95 against least_requests"]
     for source in sources:
         base = [found[Experiment(fleet, source, BASE, seed)] for seed in seeds]
-        for name, belief in BELIEFS:
+        for name, belief in beliefs(fleet):
             runs = [found[Experiment(fleet, source, POTLUCK, seed, belief=belief)] for seed in seeds]
-            lines.append(f"  {source.name:<11}{name:<24}{ratio(runs, base, p95):.2f}")
+            lines.append(f"  {source.name:<11}{name:<28}{ratio(runs, base, p95):.2f}")
     return lines
 
 

@@ -14,6 +14,7 @@ from bench.routing.potluck_policy import Belief, Potluck
 from bench.routing.rivals import POLICIES, POTLUCK
 from bench.routing.simulate import Policy, Simulation
 from bench.routing.traces import KNOWN, known_trace, read_trace
+from bench.routing.warming import WarmedSimulation, WarmPotluck
 from bench.routing.workloads import NAMES, synthetic
 
 
@@ -45,13 +46,20 @@ class Experiment:
     scrape_s: float = 0.0
     belief: Belief | None = None
     skip: int = 0  # at least so many requests are not counted
+    warming: bool = False  # idle machines read ahead; of potluck only
     label: str = field(default="")
 
     def run(self) -> Figures:
-        simulation = Simulation(self.source.workload(self.seed), self.fleet, self._policy)
+        simulation = self._simulation()
         run = simulation.run()
         predicted = simulation.policy.predicted if isinstance(simulation.policy, Potluck) else {}
         return figures(run, self.skip, predicted)
+
+    def _simulation(self) -> Simulation:
+        workload = self.source.workload(self.seed)
+        if self.warming:
+            return WarmedSimulation(workload, self.fleet, lambda engines: WarmPotluck(engines, self.belief))
+        return Simulation(workload, self.fleet, self._policy)
 
     def _policy(self, engines: list[Engine]) -> Policy:
         if self.policy == POTLUCK:

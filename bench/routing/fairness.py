@@ -1,5 +1,6 @@
 """One user who sends bursts of long prompts beside three who chat: the same router with a queue in front of it, first
-come first served or fair. Quiet users should not pay for the noisy one, and the noisy one not be starved.
+come first served or fair. Quiet users should not pay for the noisy one, and the noisy one not be starved. Requests are
+held as the gateway holds them, or by slots alone.
 """
 
 from collections import deque
@@ -14,10 +15,12 @@ from bench.routing.machine import Engine
 from bench.routing.potluck_policy import Potluck
 from bench.routing.simulate import Simulation
 from bench.routing.workloads import BLOCK_TOKENS, Writer, starts
+from router.decision import Decision
 from router.fair_queue import FairQueue, service
+from router.holding import hold_of
+from router.scoring import full
+from router.waiting import LOOKED_AT
 
-HELD_FROM_S = 2.0  # a request waits here rather than on an engine where its turn is further away
-SCANNED = 12
 NOISY, QUIET = "noisy", ("quiet-1", "quiet-2", "quiet-3")
 DURATION_S = 3600.0
 BURST_EVERY_S, BURST = 150.0, 30
@@ -46,12 +49,15 @@ class Held:
         assert isinstance(simulation.policy, Potluck)
         self._router = simulation.policy
 
+    def holds(self, decision: Decision) -> bool:
+        return hold_of(decision) is not None
+
     def place(self, job: Job, now_s: float) -> Engine | None:
         engines = self._simulation.candidates(job)
         decision = self._router.decision(job, engines, now_s)
-        if not decision.ranked or dict(decision.ranked[0].terms)["wait"] > HELD_FROM_S:
+        if not decision.places or self.holds(decision):
             return None
-        best = decision.ranked[0].engine_id
+        best = decision.places[0].engine_id
         return next(engine for engine in engines if engine.name == best)
 
     def first(self, jobs: Iterable[Job], now_s: float) -> tuple[Job, Engine] | None:
@@ -71,7 +77,7 @@ class FirstCome(Held):
         self._waiting.append(job)
 
     def pop(self, now_s: float) -> tuple[Job, Engine] | None:
-        found = self.first(islice(self._waiting, SCANNED), now_s)
+        found = self.first(islice(self._waiting, LOOKED_AT), now_s)
         if found is not None:
             self._waiting.remove(found[0])
         return found
@@ -92,7 +98,7 @@ class Fair(Held):
         self._queue.add(job, job.session.user)
 
     def pop(self, now_s: float) -> tuple[Job, Engine] | None:
-        found = self.first(self._queue.in_order(SCANNED), now_s)
+        found = self.first(self._queue.in_order(LOOKED_AT), now_s)
         if found is not None:
             job = found[0]
             output = self._router.foresight.outputs.expected((job.model, job.session.kind))
@@ -104,9 +110,17 @@ class Fair(Held):
         self._queue.charge(job.session.user, service(job.prompt, job.output) - self._expected.pop(job))
 
 
+class FairBySlots(Fair):
+    """The same order, where an engine gets as much as it has slots for."""
+
+    def holds(self, decision: Decision) -> bool:
+        return full(*decision.entrants[decision.places[0].at])
+
+
 QUEUES: tuple[tuple[str, type[FirstCome] | type[Fair] | None], ...] = (
     ("no queue", None),
     ("first come", FirstCome),
+    ("fair, by slots", FairBySlots),
     ("fair", Fair),
 )
 
@@ -129,7 +143,7 @@ def lines(seeds: Sequence[int]) -> list[str]:
     found = {name: [waits(seed, make) for seed in seeds] for name, make in QUEUES}
     rows = ["one noisy user beside three quiet ones, fleet f1: p50/p95/p99 s"]
     for name, runs in found.items():
-        rows.append(f"  {name:<12}quiet {_means([run.quiet_s for run in runs])}   noisy "
+        rows.append(f"  {name:<15}quiet {_means([run.quiet_s for run in runs])}   noisy "
                     f"{_means([run.noisy_s for run in runs])}")  # fmt: skip
     pairs = list(zip(found["fair"], found["first come"], strict=True))
     quiet = geometric_mean([fair.quiet_s[1] / first.quiet_s[1] for fair, first in pairs])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from router.rates import Rates
+from nodes.rates import Rates
 
 
 class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +18,7 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_tokens: int
     context_tokens: int
     chunk_tokens: int = 2048
+    least_prompt_s: float = 0.0  # that any prompt takes, however much of it is cached
 
     @property
     def rates(self) -> Rates:

@@ -53,6 +53,10 @@ class Engine:
         self.in_flight: dict[Job, None] = {}
         self.unread: dict[Job, None] = {}  # in flight without a first token
 
+    def read_s(self, job: Job, cached: int) -> float:
+        """To the first token, with the machine for itself."""
+        return max(self.rates.read_s(cached, job.prompt), self.spec.least_prompt_s) * job.turn.noise
+
     def fits(self, job: Job) -> bool:
         return job.tokens <= min(self.spec.context_tokens, self.spec.cache_tokens)
 
@@ -130,10 +134,10 @@ class Machine:
         """Of prompts that were admitted or wait, by what is really cached. Only a clairvoyant knows."""
         seconds = max(self.head_left_s, 0.0) if self.head is not None else 0.0
         for engine, job in self.queue:
-            seconds += engine.rates.read_s(engine.cached_tokens(job), job.prompt) * job.turn.noise
+            seconds += engine.read_s(job, engine.cached_tokens(job))
         for engine in self.engines:
             for job in engine.waiting:
-                seconds += engine.rates.read_s(engine.cached_tokens(job), job.prompt) * job.turn.noise
+                seconds += engine.read_s(job, engine.cached_tokens(job))
         return seconds
 
     def steps_left(self, engine: Engine) -> list[float]:
@@ -162,7 +166,7 @@ class Machine:
         if self.head is None and self.queue:
             self.head = engine, job = self.queue.popleft()
             job.cached = engine.cached_tokens(job)
-            job.own_s = engine.rates.read_s(job.cached, job.prompt) * job.turn.noise
+            job.own_s = engine.read_s(job, job.cached)
             self.head_left_s = job.own_s
 
     def _read(self, now_s: float) -> Job:

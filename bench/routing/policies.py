@@ -9,6 +9,8 @@ from random import Random
 
 from bench.routing.load import Job
 from bench.routing.machine import Engine
+from router.cost import Terms
+from router.policies import depth_of, headroom_of, least_requests, power_of_two, round_robin
 from router.prefix_index import PrefixIndex
 
 
@@ -66,13 +68,24 @@ class Chance(Simple):
         return self._random.choice(engines)
 
 
+def first_by(engines: list[Engine], terms_of: Callable[[int, Engine], Terms]) -> Engine:
+    """The least sum, by the gateway's own terms; of equals the first."""
+    sums = [sum(value for _, value in terms_of(place, engine)) for place, engine in enumerate(engines)]
+    return engines[sums.index(min(sums))]
+
+
 class RoundRobin(Simple):
     def __init__(self) -> None:
         self._turns: dict[str, int] = {}
 
     def choose(self, job: Job, engines: list[Engine], now_s: float) -> Engine:
         self._turns[job.model] = turn = self._turns.get(job.model, -1) + 1
-        return engines[turn % len(engines)]
+        return first_by(engines, lambda place, engine: round_robin(turn, place, len(engines)))
+
+
+class LeastRequests(Simple):
+    def choose(self, job: Job, engines: list[Engine], now_s: float) -> Engine:
+        return first_by(engines, lambda place, engine: least_requests(len(engine.in_flight)))
 
 
 class TwoChoices(Simple):
@@ -80,7 +93,10 @@ class TwoChoices(Simple):
         self._random = Random(seed)
 
     def choose(self, job: Job, engines: list[Engine], now_s: float) -> Engine:
-        return min(self._random.sample(engines, min(2, len(engines))), key=lambda engine: len(engine.in_flight))
+        drawn = self._random.sample(range(len(engines)), min(2, len(engines)))
+        return first_by(
+            engines, lambda place, engine: power_of_two(len(engine.in_flight), place, (drawn[0], drawn[-1]))
+        )
 
 
 class Least(Simple):
@@ -181,12 +197,11 @@ class Weighted(WithPrefixes):
 
     def depth(self, job: Job, engine: Engine, now_s: float) -> float:
         said = self.scraped.of(engine, now_s)
-        return 1.0 / (1.0 + said.running + said.waiting)
+        return depth_of(said.running + said.waiting)
 
     def headroom(self, job: Job, engine: Engine, now_s: float) -> float:
         """Free memory for its cache, against the largest in the fleet."""
-        said = self.scraped.of(engine, now_s)
-        return (1.0 - said.cache_used) * min(engine.spec.cache_tokens / 500_000, 1.0)
+        return headroom_of(self.scraped.of(engine, now_s).cache_used, engine.spec.cache_tokens)
 
 
 class LMetric(WithPrefixes):

@@ -9,24 +9,17 @@ from bench.routing.load import Job
 from bench.routing.machine import Engine
 from cluster.snapshot import ModelView
 from inventory.catalog import ModelName
+from nodes.rates import Rates
 from nodes.snapshot import EngineEndpoint, EngineId, NodeId
 from router.cost import Ask, Prospect, Standing, first_token_s
 from router.decision import Candidate, Decision, ModelRoutes
 from router.foresight import EngineFacts, Foresight, Question, Trip
 from router.prefix_index import CAUTION
-from router.rates import Rates
-from router.request import Parsed
+from router.request import Parsed, SizeOnly
 from router.scoring import CHARACTERS_PER_TOKEN, decide
 
 NOBODY: Mapping[EngineId, str] = {}
-
-
-class NoPrompt:
-    def encode(self, served_name: str, stream: bool) -> bytes:
-        return b""
-
-    def said(self) -> str:
-        return ""
+SNAPSHOT_S = 1.0  # between those that a gateway gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +29,7 @@ class Belief:
     rates: tuple[tuple[str, float], ...] = ()  # by machine: how many times faster it is believed to be
     cache: float = 1.0  # of an engine's cache
     names: bool = True  # clients name their sessions
+    streams: bool = True  # answers are streamed, so that their first token shows
     caution: float = CAUTION
 
     def of(self, engine: Engine) -> Rates:
@@ -59,18 +53,17 @@ class Potluck:
         self._routes: dict[tuple[str, ...], ModelRoutes] = {}
         self._trips: dict[Job, Trip] = {}
         self.predicted: dict[Job, float] = {}
+        self._looked_s = 0.0
 
     def decision(self, job: Job, engines: list[Engine], now_s: float) -> Decision:
-        return self.decided(job, engines, self.prospect(job, engines, now_s))
-
-    def decided(self, job: Job, engines: list[Engine], prospect: Prospect | None) -> Decision:
+        prospect = self.prospect(job, engines, now_s)
         names = tuple(engine.name for engine in engines)
         routes = self._routes.get(names)
         if routes is None:
             routes = self._routes[names] = _routes(engines)
         standings = prospect.standings if prospect is not None else {}
         counts = {engine_id: standing.in_flight for engine_id, standing in standings.items()}
-        parsed = Parsed(job.model, True, False, job.prompt * CHARACTERS_PER_TOKEN, None, NoPrompt())
+        parsed = Parsed(job.model, True, False, job.prompt * CHARACTERS_PER_TOKEN, None, SizeOnly())
         return decide(routes, parsed, counts, NOBODY, prospect=prospect)
 
     def choose(self, job: Job, engines: list[Engine], now_s: float) -> Engine:
@@ -84,13 +77,18 @@ class Potluck:
         return next(engine for engine in engines if engine.name == best.engine_id)
 
     def prospect(self, job: Job, engines: list[Engine], now_s: float) -> Prospect | None:
+        if now_s > self._looked_s + SNAPSHOT_S:
+            self._looked_s = now_s
+            self.foresight.look_again(now_s)
         return self.foresight.prospect(self._question(job), [EngineId(engine.name) for engine in engines], now_s)
 
     def dispatched(self, job: Job, engine: Engine, now_s: float) -> None:
-        self._trips[job] = self.foresight.dispatched(self._question(job), EngineId(engine.name), now_s)
+        question, whole = self._question(job), not self._belief.streams
+        self._trips[job] = self.foresight.dispatched(question, EngineId(engine.name), now_s, whole=whole)
 
     def first_token(self, job: Job, engine: Engine, now_s: float) -> None:
-        self.foresight.first_token(self._trips[job], now_s)
+        if self._belief.streams:
+            self.foresight.first_token(self._trips[job], now_s)
 
     def ended(self, job: Job, engine: Engine, now_s: float) -> None:
         self.foresight.ended(self._trips.pop(job), now_s, job.output, job.cached)

@@ -9,14 +9,17 @@ from bench.routing.policies import (
     Dynamo,
     Least,
     LeastLoad,
+    LeastRequests,
     LiteLatency,
     LMetric,
     RoundRobin,
+    Score,
     TwoChoices,
     Weighted,
 )
 from bench.routing.potluck_policy import Clairvoyant, Potluck
 from bench.routing.simulate import Policy
+from router.policies import CARD
 
 Make = Callable[[list[Engine], int, float], Policy]  # engines, seed, seconds between scrapes
 
@@ -27,10 +30,15 @@ def _weighted_connections(engine: Engine) -> float:
     return (len(engine.in_flight) + 1) / engine.spec.prefill
 
 
+def _card(own: Weighted) -> tuple[Score, ...]:
+    fit, headroom, depth = CARD
+    return (fit, lambda job, engine, now_s: 1.0), (headroom, own.headroom), (depth, own.depth)
+
+
 POLICIES: dict[str, Make] = {
     "random": lambda engines, seed, scrape_s: Chance(seed),
     "round_robin": lambda engines, seed, scrape_s: RoundRobin(),
-    BASE: lambda engines, seed, scrape_s: Least(lambda job, engine, now_s: len(engine.in_flight)),
+    BASE: lambda engines, seed, scrape_s: LeastRequests(),
     "power_of_two": lambda engines, seed, scrape_s: TwoChoices(seed),
     "weighted_least_conn": lambda engines, seed, scrape_s: Least(lambda job, one, now_s: _weighted_connections(one)),
     "jsq_tokens": lambda engines, seed, scrape_s: Least(
@@ -44,9 +52,7 @@ POLICIES: dict[str, Make] = {
     "llmd_3_2_2": lambda engines, seed, scrape_s: Weighted(
         seed, scrape_s, lambda own: ((3, own.prefix), (2, own.tokens), (2, own.active))
     ),
-    "card_naive": lambda engines, seed, scrape_s: Weighted(
-        seed, scrape_s, lambda own: ((0.4, lambda job, engine, now_s: 1.0), (0.3, own.headroom), (0.3, own.depth))
-    ),
+    "card_naive": lambda engines, seed, scrape_s: Weighted(seed, scrape_s, _card),
     LMETRIC: lambda engines, seed, scrape_s: LMetric(),
     "lmetric_by_rate": lambda engines, seed, scrape_s: LMetric(by_rate=True),
     "dynamo_linear": lambda engines, seed, scrape_s: Dynamo(),

@@ -10,6 +10,9 @@ from bench.routing.fleet import Fleet
 from bench.routing.load import Job, Workload
 from bench.routing.machine import Engine, Machine
 
+Look = Callable[[float], None]
+"""Something to be done at a time."""
+
 
 class Policy(Protocol):
     """A router under test. It is told what a gateway would see, when a gateway would see it."""
@@ -50,7 +53,7 @@ class Simulation:
         self.engines = [engine for machine in self.machines for engine in machine.engines]
         self.policy = make_policy(self.engines)
         self._queue = make_queue(self) if make_queue is not None else None
-        self._events: list[tuple[float, int, Job | Machine, int]] = []
+        self._events: list[tuple[float, int, Job | Machine | Look, int]] = []
         self._order, self._numbers = count(), count()
         self._jobs: list[Job] = []
         self._refused = 0
@@ -66,6 +69,8 @@ class Simulation:
                 self._arrive(subject, now_s)
                 last_s = now_s
                 busy = {machine.name: machine.busy_s for machine in self.machines}
+            elif not isinstance(subject, Machine):
+                subject(now_s)
             elif version == subject.version:
                 self._happen(subject, now_s)
         return Run(self._jobs, {name: seconds / max(last_s, 1e-9) for name, seconds in busy.items()}, self._refused)
@@ -73,7 +78,7 @@ class Simulation:
     def candidates(self, job: Job) -> list[Engine]:
         return [engine for engine in self.engines if engine.spec.model == job.model and engine.fits(job)]
 
-    def _push(self, at_s: float, subject: Job | Machine, version: int) -> None:
+    def _push(self, at_s: float, subject: Job | Machine | Look, version: int) -> None:
         heappush(self._events, (at_s, next(self._order), subject, version))
 
     def _arrive(self, job: Job, now_s: float) -> None:

@@ -2,13 +2,16 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from inventory.catalog import HeldModel
+from inventory.catalog import Capability, HeldModel
 from inventory.hardware import Hardware
 from nodes.snapshot import EngineId, EngineKind, EngineLoad
 
 OFFLINE = (("DO_NOT_TRACK", "1"), ("HF_HUB_OFFLINE", "1"))  # of whatever runs in an engine's environment
+
+Purpose = Literal["write", "embed", "rerank"]
+"""What an engine is started for. One that makes vectors or ranks does nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,11 @@ class EngineLaunch:
     working_dir: str
     accelerated: bool  # the node has a GPU that this build of the engine uses
     kv_cache_bytes: int | None = None  # what the cache of all requests takes; None where the model's shape is unknown
+    state_cache_bytes: int = 0  # beside them, what states of layers take in the same cache: it grows with slots alone
     options: tuple[tuple[str, str], ...] = ()
     cache_tokens: int = 0  # that all requests share; 0: each slot has a context of its own
+    purpose: Purpose = "write"
+    whole_tokens: int = 0  # of the longest text, by a model that has to see a text whole; 0: it reads in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,12 @@ class EngineAdapter(Protocol):
     def command(self, launch: EngineLaunch) -> Command: ...
 
     def parse_load(self, metrics_text: str) -> EngineLoad: ...
+
+
+def purpose_of(model: frozenset[Capability]) -> Purpose:
+    if model & {"chat", "completion"}:
+        return "write"
+    return "embed" if "embed" in model else "rerank" if "rerank" in model else "write"
 
 
 def resolve_options(

@@ -36,6 +36,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--prompt-cache-mib", type=int, default=0)
     parser.add_argument("--flash-attention", choices=("auto", "on", "off"), default="auto")
     parser.add_argument("--kv-type", choices=("f16", "q8_0"), default="f16")
+    parser.add_argument("--purpose", choices=("write", "embed", "rerank"), default="write")
+    parser.add_argument("--pooling", choices=("auto", "mean", "cls", "last"), default="auto")
     return parser.parse_args(argv)
 
 
@@ -66,6 +68,8 @@ def parameters(arguments: argparse.Namespace) -> "xllamacpp.CommonParams":
     }[arguments.flash_attention]
     types = {"f16": xllamacpp.ggml_type.GGML_TYPE_F16, "q8_0": xllamacpp.ggml_type.GGML_TYPE_Q8_0}
     chosen.cache_type_k = chosen.cache_type_v = types[arguments.kv_type]
+    chosen.embedding = arguments.purpose != "write"
+    chosen.pooling_type = pooling(arguments)
     chosen.use_jinja = True
     chosen.warmup = False  # a second of start-up for milliseconds of the first answer
     chosen.verbosity = LOG_BUFFERS
@@ -76,6 +80,19 @@ def parameters(arguments: argparse.Namespace) -> "xllamacpp.CommonParams":
     chosen.endpoint_props = False  # would let a client change the engine's settings
     chosen.cors_origins = ""
     return chosen
+
+
+def pooling(arguments: argparse.Namespace) -> "xllamacpp.llama_pooling_type":
+    """As the model's file says, unless the operator knows better."""
+    kinds = xllamacpp.llama_pooling_type
+    if arguments.purpose == "rerank":
+        return kinds.LLAMA_POOLING_TYPE_RANK
+    return {
+        "auto": kinds.LLAMA_POOLING_TYPE_UNSPECIFIED,
+        "mean": kinds.LLAMA_POOLING_TYPE_MEAN,
+        "cls": kinds.LLAMA_POOLING_TYPE_CLS,
+        "last": kinds.LLAMA_POOLING_TYPE_LAST,
+    }[arguments.pooling]
 
 
 def port_is_free(port: int) -> bool:

@@ -7,6 +7,7 @@ keeps its default action: mlx-lm has nothing to save.
 """
 
 import argparse
+import copy
 import errno
 import hmac
 import http.client
@@ -18,7 +19,8 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -125,13 +127,48 @@ class Generator(server.ResponseGenerator):  # type: ignore[misc]  # mlx-lm ships
             progress_callback(processed, total)
 
         context, responses = super().generate(request, generation_args, progressed)
-        return context, self._counted(context, responses)
+        return context, _until(generation_args.stop_words, self._counted(context, responses))
 
     def _counted(self, context: Any, responses: Iterator[Any]) -> Iterator[Any]:
         for number, response in enumerate(responses):
             evaluated = 0 if number else len(context.prompt) - max(0, context.prompt_cache_count)
             self._meter.count(evaluated, 1)
             yield response
+
+
+def _until(stops: list[str], responses: Iterator[Any]) -> Iterator[Any]:
+    """The responses up to where a stop text ends. mlx-lm ends at the tokens that a stop text alone would be; where it
+    is part of other tokens, mlx-lm takes it out of the answer and goes on."""
+    reach, seen = max(map(len, stops), default=0), ""
+    for response in responses:
+        begun = len(seen)
+        seen += response.text
+        ends = [seen.index(stop) + len(stop) for stop in stops if stop in seen]
+        if ends and response.finish_reason != "stop":
+            yield replace(response, text=response.text[: min(ends) - begun], finish_reason=None)
+            return
+        yield response
+        seen = seen[-reach:][1:]
+
+
+_COUNTING = threading.Lock()
+
+
+@cache
+def _own_tokenizer(generator: Any) -> Any:
+    return copy.deepcopy(generator.model_provider.tokenizer)
+
+
+def _tokens_of(tokenizer: Any, asked: dict[str, Any], template: dict[str, Any]) -> list[int]:
+    """Of a text, or of a chat as its template renders it."""
+    if "messages" not in asked:
+        return list(tokenizer.encode(asked["prompt"]))
+    messages, tools = asked["messages"], asked.get("tools")
+    server.process_message_content(messages)
+    if not tokenizer.has_chat_template:
+        return list(tokenizer.encode(server.convert_chat(messages, None)))
+    wanted = {"tools": tools, "tokenize": True, "add_generation_prompt": True}
+    return list(tokenizer.apply_chat_template(messages, **wanted, **template))
 
 
 class Handler(server.APIHandler):  # type: ignore[misc]  # mlx-lm ships no types
@@ -166,6 +203,8 @@ class Handler(server.APIHandler):  # type: ignore[misc]  # mlx-lm ships no types
         elif self.path == "/potluck/trim":
             self.response_generator.trim()
             self._answer(200, {})
+        elif self.path in ("/tokenize", "/detokenize"):
+            self._count_tokens()
         else:
             super().do_POST()
 
@@ -183,6 +222,21 @@ class Handler(server.APIHandler):  # type: ignore[misc]  # mlx-lm ships no types
             return
         with self.meter.request():
             super().handle_completion(request, stop_words)
+
+    def _count_tokens(self) -> None:
+        """As vLLM and llama.cpp answer it. With a tokenizer of its own: the other is the generating thread's."""
+        try:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with _COUNTING:
+                tokenizer = _own_tokenizer(self.response_generator)
+                if self.path == "/detokenize":
+                    self._answer(200, {"prompt": tokenizer.decode(asked["tokens"])})
+                    return
+                tokens = _tokens_of(tokenizer, asked, self.response_generator.cli_args.chat_template_args)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            self._answer(400, {"error": f"cannot be counted: {error}"})
+            return
+        self._answer(200, {"tokens": tokens})
 
     def _set_completion_headers(self, status_code: int = 200) -> None:
         """mlx-lm calls every request that it cannot begin "not found"."""

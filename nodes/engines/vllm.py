@@ -67,9 +67,11 @@ class VllmAdapter:
         words += _memory(launch, options)
         batch = options["batch-tokens"] if options["batch-tokens"] != "0" or launch.accelerated else _CPU_BATCH
         if batch != "0":
-            words += ["--max-num-batched-tokens", str(max(int(batch), launch.slots))]
+            words += ["--max-num-batched-tokens", str(max(int(batch), launch.slots, launch.whole_tokens))]
         if options["compile"] == "off" or (options["compile"] == "auto" and not launch.accelerated):
             words += ["--enforce-eager"]
+        if launch.purpose != "write":
+            words += ["--runner", "pooling"]  # what comes out, vectors or ranks, it knows by the model's own config
         if options["tool-parser"] != "none":
             words += ["--enable-auto-tool-choice", "--tool-call-parser", options["tool-parser"]]
         # An address in a request is no reason to open a connection: only media inside a request are taken.
@@ -113,7 +115,8 @@ def _needed(launch: EngineLaunch, dtype: str) -> int | None:
         return None
     elements = 2 if dtype == "float32" else 1
     tokens = launch.cache_tokens or launch.context_tokens * launch.slots
-    return launch.kv_cache_bytes * elements * (tokens + launch.slots * SPARE_TOKENS) // tokens
+    by_tokens = launch.kv_cache_bytes * (tokens + launch.slots * SPARE_TOKENS) // tokens
+    return (by_tokens + launch.state_cache_bytes) * elements
 
 
 def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:

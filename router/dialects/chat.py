@@ -1,14 +1,17 @@
 """POST /v1/chat/completions: a closed schema, validated once and written once for the engine."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from router.dialects.chat_messages import Message, check_messages, text_of
+from router.dialects.as_it_is import CHAT_AS_IT_IS
+from router.dialects.chat_messages import Message, check_messages, has_media, text_of
 from router.dialects.common import (
     BodyPrompt,
     Choices,
+    Closed,
     Count,
     JsonObject,
     Label,
@@ -25,21 +28,20 @@ from router.dialects.common import (
     Temperature,
     TopK,
     TopLogprobs,
+    as_read,
     check_schema,
     check_size,
     decode,
     usage_asked,
 )
-from router.request import Parsed
+from router.request import Arrival, Feature, Parsed, Voice
+from router.side_calls import Asked, SideCall, named, recognised, worth_a_look
 
 TOOLS_BYTES = 64 * 1024
+MOST_ASIDE = 8  # messages of what a front end asks for itself
 
 
-class _Closed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    pass
-
-
-class Function(_Closed):
+class Function(Closed):
     name: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
     description: str | None = None
     parameters: JsonObject | None = None
@@ -51,7 +53,7 @@ class Tool(msgspec.Struct, forbid_unknown_fields=True):
     function: Function
 
 
-class NamedFunction(_Closed):
+class NamedFunction(Closed):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -60,32 +62,42 @@ class NamedTool(msgspec.Struct, forbid_unknown_fields=True):
     function: NamedFunction
 
 
-class TextFormat(_Closed, tag_field="type", tag="text"):
+class TextFormat(Closed, tag_field="type", tag="text"):
     pass
 
 
-class JsonFormat(_Closed, tag_field="type", tag="json_object"):
+class JsonFormat(Closed, tag_field="type", tag="json_object"):
     pass
 
 
-class NamedSchema(_Closed):
+class NamedSchema(Closed):
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     schema: JsonObject | None = None
     description: str | None = None
     strict: bool | None = None
 
 
-class SchemaFormat(_Closed, tag_field="type", tag="json_schema"):
+class SchemaFormat(Closed, tag_field="type", tag="json_schema"):
     json_schema: NamedSchema
 
 
-class TemplateArguments(_Closed):
+class TemplateArguments(Closed):
     """The one argument of a chat template that a client may set."""
 
     enable_thinking: bool | None = None
 
 
-class ChatBody(_Closed):
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+
+class Reasoning(Closed):
+    """As the Responses API says it, which some clients of this one do too."""
+
+    effort: Effort | None = None
+    summary: Label | None = None
+
+
+class ChatBody(Closed):
     """The fields accepted, and nothing else. Those of the last group are accepted and dropped."""
 
     model: ModelField
@@ -99,6 +111,7 @@ class ChatBody(_Closed):
     top_k: TopK | None = None
     min_p: Share | None = None
     repetition_penalty: Repetition | None = None
+    repeat_penalty: Repetition | None = None  # the same, as llama.cpp calls it; each engine knows one name
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     seed: Seed | None = None
@@ -111,9 +124,10 @@ class ChatBody(_Closed):
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: TextFormat | JsonFormat | SchemaFormat | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: Effort | None = None
     chat_template_kwargs: TemplateArguments | None = None
 
+    reasoning: Reasoning | None = None
     user: Label | None = None
     metadata: Metadata | None = None
     store: bool | None = None
@@ -127,28 +141,103 @@ class ChatBody(_Closed):
         """All messages of the user, so that a conversation does not change its model with every turn."""
         return "\n".join(text_of(message) for message in self.messages if message.role == "user")
 
+    def read(self) -> bytes:
+        """Tools come first in most templates."""
+        return as_read(self.tools, self.messages)
+
 
 _decoder = msgspec.json.Decoder(ChatBody)
+_NOTHING_MORE: frozenset[Feature] = frozenset()
+_NONE_OF_THEM = (None,) * 8
 
 
 def parse(raw: bytes) -> Parsed:
     """Raises ApiError 400 that names the field."""
     body = decode(_decoder, raw)
-    characters = check_messages(body.messages)
+    stream = body.stream is True
+    return prepared(body, stream, usage_asked(body.stream_options, stream), _as_it_is)
+
+
+def prepared(body: ChatBody, stream: bool, usage_wanted: bool, voice: Callable[[Arrival, int], Voice]) -> Parsed:
+    """A body of any dialect, as the one internal request. Raises ApiError 400 that names the field."""
+    characters, media = check_messages(body.messages)
     if body.tools is not None:
         check_size(body.tools, TOOLS_BYTES, "tools")
     if isinstance(body.response_format, SchemaFormat):
         check_schema(body.response_format.json_schema.schema, "response_format.json_schema.schema")
-    stream = body.stream is True
-    usage_wanted = usage_asked(body.stream_options, stream)
     limit = body.max_completion_tokens or body.max_tokens
-    asked = body.model
+    asked, session, side = body.model, body.prompt_cache_key, _side_call(body, limit)
     _prepare(body, limit)
-    return Parsed(asked, stream, usage_wanted, characters, limit, BodyPrompt(body), choices=body.n or 1)
+    return Parsed(
+        asked,
+        stream,
+        usage_wanted,
+        characters,
+        limit,
+        BodyPrompt(body),
+        choices=body.n or 1,
+        session=session,
+        needs=_needs(body, media),
+        voice=voice,
+        side=side,
+    )
+
+
+def _as_it_is(arrival: Arrival, prompt_tokens: int) -> Voice:
+    return CHAT_AS_IT_IS
+
+
+def _needs(body: ChatBody, media: bool) -> frozenset[Feature]:
+    """What not every engine can do of what it asks."""
+    found: list[Feature] = []
+    if body.tools:
+        found.append("tools")
+    if body.tool_choice is not None and body.tool_choice != "auto":
+        found.append("tool_choice")
+    if body.response_format is not None:
+        found.append("response_format")
+    if body.n is not None and body.n > 1:
+        found.append("n")
+    if body.logprobs or body.top_logprobs:
+        found.append("logprobs")
+    if body.logit_bias:
+        found.append("logit_bias")
+    if media:
+        found.append("media")
+    return frozenset(found) if found else _NOTHING_MORE
+
+
+def _side_call(body: ChatBody, limit: int | None) -> SideCall | None:
+    """What a front end asks for itself has no tools and no images, and nobody has answered yet."""
+    messages = body.messages
+    if body.tools or len(messages) > MOST_ASIDE:
+        return None
+    told = named(body.metadata["task"], "`metadata.task`") if body.metadata and "task" in body.metadata else None
+    if told is None and not worth_a_look(text_of(messages[0]), text_of(messages[-1])):
+        return None
+    if any(message.role in ("assistant", "tool") or has_media(message) for message in messages):
+        return None
+    system = next((text_of(message) for message in messages if message.role == "system"), "")
+    said = tuple(text_of(message) for message in messages if message.role == "user")
+    return told or recognised(Asked(system, said, limit))
 
 
 def _prepare(body: ChatBody, limit: int | None) -> None:
     """Turn what the client said into what every engine understands."""
-    body.max_tokens, body.max_completion_tokens = limit, None
-    body.user = body.service_tier = body.prompt_cache_key = body.safety_identifier = None
-    body.metadata = body.store = body.verbosity = body.modalities = None
+    if body.tool_choice == "none":  # no engine need understand it
+        body.tools = body.tool_choice = body.parallel_tool_calls = None
+    if isinstance(body.response_format, TextFormat):
+        body.response_format = None
+    if body.max_completion_tokens is not None:
+        body.max_tokens, body.max_completion_tokens = limit, None
+    penalty = body.repetition_penalty or body.repeat_penalty
+    if penalty is not None:
+        body.repetition_penalty = body.repeat_penalty = penalty
+    if body.reasoning is not None:
+        body.reasoning_effort = body.reasoning_effort or body.reasoning.effort
+        body.reasoning = None
+    dropped = (body.user, body.service_tier, body.prompt_cache_key, body.safety_identifier, body.metadata, body.store,
+               body.verbosity, body.modalities)  # fmt: skip
+    if dropped != _NONE_OF_THEM:  # most say none, and setting a field costs three times as much as reading it
+        body.user = body.service_tier = body.prompt_cache_key = body.safety_identifier = None
+        body.metadata = body.store = body.verbosity = body.modalities = None

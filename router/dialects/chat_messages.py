@@ -2,59 +2,53 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
-from router.dialects.common import Label
+from router.dialects.common import Closed, Label
 from router.errors import invalid
 
 
-class _Closed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Unknown fields are refused, and what was not said is not said to the engine either."""
-
-
-class TextPart(_Closed, tag_field="type", tag="text"):
+class TextPart(Closed, tag_field="type", tag="text"):
     text: str
 
 
-class RefusalPart(_Closed, tag_field="type", tag="refusal"):
+class RefusalPart(Closed, tag_field="type", tag="refusal"):
     refusal: str
 
 
-class ImageUrl(_Closed):
+class ImageUrl(Closed):
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class ImagePart(_Closed, tag_field="type", tag="image_url"):
+class ImagePart(Closed, tag_field="type", tag="image_url"):
     image_url: ImageUrl
 
 
-class Audio(_Closed):
+class Audio(Closed):
     data: str
     format: Literal["wav", "mp3"]
 
 
-class AudioPart(_Closed, tag_field="type", tag="input_audio"):
+class AudioPart(Closed, tag_field="type", tag="input_audio"):
     input_audio: Audio
 
 
 Part = TextPart | RefusalPart | ImagePart | AudioPart
 
 
-class FunctionCall(_Closed):
+class FunctionCall(Closed):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     arguments: str
 
 
-class ToolCall(_Closed):
+class ToolCall(Closed, tag_field="type", tag="function"):
     id: Label
     function: FunctionCall
-    type: Literal["function"] = "function"
     index: int | None = None
 
 
-class Message(_Closed):
+class Message(Closed):
     """One turn. Fields that clients copy back from an answer are accepted and dropped."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -70,15 +64,17 @@ class Message(_Closed):
     function_call: None = None
 
 
-def check_messages(messages: list[Message]) -> int:
-    """Characters of all texts. Raises ApiError 400 naming the message that cannot be sent to an engine."""
-    characters = 0
+def check_messages(messages: list[Message]) -> tuple[int, bool]:
+    """Characters of all texts, and whether there is more than text. Raises ApiError 400 naming the message that cannot
+    be sent to an engine."""
+    characters, media = 0, False
     for index, message in enumerate(messages):
         content = message.content
         if isinstance(content, str):
             characters += len(content)
         elif content is not None:
             characters += sum(_check_part(part, f"messages[{index}].content[{at}]") for at, part in enumerate(content))
+            media = media or has_media(message)
         elif message.role != "assistant":
             raise invalid(f"a message of role {message.role} needs content", f"messages[{index}].content")
         if message.role == "tool" and message.tool_call_id is None:
@@ -86,7 +82,7 @@ def check_messages(messages: list[Message]) -> int:
         if message.role == "developer":
             message.role = "system"  # the templates of open models know no other name for it
         message.annotations = None
-    return characters
+    return characters, media
 
 
 def text_of(message: Message) -> str:
@@ -94,6 +90,11 @@ def text_of(message: Message) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def has_media(message: Message) -> bool:
+    content = message.content
+    return isinstance(content, list) and any(isinstance(part, ImagePart | AudioPart) for part in content)
 
 
 def _check_part(part: Part, param: str) -> int:

@@ -36,6 +36,14 @@ _FIELD = re.compile(r"(?:unknown|required) field `([^`]+)`")
 Body = TypeVar("Body")
 
 
+class Closed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Unknown fields are refused, and what was not said is not said to the engine either."""
+
+
+Dropped = object | None
+"""Accepted from clients whatever it is, and told to nobody."""
+
+
 class StreamOptions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     include_usage: bool = False
     include_obfuscation: bool | None = None  # accepted from OpenAI's clients; our engines have no such thing
@@ -55,6 +63,8 @@ class EngineBody(Protocol):
 
     def said(self) -> str: ...
 
+    def read(self) -> bytes: ...
+
 
 class BodyPrompt(msgspec.Struct, frozen=True):
     """Implements router.request.Prompt. Tokens are always counted, whether the client asked or not."""
@@ -68,6 +78,14 @@ class BodyPrompt(msgspec.Struct, frozen=True):
 
     def said(self) -> str:
         return self.body.said()
+
+    def read(self) -> bytes:
+        return self.body.read()
+
+
+def as_read(*parts: object) -> bytes:
+    """JSON without the bracket at its end: a conversation that goes on begins with what it was."""
+    return b"".join(_encoder.encode(part) for part in parts if part is not None)[:-1]
 
 
 def usage_asked(options: StreamOptions | None, stream: bool) -> bool:

@@ -22,6 +22,7 @@ from router.dialects.common import (
     Temperature,
     TopK,
     TopLogprobs,
+    as_read,
     decode,
     usage_asked,
 )
@@ -46,6 +47,7 @@ class CompletionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     top_k: TopK | None = None
     min_p: Share | None = None
     repetition_penalty: Repetition | None = None
+    repeat_penalty: Repetition | None = None  # the same, as llama.cpp calls it; each engine knows one name
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     seed: Seed | None = None
@@ -62,6 +64,9 @@ class CompletionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
         prompts = self.prompt if isinstance(self.prompt, list) else [self.prompt]
         return "\n".join(one for one in prompts if isinstance(one, str))
 
+    def read(self) -> bytes:
+        return as_read(self.prompt)
+
 
 _decoder = msgspec.json.Decoder(CompletionBody)
 
@@ -74,8 +79,10 @@ def parse(raw: bytes) -> Parsed:
     usage_wanted = usage_asked(body.stream_options, stream)
     asked = body.model
     body.user = body.best_of = None
+    body.repetition_penalty = body.repeat_penalty = body.repetition_penalty or body.repeat_penalty
     limit, prompts = body.max_tokens, _count_prompts(body.prompt)
-    return Parsed(asked, stream, usage_wanted, characters, limit, BodyPrompt(body), prompts, body.n or 1)
+    choices, prompt = body.n or 1, BodyPrompt(body)
+    return Parsed(asked, stream, usage_wanted, characters, limit, prompt, prompts, choices, engine_api="completions")
 
 
 def _count_prompts(prompt: str | list[str | int | list[int]]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.fit.cells import Cell
-from bench.fit.engine import Bed, Subject
+from bench.fit.engine import Bed, Subject, last_word
 from bench.fit.measure import measure
 from bench.fit.memory import PeakMeter, parse_files, parse_rollup, session_of, usage_of
 from bench.fit.prompts import Ruler
@@ -79,6 +79,19 @@ async def test_an_engine_that_cannot_start_is_quoted(tmp_path: Path) -> None:
     assert found.error is not None
     assert found.error.startswith("it ended with status 2: ")
     assert found.error.endswith("unrecognized arguments: --no-such-flag")
+
+
+def test_of_what_an_engine_wrote_its_reason_is_quoted_and_not_where_it_may_be_found(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text(
+        "(Worker pid=2) ERROR 11-22 [executor.py:953] ValueError: Head dimension 288 is not supported.\n"
+        "(EngineCore pid=1) ERROR 11-22 [core.py:1512]     raise RuntimeError(\n"
+        "RuntimeError: Engine core initialization failed. See root cause above.\nINFO it ends\n"
+    )
+    assert last_word(log) == "ValueError: Head dimension 288 is not supported."
+
+    log.write_text("llama_model_load: error loading model: unknown architecture\nexiting\n")
+    assert last_word(log) == "llama_model_load: error loading model: unknown architecture"
 
 
 async def test_an_engine_that_refuses_is_quoted_and_ended(tmp_path: Path) -> None:

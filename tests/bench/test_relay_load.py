@@ -91,7 +91,12 @@ def test_a_paced_stream_keeps_the_pace_that_its_prompt_asks_for(
     [
         (WHOLE, 500, b'{"error":{}}', "refused"),
         (WHOLE, 200, b'{"id":"no usage"}', "not a whole answer"),
-        (STREAMED, 200, b'data: {"choices":[{"delta":{"content":" oat"}}]}\n\n', "1 of 100 tokens, [DONE] missing"),
+        (
+            STREAMED,
+            200,
+            b'data: {"choices":[{"delta":{"content":" oat"}}]}\n\n',
+            "1 of 100 tokens, the last event missing",
+        ),
         (STREAMED, 200, b'data: {"error":{"message":"lost"}}\n\n', "an error in a stream"),
     ],
 )

@@ -1,5 +1,7 @@
 """The simulated machine: what takes how long, and that nobody is lost in it."""
 
+import msgspec
+
 from bench.routing.fleet import FLEETS, EngineSpec, Fleet, NodeSpec
 from bench.routing.load import Session, Turn, Workload
 from bench.routing.policies import Least, RoundRobin
@@ -50,6 +52,15 @@ def test_what_is_cached_is_not_read_again_and_the_least_recent_goes() -> None:
 
     assert (known.cached, again.cached, large.cached) == (0, 900, 0)
     assert later.cached < 900
+
+
+def test_a_prompt_takes_what_any_prompt_takes_there_however_much_of_it_is_cached() -> None:
+    floored = msgspec.structs.replace(PLAIN, least_prompt_s=0.3)
+    fleet = Fleet("floored", (NodeSpec("one", (floored,), round_trip_s=0.0),))
+    chain = tuple(range(9))
+    known, again = served(session(0.0, 950, 2, chain), session(10.0, 950, 2, chain), fleet=fleet).jobs
+
+    assert (round(known.ttft_s, 6), round(again.ttft_s, 6)) == (0.95, 0.3)
 
 
 def test_what_fits_no_engine_is_counted_as_refused() -> None:

@@ -2,54 +2,31 @@
 
 import asyncio
 import json
-import os
 import sqlite3
-import sys
-from contextlib import closing, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from io import StringIO
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cli.main import app
 from cluster.admin_client import AdminClient
 from cluster.audit_records import POTLUCK, AuditEvent, Personal
 from cluster.audit_trail import open_trail
 from cluster.service import HeadSettings
 from inventory.paths import StatePaths
 from support.cluster_facts import node
+from support.command import Place
+from support.command_here import potluck
 from support.fake_node import FakeNode
 from support.heads import running_head
 from support.manual_clock import ManualClock
 
-POTLUCK_COMMAND = Path(sys.executable).parent / "potluck"
+audit = partial(potluck, "audit")
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> StatePaths:
     return StatePaths.at(tmp_path / "state").ensure()
-
-
-@dataclass(frozen=True)
-class Said:
-    stdout: str
-    stderr: str
-
-
-def audit(paths: StatePaths, *arguments: str, expect: int = 0) -> Said:
-    """The command in this process: it ends with the exit code that a shell would see."""
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        app(["audit", *arguments, "--state-dir", str(paths.root)], standalone_mode=True)
-    said = Said(out.getvalue(), err.getvalue())
-    assert (ended.value.code or 0) == expect, f"{arguments}: {said}"
-    return said
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POTLUCK_STATE_DIR", "")  # commands set it; this takes it back
 
 
 @pytest.fixture
@@ -131,10 +108,7 @@ def test_what_is_not_there_has_its_exit_code(written: StatePaths, tmp_path: Path
 
 async def test_beside_a_head_records_are_followed_copies_counted_and_persons_forgotten(written: StatePaths) -> None:
     async with running_head(HeadSettings(written), [FakeNode(node("box", []))]) as client:
-        environment = {**os.environ, "POTLUCK_STATE_DIR": str(written.root)}
-        following = await asyncio.create_subprocess_exec(
-            POTLUCK_COMMAND, "audit", "tail", "-f", "--json", env=environment, stdout=asyncio.subprocess.PIPE
-        )
+        following = await Place(written.root).start("audit", "tail", "-f", "--json")
         assert following.stdout is not None
         seen = (await _labelled(client, following.stdout)).decode()
         following.terminate()

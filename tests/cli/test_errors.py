@@ -1,4 +1,4 @@
-from cli.chat import ChatRefusedError
+from cli.endpoint import GatewayRefusedError
 from cli.errors import SPECIAL, exit_code_of
 from cluster.config_problems import ConfigError
 from inventory.store_records import ModelNotFoundError
@@ -10,8 +10,8 @@ def test_an_error_of_ours_has_an_exit_code() -> None:
 
 
 def test_an_error_with_an_http_status_follows_it() -> None:
-    assert exit_code_of(ChatRefusedError(401, "no")) == 5
-    assert exit_code_of(ChatRefusedError(400, "no")) == 1
+    assert exit_code_of(GatewayRefusedError(401, "no")) == 5
+    assert exit_code_of(GatewayRefusedError(400, "no")) == 1
 
 
 def test_an_error_nobody_expected_is_shown_whole() -> None:
@@ -19,10 +19,15 @@ def test_an_error_nobody_expected_is_shown_whole() -> None:
 
 
 def test_every_special_error_exists() -> None:
+    import cli.conformance.registry
+    import cli.conformance.server
+    import cli.connect_files
+    import cli.connect_target
     import cli.endpoint
     import cli.readiness
     import cli.render_keys
     import cli.render_nodes
+    import cli.route_client
     import cli.watching
     import cluster.admin_client
     import cluster.audit_export
@@ -35,9 +40,14 @@ def test_every_special_error_exists() -> None:
     import inventory.store
     import inventory.store_records
     import nodes.head_client
+    import router.cache_store
+    import router.decision_query
     import router.usage_query
 
     modules = (
+        cli.conformance.registry,
+        cli.conformance.server,
+        router.cache_store,
         cli.endpoint,
         cli.readiness,
         cli.render_keys,
@@ -55,6 +65,10 @@ def test_every_special_error_exists() -> None:
         inventory.store_records,
         nodes.head_client,
         router.usage_query,
+        router.decision_query,
+        cli.route_client,
+        cli.connect_files,
+        cli.connect_target,
     )
     known = {name for module in modules for name in vars(module)}
 

@@ -61,7 +61,7 @@ async def test_a_drain_returns_when_the_machine_is_empty_and_says_what_is_left_w
         while not box.snapshot.engines:  # noqa: ASYNC110 - the controller orders it within a tick
             await asyncio.sleep(0.01)
         box.become_ready()
-        late = await place.potluck("nodes", "drain", "box", "--timeout", "0.3")
+        late = await place.potluck("nodes", "drain", "box", "--timeout", "2")
         draining = [replace(engine, state="stopped") for engine in box.snapshot.engines]
         box.snapshot = replace(box.snapshot, engines=tuple(draining))
         done = await place.potluck("nodes", "drain", "box")

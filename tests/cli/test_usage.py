@@ -2,32 +2,22 @@
 
 import csv
 import json
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from cli.main import app
 from cli.render_usage import UsageTable, usage_csv, usage_document, usage_remarks, usage_table
 from inventory.paths import StatePaths
 from router.usage_query import UsageQuery, UsageRow
 from router.usage_rollup import Sums
+from support.command_here import potluck
 from support.records import ARRIVED_S, a_record, written
 
+usage = partial(potluck, "usage")
 DAY = ("--since", "2027-01-15", "--until", "2027-01-16")
-
-
-@dataclass(frozen=True)
-class Said:
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POTLUCK_STATE_DIR", "")  # the command sets it; this takes it back
 
 
 @pytest.fixture
@@ -37,19 +27,11 @@ def paths(tmp_path: Path) -> StatePaths:
         paths.telemetry_db,
         a_record(1, input_tokens=1200, cached_tokens=200, output_tokens=34, reasoning_tokens=9),
         a_record(2, key_id="k2", group="7b", user="=1+1", model="big", node_id="mac"),
+        a_record(5, cache_hit=True, input_tokens=None, output_tokens=None, duration_s=0.0),
         a_record(3, arrived_wall_s=ARRIVED_S + 7200, tokens_exact=False, outcome="cancelled", status=499),
         a_record(4, key_id="k2", group="7b", arrived_wall_s=ARRIVED_S + 86400),
     )
     return paths
-
-
-def usage(paths: StatePaths, *arguments: str, expect: int = 0) -> Said:
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        app(["usage", *arguments, "--state-dir", str(paths.root)], standalone_mode=True)
-    said = Said(out.getvalue(), err.getvalue())
-    assert (ended.value.code or 0) == expect, f"{arguments}: {said}"
-    return said
 
 
 def test_the_table_has_a_line_for_each_key_and_the_totals(paths: StatePaths) -> None:
@@ -58,9 +40,9 @@ def test_the_table_has_a_line_for_each_key_and_the_totals(paths: StatePaths) -> 
     headers, *lines = [line.split() for line in said.stdout.splitlines()]
     assert headers[:4] == ["KEY", "KEY", "ID", "REQUESTS"]
     assert lines == [
-        ["-", "k", "2", "0", "0", "1", "1", "1,210", "200", "37", "9", "2"],
-        ["-", "k2", "1", "0", "0", "0", "0", "10", "0", "3", "0", "1"],
-        ["total", "3", "0", "0", "1", "1", "1,220", "200", "40", "9", "3"],
+        ["-", "k", "3", "0", "0", "1", "1", "1,210", "200", "37", "9", "1", "2"],
+        ["-", "k2", "1", "0", "0", "0", "0", "10", "0", "3", "0", "0", "1"],
+        ["total", "4", "0", "0", "1", "1", "1,220", "200", "40", "9", "1", "3"],
     ]
     assert "from 2027-01-15T00:00:00Z to 2027-01-16T00:00:00Z" in said.stderr
     assert "1 requests broke off" in said.stderr
@@ -88,7 +70,7 @@ def test_json_has_every_figure_and_says_what_is_not_known(paths: StatePaths) -> 
         ("2027-01-15T10:00:00Z", None, "k", None),
     ]
     assert document["rows"][0]["reasoning_tokens"] == 9
-    assert document["total"]["requests"] == 3
+    assert (document["total"]["requests"], document["total"]["cache_hits"]) == (4, 1)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +81,7 @@ def test_json_has_every_figure_and_says_what_is_not_known(paths: StatePaths) -> 
         (("--group", "7b", "--until", "2027-01-16"), 1),
         (("--model", "big"), 1),
         (("--since", "2027-01-15T09:30"), 2),
-        (("--since", "2027-01-15T10:00:00+02:00", "--until", "2027-01-15T10:00+01:00"), 2),
+        (("--since", "2027-01-15T10:00:00+02:00", "--until", "2027-01-15T10:00+01:00"), 3),
         (("--key", "nobody"), 0),
     ],
 )
@@ -152,7 +134,8 @@ def test_keys_are_named_where_their_names_are_known_and_shown_by_their_ids_besid
 
     assert [line.split()[:2] for line in usage_table(shown).splitlines()[1:3]] == [["anna\\x1b[31m", "k1"], ["-", "k9"]]
     assert usage_csv(shown).splitlines()[1].startswith("anna\\x1b[31m,k1,2,")
-    assert [row["key"] for row in usage_document(shown)["rows"]] == ["anna\x1b[31m", None]  # type: ignore[attr-defined]
+    rows = msgspec.convert(usage_document(shown)["rows"], list[dict[str, object]])
+    assert [row["key"] for row in rows] == ["anna\x1b[31m", None]
     assert usage_remarks(shown, names_known=True) == ["from 1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z"]
 
 

@@ -50,7 +50,7 @@ def paths(tmp_path: Path) -> StatePaths:
 
 def head(paths: StatePaths) -> AbstractAsyncContextManager[AdminClient]:
     settings = HeadSettings(paths, times=ControllerTimes(tick_s=0.02))
-    return running_head(settings, [FakeNode(node("box", [held("smol")]))], within_s=30)
+    return running_head(settings, [FakeNode(node("box", [held("smol")]))])
 
 
 def records(paths: StatePaths) -> list[AuditRecord]:

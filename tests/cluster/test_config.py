@@ -194,7 +194,7 @@ def test_a_changed_environment_is_another_configuration() -> None:
         (
             "options: {vllm: {Bad Name: 1}}",
             "models.m.options.vllm.Bad Name (line 3): 'vllm.Bad Name' is not allowed: must match "
-            "^((vllm|mlx|llamacpp)\\.)?[a-z0-9][a-z0-9_-]{0,62}$",
+            "^((vllm|mlx|llamacpp|encoder)\\.)?[a-z0-9][a-z0-9_-]{0,62}$",
         ),
         ("warm: true", "models.m (line 3): `warm` is for models with `keep_alive`; one without it always runs"),
         ("prefer: [b]", 'models.m.prefer.0 (line 3): no node "b" under `nodes`; known here: a'),

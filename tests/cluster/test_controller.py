@@ -70,6 +70,28 @@ async def test_each_tick_publishes_with_a_growing_sequence_and_the_aliases() -> 
     assert fleet.publisher.cluster == second
 
 
+async def test_the_policy_by_which_gateways_choose_is_published() -> None:
+    chosen = desired(f"{SMOL}router: {{policy: round-robin}}\n")
+
+    assert (await Fleet(box(), config=chosen).tick()).policy == "round-robin"
+    assert (await Fleet(box()).tick()).policy == "seconds"
+
+
+async def test_whether_idle_machines_read_ahead_is_published() -> None:
+    chosen = desired(SMOL + "router: {warming: on}\n")
+
+    assert (await Fleet(box(), config=chosen).tick()).warming == "on"
+    assert (await Fleet(box()).tick()).warming == "off"
+
+
+async def test_what_gateways_may_keep_of_answers_is_published() -> None:
+    chosen = desired(SMOL.replace("context: 2048", "context: 2048, answers_kept: 1h") + "cache: {size: 1GiB}\n")
+
+    kept, usual = await Fleet(box(), config=chosen).tick(), await Fleet(box()).tick()
+    assert (kept.cache.size_bytes, [model.answers_kept_s for model in kept.models]) == (1 << 30, [3600.0])
+    assert [model.answers_kept_s for model in usual.models] == [None]
+
+
 async def test_a_model_that_is_nowhere_says_how_to_get_it() -> None:
     model = await Fleet(FakeNode(node("box"))).model()
 

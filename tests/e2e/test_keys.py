@@ -37,7 +37,7 @@ def test_each_key_does_what_it_may_and_a_revoked_one_nothing(shared_machine: Mac
     display = made(shared_machine, "wall", "--role", "display")
     elsewhere = made(shared_machine, "elsewhere", "--model", "other-*")
 
-    eventually(lambda: _status(running, elsewhere, "/v1/models") == 200, 5, "the last key is known")
+    eventually(lambda: _status(running, elsewhere, "/v1/models") == 200, 30, "the last key is known")
     assert ask(running, webui)
     with pytest.raises(openai.PermissionDeniedError, match="lacks the scope `inference`"):
         ask(running, display)
@@ -48,14 +48,14 @@ def test_each_key_does_what_it_may_and_a_revoked_one_nothing(shared_machine: Mac
 
     limited = shared_machine.potluck("keys", "limit", "webui", "requests_per_minute=1", "tokens_per_day=1000")
     assert "requests per minute 1; tokens per day 1,000" in limited.stdout
-    eventually(lambda: _refused(running, webui), 5, "the second request in a minute is refused")
+    eventually(lambda: _refused(running, webui), 30, "the second request in a minute is refused")
 
     begin_s = monotonic()
     shared_machine.potluck("keys", "revoke", "webui", "--yes")
-    eventually(lambda: _status(running, webui, "/v1/models") == 401, 5, "the revoked key is refused")
+    eventually(lambda: _status(running, webui, "/v1/models") == 401, 15, "the revoked key is refused")
     print(f"RESULT key_revoked_after_s={monotonic() - begin_s:.2f}")
 
-    eventually(lambda: "u-17" in _users(shared_machine), 10, "the request is on record with its user")
+    eventually(lambda: "u-17" in _users(shared_machine), 30, "the request is on record with its user")
     files = [path for path in shared_machine.state_dir.rglob("*") if path.is_file() and "models" not in path.parts]
     secrets = [key.split("_", 2)[2].encode() for key in (webui, display, elsewhere)]
     assert [path for path in files if any(secret in path.read_bytes() for secret in secrets)] == []
@@ -70,7 +70,7 @@ def _refused(running: Running, key: str) -> bool:
 
 
 def _status(running: Running, key: str, path: str) -> int:
-    return httpx2.get(f"{running.root}{path}", headers={"authorization": f"Bearer {key}"}).status_code
+    return httpx2.get(f"{running.root}{path}", headers={"authorization": f"Bearer {key}"}, timeout=30).status_code
 
 
 def _users(machine: Machine) -> set[str | None]:

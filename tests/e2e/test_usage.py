@@ -5,12 +5,11 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 import pytest
 
-from support.machine import Machine, Running, busy_slots, engine_lease, eventually
+from support.machine import Machine, Running, busy_slots, eventually, tokens_made, tokens_read
 from support.mixed_requests import Got, Mix, ask_all, mixed
 
 pytestmark = pytest.mark.e2e
@@ -41,9 +40,9 @@ def counts(machine: Machine, running: Running, mark: str) -> Counts:
     headers = {"authorization": f"Bearer {running.api_key}", "x-client-request-id": mark}
     body = {"model": MODEL, "prompt": "so", "max_tokens": 1}
     assert httpx2.post(f"{running.endpoint}/completions", json=body, headers=headers, timeout=60).status_code == 200
-    eventually(lambda: mark in _on_record(machine), 10, "the last request is on record")
+    eventually(lambda: mark in _on_record(machine), 30, "the last request is on record")
     total = json.loads(machine.potluck("usage", "--by", "model", "--json").stdout)["total"]
-    engine = _engine_counters(machine)
+    engine = tokens_read(machine), tokens_made(machine)
     read = total["input_tokens"] - total["cached_tokens"]
     return Counts(*engine, read, total["output_tokens"], total["requests"], total["inexact"])
 
@@ -53,14 +52,6 @@ def _on_record(machine: Machine) -> set[str | None]:
         return {
             row[0] for row in connection.execute("SELECT json_extract(record, '$.client_request_id') FROM requests")
         }
-
-
-def _engine_counters(machine: Machine) -> tuple[int, int]:
-    lease = engine_lease(machine)
-    headers = {"authorization": f"Bearer {Path(lease['secret_file']).read_text().strip()}"}
-    text = httpx2.get(f"http://127.0.0.1:{lease['port']}/metrics", headers=headers).text
-    samples = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
-    return int(float(samples["llamacpp:prompt_tokens_total"])), int(float(samples["llamacpp:tokens_predicted_total"]))
 
 
 async def ask(running: Running, count: int, mix: Mix, seed: int) -> list[Got]:

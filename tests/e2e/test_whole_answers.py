@@ -1,14 +1,13 @@
 """Answers that the gateway puts together from a stream are what the engine itself would have said."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from support.leaks import CANARY
-from support.machine import Machine, Running, engine_lease
+from support.machine import Machine, Running, engine_client
 
 pytestmark = pytest.mark.e2e
 
@@ -42,7 +41,7 @@ def _choice(choice: dict[str, Any]) -> dict[str, Any]:
         ("/v1/chat/completions", {**CHAT, "logprobs": True, "top_logprobs": 2}),
         ("/v1/chat/completions", {**CHAT, "n": 2}),
         ("/v1/chat/completions", {**CHAT, "stop": ["a"]}),
-        ("/v1/chat/completions", {**CHAT, "tools": [TOOL], "tool_choice": "required", "max_tokens": 60}),
+        ("/v1/chat/completions", {**CHAT, "tools": [TOOL], "max_tokens": 60}),
         ("/v1/completions", {"prompt": f"Once upon a time {CANARY}", "max_tokens": 12}),
         ("/v1/completions", {"prompt": ["Once upon", "The sea"], "max_tokens": 8, "logprobs": 1}),
     ],
@@ -54,11 +53,8 @@ def test_an_assembled_answer_is_the_engines_own(
     ours = httpx2.post(
         f"{running.root}{path}", json=body, headers={"authorization": f"Bearer {running.api_key}"}, timeout=60
     )
-    lease = engine_lease(shared_machine)
-    secret = Path(lease["secret_file"]).read_text().strip()
-    theirs = httpx2.post(
-        f"http://127.0.0.1:{lease['port']}{path}", json=body, headers={"authorization": f"Bearer {secret}"}, timeout=60
-    )
+    with engine_client(shared_machine) as engine:
+        theirs = engine.post(path, json=body)
 
     assert (ours.status_code, theirs.status_code) == (200, 200), (ours.text, theirs.text)
     assert comparable(ours.json()) == comparable(json.loads(theirs.text))

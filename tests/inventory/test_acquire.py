@@ -9,7 +9,7 @@ from inventory.acquire import acquire
 from inventory.disk_space import DiskFullError
 from inventory.hub import HubError, HubOptions
 from inventory.incoming import HashMismatchError
-from inventory.packaged import PACKAGED_MODELS
+from inventory.packaged_models import PACKAGED_MODELS
 from inventory.secret_files import ExposedSecretError
 from inventory.sources import FileSource, HubSource, NetworkNotAllowedError, PackagedSource, SourceError, parse_source
 from inventory.store import ModelStore, NameTakenError
@@ -44,7 +44,7 @@ def test_the_packaged_model_needs_no_network_and_is_the_announced_one(store: Mod
     model = acquire(store, PackagedSource("smollm2"), "smollm2", allow_network=False)
 
     packaged = PACKAGED_MODELS["smollm2"]
-    assert model.artifact.files[0].sha256 == packaged.sha256
+    assert model.artifact.files[0].sha256 == packaged.files[0].sha256
     assert model.artifact.size_bytes == packaged.size_bytes
     assert model.artifact.source == "packaged:smollm2"
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from inventory.packaged import PACKAGED_MODELS, PackagedModel, PackageFetchError, fetch, locate
-from support.packaged_model import smollm2_path
+from inventory.packaged import PackageFetchError, fetch, locate
+from inventory.packaged_models import PACKAGED_MODELS, PackagedFile, PackagedModel
+from support.packaged_model import packaged_paths
 
 
-def test_the_table_tells_the_truth_about_the_installed_model() -> None:
-    path = smollm2_path()
-    model = PACKAGED_MODELS["smollm2"]
-
-    assert path.stat().st_size == model.size_bytes
-    with path.open("rb") as file:
-        assert hashlib.file_digest(file, "sha256").hexdigest() == model.sha256
+@pytest.mark.parametrize("key", PACKAGED_MODELS)
+def test_the_table_tells_the_truth_about_the_installed_models(key: str) -> None:
+    for path, told in zip(packaged_paths(key), PACKAGED_MODELS[key].files, strict=True):
+        assert path.stat().st_size == told.size_bytes
+        with path.open("rb") as file:
+            assert hashlib.file_digest(file, "sha256").hexdigest() == told.sha256
 
 
 def test_a_package_is_found_without_being_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,14 +24,26 @@ def test_a_package_is_found_without_being_imported(tmp_path: Path, monkeypatch: 
     (tmp_path / "hostile_model" / "__init__.py").write_text("raise SystemExit('imported')")
     (tmp_path / "hostile_model" / "model.gguf").write_bytes(b"GGUF")
     monkeypatch.syspath_prepend(str(tmp_path))
-    model = PackagedModel("hostile", "hostile-model", "hostile_model", "model.gguf", 4, "0" * 64, "MIT")
 
-    assert locate(model) == tmp_path / "hostile_model" / "model.gguf"
+    assert locate(_model("hostile_model", "model.gguf")) == (tmp_path / "hostile_model" / "model.gguf",)
     assert "hostile_model" not in sys.modules
 
 
 def test_a_package_that_is_not_installed_is_none() -> None:
-    assert locate(PackagedModel("x", "x", "no_such_package_here", "x.gguf", 1, "0" * 64, "MIT")) is None
+    assert locate(_model("no_such_package_here", "x.gguf")) is None
+
+
+def test_a_package_that_lacks_one_of_a_models_files_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_a_model").mkdir()
+    (tmp_path / "half_a_model" / "weights.npz").write_bytes(b"PK")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert locate(_model("half_a_model", "weights.npz", "sp.model")) is None
+
+
+def _model(package: str, *files: str) -> PackagedModel:
+    parts = tuple(PackagedFile(name, 4, "0" * 64) for name in files)
+    return PackagedModel("x", "x", package, "gguf", parts, "MIT")
 
 
 def test_a_package_that_cannot_be_fetched_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

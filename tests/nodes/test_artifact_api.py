@@ -170,7 +170,7 @@ async def _stuck(setup: Setup) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
     reader, writer = await asyncio.open_connection(
         sock=small, ssl=context, server_hostname=SNI["sni_hostname"], limit=1024
     )
-    writer.write(f"GET {setup.file} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    writer.write(f"GET {setup.file} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 

@@ -73,6 +73,6 @@ def test_removing_is_complete_and_may_be_repeated(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_cannot_be_installed_is_named_with_those_that_can() -> None:
-    assert [engine_kind(kind) for kind in ("llamacpp", "mlx", "vllm")] == ["llamacpp", "mlx", "vllm"]
-    with pytest.raises(UnknownEngineKindError, match="this version installs llamacpp, mlx, vllm"):
+    assert [engine_kind(kind) for kind in ("encoder", "llamacpp")] == ["encoder", "llamacpp"]
+    with pytest.raises(UnknownEngineKindError, match="this version installs encoder, llamacpp, mlx, vllm"):
         engine_kind("llama.cpp")

@@ -95,3 +95,12 @@ half a line
         running=2, waiting=3, prompt_tokens_total=1417, output_tokens_total=50, steps_total=73
     )
     assert LlamaCppAdapter().parse_load("") == EngineLoad()
+
+
+def test_a_model_for_vectors_or_ranks_is_started_for_them_and_evaluates_a_text_whole() -> None:
+    embed = words(replace(LAUNCH, purpose="embed", whole_tokens=512))
+    rerank = words(replace(LAUNCH, purpose="rerank", options=(("pooling", "cls"),)))
+
+    assert (embed["--purpose"], embed["--pooling"], embed["--batch-tokens"]) == ("embed", "auto", "512")
+    assert (rerank["--purpose"], rerank["--pooling"], rerank["--batch-tokens"]) == ("rerank", "cls", "128")
+    assert words(LAUNCH)["--purpose"] == "write"

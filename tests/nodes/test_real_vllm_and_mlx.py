@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -16,7 +17,6 @@ import pytest
 
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
-from inventory.secret_files import read_secret
 from inventory.store import ModelStore
 from inventory.store_records import held_of
 from nodes.engine_body import Workshop
@@ -29,16 +29,16 @@ from nodes.engines.vllm import VllmAdapter
 from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import reap
 from nodes.lifecycle_values import LifecyclePolicy
-from nodes.orders import Authority, EngineSpec
+from nodes.orders import EngineSpec
 from nodes.snapshot import EngineId, EngineKind, EngineSnapshot
 from nodes.supervisor import Supervisor, supervising
 from support.nodes import pid_of, port_of, until, until_state
 from support.provocations import lines_with_a_leak, provoke
-from support.real_engines import installed_engine, this_machine
+from support.real_engines import CHIEF, client_of, installed_engine, this_machine
+from support.through_gateway import speak_every_dialect
 
 pytestmark = pytest.mark.e2e
 
-CHIEF = Authority(epoch=1, config_revision=1)
 KINDS: tuple[EngineKind, ...] = ("vllm", "mlx")
 CONTEXT = 1024
 START_DEADLINE_S = 420.0  # vLLM imports for a minute on two busy cores
@@ -72,13 +72,6 @@ async def ready(supervisor: Supervisor) -> EngineSnapshot:
     return await until(look, "it is ready", START_DEADLINE_S)
 
 
-def client_of(engine: EngineSnapshot) -> httpx2.AsyncClient:
-    assert engine.endpoint is not None
-    assert engine.endpoint.secret_file is not None
-    headers = {"authorization": f"Bearer {read_secret(Path(engine.endpoint.secret_file))}"}
-    return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port_of(engine)}", headers=headers, timeout=120)
-
-
 def chat(prompt: str, **fields: object) -> dict[str, object]:
     return {"model": "smollm2", "messages": [{"role": "user", "content": prompt}], "temperature": 0, **fields}
 
@@ -109,12 +102,12 @@ def group_of(leader: int) -> list[psutil.Process]:
 
 
 def listening(processes: list[psutil.Process]) -> set[tuple[int, str, int]]:
-    return {
-        (process.pid, one.laddr.ip, one.laddr.port)
-        for process in processes
-        for one in process.net_connections(kind="inet")
-        if one.status == psutil.CONN_LISTEN
-    }
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a helper that has done its work
+            connections = process.net_connections(kind="inet")
+            found |= {(process.pid, *one.laddr) for one in connections if one.status == psutil.CONN_LISTEN}
+    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,6 +122,7 @@ async def test_it_serves_tells_its_load_drains_and_leaves_nothing(
     assert {address for _, address, _ in sockets} == {"127.0.0.1"}
     assert [port for pid, _, port in sockets if pid == leader] == [port_of(engine)]
 
+    await speak_every_dialect(tmp_path / "gateway", engine)
     async with client_of(engine) as client:
         await _refuses_strangers(engine)
         refused = await client.post("/v1/chat/completions", json=chat("hi") | {"model": "another"})
@@ -143,8 +137,7 @@ async def test_it_serves_tells_its_load_drains_and_leaves_nothing(
         assert lines_with_a_leak(tmp_path / "logs") == []
         if kind == "vllm":
             await _a_frozen_core_shows(supervisor, client, leader)
-        running = asyncio.create_task(streamed(client, chat("Count slowly from one to a hundred.", max_tokens=60)))
-        busy = await until(lambda: _busy(supervisor), "the load tells of the request", 60)
+        running, busy = await _at_work(supervisor, client)
         supervisor.drain(engine.engine_id, CHIEF)
         text, end = await running
     assert (bool(text), end in ("length", "stop")) == (True, True)
@@ -155,6 +148,22 @@ async def test_it_serves_tells_its_load_drains_and_leaves_nothing(
     assert ("kv cache" in told.terms, told.size_bytes > 2**20) == (True, True)
     stopped = await until_state(supervisor, "stopped")
     assert (stopped.reason, group_of(leader)) == ("drained", [])
+
+
+async def _at_work(
+    supervisor: Supervisor, client: httpx2.AsyncClient
+) -> tuple[asyncio.Task[tuple[str, str]], EngineSnapshot]:
+    """A request that the load tells of; another one where it was over before anybody looked."""
+    asked: list[asyncio.Task[tuple[str, str]]] = []
+
+    def look() -> tuple[asyncio.Task[tuple[str, str]], EngineSnapshot] | None:
+        (engine,) = supervisor.snapshots()
+        if not asked or asked[-1].done():
+            body = chat("Count slowly from one to a hundred.", max_tokens=60)
+            asked.append(asyncio.create_task(streamed(client, body)))
+        return (asked[-1], engine) if engine.load.running == 1 and engine.load.output_tokens_total else None
+
+    return await until(look, "the load tells of a request", 120)
 
 
 async def _refuses_strangers(engine: EngineSnapshot) -> None:
@@ -187,11 +196,6 @@ def _running(supervisor: Supervisor) -> EngineSnapshot | None:
     return engine if engine.load.running == 1 else None
 
 
-def _busy(supervisor: Supervisor) -> EngineSnapshot | None:
-    (engine,) = supervisor.snapshots()
-    return engine if engine.load.running == 1 and engine.load.output_tokens_total else None
-
-
 async def test_when_vllms_leader_is_killed_its_other_processes_go_with_it(
     supervisor: Supervisor, all_formats: ModelStore, engines_dir: Path
 ) -> None:
@@ -205,7 +209,7 @@ async def test_when_vllms_leader_is_killed_its_other_processes_go_with_it(
     supervisor.stop(engine.engine_id, CHIEF)
     await until(lambda: not supervisor.snapshots(), "it is gone")
 
-    assert group_of(leader) + group_of(pid_of(again)) == []
+    await until(lambda: not group_of(leader) + group_of(pid_of(again)), "every process of both has ended")
 
 
 @pytest.mark.parametrize(("kind", "script"), [("vllm", VLLM_SCRIPT), ("mlx", MLX_SCRIPT)])
@@ -246,7 +250,7 @@ async def test_an_mlx_folder_without_weights_is_a_death_with_the_engines_own_wor
     words = ["--port", "0", "--model", str(tmp_path), "--alias", "x", "--slots", "1", "--context", "512"]
     python = installed_engine("mlx", engines_dir).python
     done = await asyncio.to_thread(
-        subprocess.run, [python, "-I", MLX_SCRIPT, *words], capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, [python, "-I", MLX_SCRIPT, *words], capture_output=True, text=True, timeout=240, check=False
     )
 
     assert done.returncode == 1
@@ -272,7 +276,7 @@ async def test_mlx_gives_back_the_prompts_that_it_kept_when_told_to(
         assert (await cached(), await cached() > 75) == (0, True)
         full = await held()
         await supervisor.trim([engine.engine_id])
-        deadline = monotonic() + 20
+        deadline = monotonic() + 60
         while await held() >= full:
             assert monotonic() < deadline, "nothing was given back"
             await asyncio.sleep(0.05)

@@ -98,7 +98,7 @@ async def test_strangers_end_at_the_handshake(port: Port, tmp_path: Path) -> Non
 
 async def test_plain_http_and_old_tls_get_nothing(port: Port) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port.port)
-    writer.write(b"GET /node/v1/observe HTTP/1.1\r\nhost: x\r\n\r\n")
+    writer.write(b"GET /node/v1/observe HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert b"HTTP" not in await reader.read()
     writer.close()
     old = client_context(port.ca.identity("controller", "head"))
@@ -233,7 +233,7 @@ async def test_a_slow_gateway_holds_the_engine_back_and_nothing_piles_up_here(po
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port.port, ssl=context, server_hostname=peer_host("node", NODE), limit=1024
         )
-        writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+        writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{{}}".encode())
         await reader.readuntil(b"\r\n\r\n")
         before = -1
         while sent != before:  # until nothing moves any more

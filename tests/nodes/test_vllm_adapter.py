@@ -6,7 +6,7 @@ import pytest
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Accelerator, Hardware, Host, PoolId
-from nodes.engines.base import EngineLaunch, EngineOptionError
+from nodes.engines.base import EngineLaunch, EngineOptionError, Purpose
 from nodes.engines.vllm import OPTIONS, VllmAdapter
 from nodes.snapshot import EngineLoad
 from support.launches import a_launch
@@ -59,6 +59,7 @@ def test_the_cache_is_what_all_slots_need_and_some_blocks_unless_the_operator_sa
     assert value(replace(LAUNCH, options=(("dtype", "float32"),)), flag) == str(2 * 2304 * 4 * 1000)
     assert value(replace(LAUNCH, options=(("kv-cache-mib", "100"),)), flag) == str(100 << 20)
     assert value(replace(LAUNCH, cache_tokens=4096, kv_cache_bytes=4096 * 1000), flag) == str((4096 + 4 * 256) * 1000)
+    assert value(replace(LAUNCH, state_cache_bytes=5000), flag) == str(2304 * 4 * 1000 + 5000)
     assert value(replace(LAUNCH, kv_cache_bytes=None), flag) is None
 
 
@@ -133,3 +134,12 @@ def test_while_a_request_is_in_flight_one_runs_whatever_vllms_gauges_say(
     text = f"potluck_requests_in_flight {in_flight}\nvllm:num_requests_waiting {waiting}\n"
 
     assert VllmAdapter().parse_load(text).running == running
+
+
+@pytest.mark.parametrize("purpose", ["embed", "rerank"])
+def test_a_model_for_vectors_or_ranks_pools_and_has_room_for_a_whole_text(purpose: Purpose) -> None:
+    argv = VllmAdapter().command(replace(LAUNCH, purpose=purpose, whole_tokens=2048)).argv
+
+    assert argv[argv.index("--runner") + 1] == "pooling"
+    assert argv[argv.index("--max-num-batched-tokens") + 1] == "2048"
+    assert "--runner" not in VllmAdapter().command(LAUNCH).argv

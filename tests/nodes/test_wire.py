@@ -10,9 +10,12 @@ def test_every_engine_kind_has_a_profile_of_its_own_name() -> None:
     assert {kind: profile.kind for kind, profile in WIRE.items()} == {kind: kind for kind in get_args(EngineKind)}
 
 
-def test_every_engine_serves_chat_completions_and_models() -> None:
-    for profile in WIRE.values():
-        assert profile.endpoints >= {"models", "chat", "completions"}
+def test_every_engine_lists_its_model_and_either_chats_or_makes_vectors_alone() -> None:
+    for kind, profile in WIRE.items():
+        if kind == "encoder":
+            assert profile.endpoints == {"models", "embeddings"}
+        else:
+            assert profile.endpoints >= {"models", "chat", "completions"}
 
 
 def test_an_engine_without_a_secret_has_no_paths_that_are_open_in_spite_of_it() -> None:

@@ -15,7 +15,7 @@ from inventory.catalog import ModelName
 from nodes.relay.contract import Address
 from nodes.snapshot import EngineId, EngineSnapshot
 from router.decision import ModelRoutes, routing_table
-from router.request import Parsed
+from router.request import Parsed, SizeOnly
 from router.scoring import crowded_out, decide, projected_tokens
 from support.gateway import Running, cluster_of, engine_at, running_gateway
 from support.upstream import Asked, answer_kindly, scripted_upstream
@@ -25,16 +25,8 @@ CONTEXT, CACHE = 2048, 3000
 HERE = Address("127.0.0.1", 1)
 
 
-class _NoPrompt:
-    def encode(self, served_name: str, stream: bool) -> bytes:
-        return b""
-
-    def said(self) -> str:
-        return ""
-
-
 def asking(characters: int, answer: int | None = None) -> Parsed:
-    return Parsed("toy", False, False, characters, answer, _NoPrompt())
+    return Parsed("toy", False, False, characters, answer, SizeOnly())
 
 
 def sharing(address: Address = HERE, name: str = "toy-1") -> EngineSnapshot:
@@ -151,7 +143,7 @@ async def test_who_finds_the_cache_promised_waits_and_nobody_gets_past(tmp_path:
         assert nothing_is_left(running)
 
 
-async def test_a_whole_answer_waits_so_long_and_its_client_learns_why(tmp_path: Path) -> None:
+async def test_a_whole_answer_waits_for_its_turn_as_long_as_its_deadline_lets_it(tmp_path: Path) -> None:
     held = Held()
     async with (
         scripted_upstream(held.script) as upstream,
@@ -160,12 +152,16 @@ async def test_a_whole_answer_waits_so_long_and_its_client_learns_why(tmp_path: 
     ):
         first = begin(client, body(1, 2000))
         await upstream.until(lambda seen: len(seen.asked) == 1)
-        answer = await client.post(CHAT, json=body(2, 2000))
+        patient = begin(client, body(2, 2000))
+        await running.until_waiting(1)
+        hurried = await client.post(CHAT, json=body(3, 2000), headers={"x-potluck-deadline": "0.3"})
+        assert running.waiting == 1  # for longer than it would have waited for a model that is not there
         held.open(1)
-        await first
+        held.open(2)
 
-        assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
-        assert "`toy` has no place for this request after 0.1 s" in answer.json()["error"]["message"]
+        assert [(await one).status_code for one in (first, patient)] == [200, 200]
+        assert (hurried.status_code, "retry-after" in hurried.headers) == (429, True)
+        assert "`toy` has no place for this request by its deadline" in hurried.json()["error"]["message"]
         assert nothing_is_left(running)
 
 

@@ -1,19 +1,26 @@
 import msgspec
 from msgspec.structs import replace
 
+from inventory.catalog import ModelName
+from nodes.relay.contract import Address
+from router.accounting import RECORD_VERSION
 from router.call_report import CallReport
+from router.decision import routing_table
 from router.dialects import chat
 from router.request import Arrival, Identity, Parsed
+from router.scoring import decide
 from router.token_ratio import TokenRatios
-from router.usage import StreamTap
+from router.usage import StreamTap, Tokens
+from support.gateway import cluster_of, engine_at
 from support.upstream import DONE, token_event, usage_event
 
 IDENTITY = Identity("k1", "home", "7b", "user", "private", frozenset(), user="u-17")
 ARRIVAL = Arrival("req_1", "mine", "chat", IDENTITY, arrived_s=10.0, arrived_wall_s=1_800_000_000.0)
 KEY = b'"prompt_progress"'
-
-
 BODY = b'{"model": "toy", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+ROUTES = routing_table(cluster_of([engine_at(Address("127.0.0.1", 1))])).models[ModelName("toy")]
+(CANDIDATE,) = ROUTES.candidates
+DECISION = decide(ROUTES, chat.parse(BODY), {CANDIDATE.engine_id: 1}, {})
 
 
 def parsed(characters: int = 400, prompts: int = 1, choices: int = 1) -> Parsed:
@@ -36,6 +43,24 @@ def ended(ratios: TokenRatios, asked: Parsed, *events: bytes) -> tuple[int | Non
 def progress(total: int, cache: int) -> bytes:
     told = {"choices": [], "prompt_progress": {"total": total, "cache": cache, "processed": cache}}
     return b"data: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def test_a_record_holds_every_fact_under_its_own_name() -> None:
+    report = CallReport(ARRIVAL, "toy", "asked", True)
+    report.priority, report.attempts = 3, 2
+    report.decision, report.decision_s, report.queued_s, report.first_byte_s = DECISION, 0.25, 1.5, 11.0
+    report.tokens = Tokens(31, 16, 7, 5, exact=True)
+    report.end("timeout", 504, "engine_timeout", 14.0)
+    assert msgspec.structs.asdict(report.record(TokenRatios())) == {
+        "version": RECORD_VERSION, "request_id": "req_1", "client_request_id": "mine", "api": "chat",
+        "tenant": "home", "key_id": "k1", "group": "7b", "data_class": "private", "priority": 3,
+        "model_asked": "asked", "model": "toy", "stream": True, "arrived_wall_s": 1_800_000_000.0, "duration_s": 4.0,
+        "status": 504, "outcome": "timeout", "error_code": "engine_timeout", "model_revision": CANDIDATE.revision,
+        "node_id": CANDIDATE.node_id, "engine_id": CANDIDATE.engine_id, "generation": CANDIDATE.generation,
+        "first_byte_s": 1.0, "attempts": 2, "route_reason": "only_fit", "route_terms": (("wait", 0.5),),
+        "decision_s": 0.25, "queued_s": 1.5, "input_tokens": 31, "cached_tokens": 16, "output_tokens": 7,
+        "user": "u-17", "tokens_exact": True, "reasoning_tokens": 5, "cache_hit": False, "side_call": None,
+    }  # fmt: skip
 
 
 def test_what_an_engine_counted_is_what_is_remembered() -> None:

@@ -6,8 +6,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.cost import Ask, Standing, cost, first_token_s
-from router.rates import Bias, Rates
+from nodes.rates import Rates
+from router.cost import TERMS, Ask, Standing, cost, first_token_s, seconds, until_first_token_s
+from router.rates import Bias
 
 GPU = Rates(7500.0, 32_000.0, 0.0065, 0.00045, 1e-7)
 MAC = Rates(1900.0, 32_000.0, 0.0115, 0.002, 1.2e-7)
@@ -54,6 +55,13 @@ CASES = st.builds(
 
 @settings(deadline=None)
 @given(CASES)
+def test_what_a_request_reckons_with_is_the_terms_without_their_names(case: Case) -> None:
+    assert tuple(zip(TERMS, seconds(case.ask, case.on), strict=True)) == cost(case.ask, case.on)
+    assert abs(sum(seconds(case.ask, case.on)) - case.total_s) <= 1e-9
+
+
+@settings(deadline=None)
+@given(CASES)
 def test_no_term_is_below_nothing(case: Case) -> None:
     assert all(seconds >= 0 for _, seconds in cost(case.ask, case.on))
 
@@ -91,6 +99,7 @@ def test_the_first_token_is_expected_after_wait_load_and_prefill() -> None:
 
     assert first_token_s(terms) == sum(dict(terms)[name] for name in ("wait", "load", "prefill"))
     assert first_token_s(terms) > 6.0
+    assert until_first_token_s([amount for _, amount in terms]) == first_token_s(terms)
 
 
 def test_a_full_engine_makes_wait_whoever_comes_next() -> None:
@@ -106,6 +115,7 @@ def test_a_session_that_returns_is_dear_where_others_fill_the_cache() -> None:
     assert dict(cost(returning, standing(live_tokens=70_000)))["home"] > 5.0
     assert dict(cost(once, standing(live_tokens=70_000)))["home"] == 0.0
     assert dict(cost(once, standing(live_tokens=70_000)))["eviction"] > 1.0
+    assert dict(cost(returning, standing(live_tokens=1_000, kept_tokens=1_000)))["home"] > 5.0
 
 
 def test_the_same_prompt_is_dearer_on_the_slower_machine() -> None:

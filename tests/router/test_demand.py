@@ -18,7 +18,7 @@ from nodes.unix_server import serve_unix
 from router.demand import DemandReporter
 from support.gateway import Running, cluster_of, engine_at, running_gateway
 from support.nodes import until
-from support.upstream import Asked, answer_kindly, scripted_upstream
+from support.upstream import answer_kindly, kindly_after, scripted_upstream
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "toy", "messages": [{"role": "user", "content": "hi"}]}
@@ -81,13 +81,8 @@ async def test_who_waits_is_told_at_once_and_taken_back_when_they_leave(tmp_path
 
 async def test_what_runs_and_what_has_ended_is_told_again_and_again(tmp_path: Path) -> None:
     go_on = asyncio.Event()
-
-    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        await go_on.wait()
-        await answer_kindly(asked, writer)
-
     async with (
-        scripted_upstream(answer) as upstream,
+        scripted_upstream(kindly_after(go_on)) as upstream,
         running_gateway(tmp_path, []) as running,
         reporting(running) as head,
         running.http() as client,

@@ -24,6 +24,24 @@ def test_every_engines_word_for_too_long_becomes_ours(body: dict[str, object]) -
     assert (error.status, error.code) == (400, "context_length_exceeded")
 
 
+def test_a_text_that_llamacpp_cannot_embed_is_too_long_and_no_failure_of_its_own() -> None:
+    said = "input (901 tokens) is too large to process. increase the physical batch size (current batch size: 512)"
+    body = {"error": {"code": 500, "message": said, "type": "server_error"}}
+
+    error = translate(500, json.dumps(body).encode(), "e", "input")
+
+    assert (error.status, error.code, error.param) == (400, "context_length_exceeded", "input")
+
+
+def test_vectors_that_cannot_be_cut_are_a_matter_of_dimensions() -> None:
+    said = "Model 'toy' does not support Matryoshka embeddings; dimensions must be unset (received dimensions=5)."
+    body = {"error": {"message": said, "type": "BadRequestError", "param": None, "code": 400}}
+
+    error = translate(400, json.dumps(body).encode(), "e", "input")
+
+    assert (error.status, error.code, error.param) == (400, "unsupported_parameter", "dimensions")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [

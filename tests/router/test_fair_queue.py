@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cluster.limits import GroupLimits, LimitRules, Limits
 from router.fair_queue import MOST_COUNTERS, FairQueue, service
+from router.waiting_caps import WaitingCaps
 from support.gateway import Running, access_with, engine_at, key_record, running_gateway
 from support.nodes import until
 from support.upstream import Asked, scripted_upstream, whole
@@ -102,14 +103,40 @@ def test_one_that_cannot_go_yet_holds_up_nobody_else() -> None:
 
 def test_it_tells_how_long_one_that_comes_now_will_wait() -> None:
     queue = filled("a-1", "a-2", "a-3")
-    assert queue.expected_wait_s() is None
+    assert queue.expected_wait_s("a") is None
     for item, now_s in (("a-1", 10.0), ("a-2", 12.0), ("a-3", 14.0)):
         queue.remove(item)
         queue.went_on(now_s)
     queue.add("a-4", "a")
-    assert queue.expected_wait_s() == 2 * 2.0
+    assert queue.expected_wait_s("a") == 2 * 2.0
     queue.went_on(1000.0)  # nobody had waited in between
-    assert queue.expected_wait_s() == 2 * 2.0
+    assert queue.expected_wait_s("a") == 2 * 2.0
+
+
+def test_who_stands_behind_a_script_expects_its_own_turn_and_not_the_last_one() -> None:
+    queue = filled("b-1", "s-0", *(f"s-{number}" for number in range(1, 30)))
+    queue.went_on(0.0)
+    queue.take("s-0", 10)
+    queue.went_on(1.0)
+    queue.add("t-1", "t", 1)
+
+    assert queue.expected_wait_s("b", 0, "b-1") == 1.0 + 1.0  # behind the one of a higher class
+    assert queue.expected_wait_s("s", 0, "s-29") == 28 + 2 + 1.0
+    assert queue.expected_wait_s("new") == 1.0 + 2 * 1.0
+    assert queue.expected_wait_s("t", 1, "t-1") == 1.0
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=2, max_size=40), st.integers(0, 39))
+def test_where_all_take_as_much_the_place_in_line_is_right_to_a_request_of_each_user(users: list[str], at: int) -> None:
+    items = [f"{user}-{number}" for number, user in enumerate(users)]
+    queue, asked = filled(*items), items[at % len(items)]
+    queue.went_on(0.0)
+    queue.went_on(1.0)
+    expected = queue.expected_wait_s(asked[0], 0, asked)
+    order = drained(queue)
+
+    assert expected is not None
+    assert abs(expected - 1 - order.index(asked)) < len(set(users))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(1, 100)), min_size=1, max_size=60))
@@ -196,7 +223,9 @@ async def school(root: Path, rules: LimitRules, users: str) -> AsyncIterator[tup
     engine = Engine()
     async with (
         scripted_upstream(engine.script) as upstream,
-        running_gateway(root, [engine_at(upstream.address, slots=SLOTS, kind="vllm")], waiting_limit=40) as running,
+        running_gateway(
+            root, [engine_at(upstream.address, slots=SLOTS, kind="vllm")], waiting=WaitingCaps(of_model=40)
+        ) as running,
     ):
         keys = [replace(key_record(key_of(user)), group=user) for user in users]
         running.view.install_access(replace(access_with(running.paths, keys, sequence=2), limits=rules))

@@ -24,7 +24,7 @@ from support.upstream import (
 
 BODY = json.dumps({"model": "toy", "messages": [{"role": "user", "content": CANARY}], "stream": True}).encode()
 REQUEST = (
-    f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+    f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
     f"content-length: {len(BODY)}\r\n\r\n".encode()
     + BODY
 )

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from nodes.relay.contract import Address
 from support.callers import ANSWERED, KEYS, key_of, records
 from support.engines import running_fault_engine
-from support.gateway import MODEL, Running, access_with, engine_at, running_gateway
+from support.gateway import EVERYTHING, MODEL, Running, access_with, engine_at, running_gateway
 from support.generated import Case, as_request, broken_rule, drawn, operations_of
 from support.leaks import CANARY
 
@@ -42,7 +42,16 @@ CALLERS = {  # of each kind in turn
     "a right key": ("admin", "user", "operator"),
 }
 UNKNOWN = {"nobody", "stranger", "expired"}
-WEIGHTS = {"/v1/chat/completions": 6, "/v1/completions": 5, "/v1/models/{model_id}": 3}
+WEIGHTS = {
+    "/v1/chat/completions": 6,
+    "/v1/completions": 5,
+    "/v1/models/{model_id}": 3,
+    "/api/chat": 3,
+    "/api/generate": 3,
+    "/v1/embeddings": 3,
+}
+READING = ("/v1/embeddings", "/v1/rerank", "/v2/rerank", "/rerank", "/api/embed", "/api/embeddings")
+NOT_TAKEN = ("template", "suffix", "context")  # of Ollama's, where there is something in them
 AT_ONCE = 8
 
 
@@ -72,7 +81,8 @@ async def test_whoever_asks_whatever_gets_a_documented_answer_that_is_for_him(tm
 async def gateway(root: Path) -> AsyncIterator[tuple[Running, dict[str, Any]]]:
     """Behind it a fault engine that does nothing wrong: whatever fails is the gateway's."""
     with running_fault_engine(root / "engine", "llamacpp", "--context", "64", "--model-name", MODEL) as engine:
-        async with running_gateway(root, [engine_at(Address("127.0.0.1", engine.port))]) as running:
+        at = engine_at(Address("127.0.0.1", engine.port))
+        async with running_gateway(root, [at], abilities={MODEL: EVERYTHING}) as running:
             running.view.install_access(access_with(running.paths, records(), sequence=2))
             async with running.http(KEYS["admin"]) as client:
                 document = (await client.get("/openapi.json")).json()
@@ -99,9 +109,13 @@ def made_of(document: dict[str, Any], count: int) -> list[Case]:
 def bring_to_an_engine(case: Case, stream: bool) -> None:
     """Name the model that there is, and say something in each message: no schema tells either."""
     if isinstance(case.body, dict):
-        body: dict[str, Any] = {**case.body, "model": MODEL} | ({"stream": True} if stream else {})
+        streams = stream and case.path not in READING
+        body: dict[str, Any] = {**case.body, "model": MODEL} | ({"stream": True} if streams else {})
+        body.pop("dimensions", None)  # which this engine lacks
         if isinstance(body.get("messages"), list):
             body["messages"] = [told(message) for message in body["messages"]]
+        for name in NOT_TAKEN:
+            body.pop(name, None)
         case.body = body
     if case.path_parameters:
         case.path_parameters = {"model_id": MODEL}
@@ -120,7 +134,11 @@ def told(message: object) -> object:
 async def keep_asking(client: httpx2.AsyncClient, asked: Iterator[tuple[int, Case, str]], report: Report) -> None:
     for at, case, kind in asked:
         who = CALLERS[kind][at % len(CALLERS[kind])]
-        answer = await client.send(client.build_request(**request_of(case, who)))
+        try:
+            answer = await client.send(client.build_request(**request_of(case, who)))
+        except httpx2.TransportError as error:
+            report.problems.append(f"{who}: {case.as_curl_command()}\n{error!r}")
+            continue
         report.statuses[kind, answer.status_code] += 1
         declared = case.path.replace("{model_id}", "{model_id:path}")
         problem = broken_rule(case, answer, CHECKS) or overstepped(declared, who, answer.status_code)

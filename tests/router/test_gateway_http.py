@@ -21,7 +21,7 @@ HOT = ("/v1/chat/completions", "/v1/completions")
 
 
 def post(body: bytes, *lines: str, path: str = HOT[0], version: str = "1.1", length: bool = True) -> bytes:
-    fields = [f"POST {path} HTTP/{version}", "host: x", f"authorization: Bearer {KEY}", *lines]
+    fields = [f"POST {path} HTTP/{version}", "host: localhost", f"authorization: Bearer {KEY}", *lines]
     if length:
         fields.append(f"content-length: {len(body)}")
     return ("\r\n".join(fields) + "\r\n\r\n").encode() + body
@@ -47,7 +47,7 @@ async def test_requests_in_a_row_on_one_connection_are_answered_in_order(tmp_pat
         scripted_upstream(answer_kindly) as upstream,
         running_gateway(tmp_path, [engine_at(upstream.address)]) as running,
     ):
-        models = f"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n".encode()
+        models = f"GET /v1/models HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n\r\n".encode()
         answer = await speak(running.address, post(ASK) + models + post(STREAM) + post(ASK, CLOSE))
 
     kinds = [part.split(b"\r\n")[0] for part in answer.split(b"HTTP/1.1 ")[1:]]
@@ -121,7 +121,7 @@ async def test_a_body_beyond_the_limit_is_a_413_announced_or_not(tmp_path: Path)
 async def test_a_head_beyond_the_limit_is_a_431_whole_or_not(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, []) as running:
         whole = await speak(running.address, post(ASK, f"x: {'y' * 70_000}"))
-        start = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: "
+        start = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: "
         with suppress(ConnectionResetError):  # closed while the client still sends: the answer may be lost
             assert (await speak(running.address, start, *([b"y" * 40_000] * 4))).startswith(b"HTTP/1.1 431 ")
 
@@ -134,7 +134,7 @@ async def test_a_head_beyond_the_limit_is_a_431_whole_or_not(tmp_path: Path) -> 
         b"GET /healthz HTTP/1.1\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
         b"nonsense\r\n\r\n",
-        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
     ],
 )
 async def test_what_is_no_proper_request_is_a_400_in_openai_shape(tmp_path: Path, request_bytes: bytes) -> None:
@@ -143,6 +143,34 @@ async def test_what_is_no_proper_request_is_a_400_in_openai_shape(tmp_path: Path
 
     assert head.startswith(b"HTTP/1.1 400 ")
     assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["host: evil.example"], 421),
+        (["host: localhost.evil.example:80"], 421),
+        (["host: localhost", "host: localhost"], 400),
+        (["host: localhost", *(f"x-{number}: 1" for number in range(120))], 431),
+        (["host: LOCALHOST:8400"], 200),
+        (["host: [::1]:8400"], 200),
+        (["host: 192.168.7.3"], 200),
+    ],
+)
+async def test_only_our_own_names_and_so_many_headers_are_let_in(tmp_path: Path, lines: list[str], status: int) -> None:
+    async with running_gateway(tmp_path, []) as running:
+        for path in ("/healthz", HOT[0]):
+            request = "\r\n".join([f"GET {path} HTTP/1.1", *lines, CLOSE]) + "\r\n\r\n"
+            answer = await speak(running.address, request.encode())
+            wanted = 401 if status == 200 and path == HOT[0] else status
+            assert answer.startswith(b"HTTP/1.1 %d " % wanted), answer[:200]
+
+
+async def test_lines_that_end_without_a_carriage_return_are_refused(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, []) as running:
+        answer = await speak(running.address, b"GET /healthz HTTP/1.1\nhost: localhost\n\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_head_and_get_on_a_hot_route_are_405(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async def test_plain_http_is_not_spoken_on_the_network(paths: StatePaths, tmp_pa
     TestAuthority(tmp_path).identity("gateway", "gateway", paths.identity)
     async with gateway(paths, door):
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert b"HTTP" not in await reader.read()
         writer.close()
 

@@ -13,7 +13,9 @@ from cluster.limits import NO_LIMITS, GroupLimits, LimitRules, Limits
 from cluster.roles import SCOPES_OF
 from cluster.snapshot import AccessSnapshot, KeyRecord
 from router.errors import ApiError
-from router.limits import OUTPUT_TOKENS, LimitDesk, Permit, span_text
+from router.limit_counts import day_of
+from router.limit_headers import span_text
+from router.limits import OUTPUT_TOKENS, LimitDesk, Permit
 from router.request import Identity
 from router.usage_reading import Consumer, Used
 from support.manual_clock import ManualClock
@@ -25,9 +27,11 @@ BEN = Identity("b1", "default", "7b", "user", "private", SCOPES_OF["user"])
 WEBUI = Identity("w1", "default", "7b", "user", "private", SCOPES_OF["user"], front_end=True)
 
 
-def desk(own: Limits = NO_LIMITS, total: Limits = NO_LIMITS, each: Limits = NO_LIMITS) -> tuple[LimitDesk, ManualClock]:
+def desk(
+    own: Limits = NO_LIMITS, total: Limits = NO_LIMITS, each: Limits = NO_LIMITS, wall_s: float = MONDAY_NOON
+) -> tuple[LimitDesk, ManualClock]:
     """Of keys a1 and w1, with limits of their own, in a group with its."""
-    clock = ManualClock(wall_s=MONDAY_NOON)
+    clock = ManualClock(wall_s=wall_s)
     made = LimitDesk(clock)
     made.follow(access(own, LimitRules("Europe/Berlin", groups=(("7b", GroupLimits(total, each)),))))
     return made, clock
@@ -144,6 +148,34 @@ def test_a_day_ends_at_midnight_of_the_time_zone_that_is_named() -> None:
     assert headers(admit(made, prompt=1, output=1))["x-ratelimit-remaining-requests"] == "4"
 
 
+@pytest.mark.parametrize(("local", "hours"), [((2026, 3, 28, 23), 1), ((2026, 3, 29), 23), ((2026, 10, 25), 25)])
+def test_a_day_has_as_many_hours_as_the_clocks_give_it(local: tuple[int, int, int], hours: int) -> None:
+    made, clock = desk(Limits(requests_per_day=1), wall_s=datetime(*local, tzinfo=BERLIN).timestamp())
+    admit(made)
+    assert refusal(made).retry_after_s == hours * 3600
+    clock.advance(hours * 3600 - 1)
+    refusal(made)
+    clock.advance(1)
+    admit(made)
+
+
+@given(st.floats(0, 4e9), st.sampled_from(["Europe/Berlin", "Asia/Tehran", "America/Santiago", "Pacific/Apia", "UTC"]))
+def test_a_day_is_what_is_between_two_midnights(wall_s: float, zone: str) -> None:
+    day = day_of(wall_s, ZoneInfo(zone))
+    assert day.holds(wall_s)
+    assert not day.holds(day.ends_s)
+    for inside_s in (day.begins_s, day.ends_s - 1):
+        assert day_of(inside_s, ZoneInfo(zone)) == day
+    assert day_of(day.ends_s, ZoneInfo(zone)).begins_s == day.ends_s
+
+
+def test_another_time_zone_counts_from_its_own_midnight() -> None:
+    made, _ = desk(Limits(requests_per_day=1))
+    admit(made)
+    made.follow(access(Limits(requests_per_day=1), LimitRules("Asia/Tokyo")))
+    assert refusal(made).retry_after_s == 4 * 3600
+
+
 def test_outside_its_hours_a_key_hears_when_they_begin() -> None:
     made, clock = desk(Limits(hours=("mon-fri 13:00-14:00",)))
     error = refusal(made)
@@ -176,6 +208,20 @@ def test_limits_that_change_keep_what_was_counted() -> None:
     made.follow(access(Limits(requests_per_minute=3), LimitRules()))
     admit(made)
     assert "its 3 requests per minute" in refusal(made).message
+
+
+def test_a_limit_that_was_lowered_is_waited_for_until_there_is_room_under_it() -> None:
+    made, clock = desk(Limits(requests_per_minute=3))
+    for _ in range(3):
+        admit(made)
+        clock.advance(10)
+    made.follow(access(Limits(requests_per_minute=1), LimitRules()))
+    waited_s = refusal(made).retry_after_s
+    assert waited_s is not None
+    clock.advance(waited_s - 2)
+    refusal(made)
+    clock.advance(2)
+    admit(made)
 
 
 def test_a_gateway_that_starts_again_knows_what_was_used_today() -> None:

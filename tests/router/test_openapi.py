@@ -11,12 +11,18 @@ import pytest
 
 from cluster.routes import NamedRoute, RouteRule
 from inventory.catalog import ModelName
-from router.dialects import chat, completions
+from router.dialects import DIALECTS
 from router.errors import ApiError
 from router.permissions import NEEDED, OPEN_ROUTES
 from support.gateway import KEY, Running, access_with, cluster_of, engine_at, key_record, running_gateway
 
 HOT = ("/v1/chat/completions", "/v1/completions")
+STREAMS = {
+    **dict.fromkeys((*HOT, "/v1/messages", "/v1/responses"), "text/event-stream"),
+    **dict.fromkeys(("/api/chat", "/api/generate"), "application/x-ndjson"),
+}
+READING = ("/v1/embeddings", "/v1/rerank", "/v2/rerank", "/rerank", "/api/embed", "/api/embeddings")
+ENVELOPES = {"Anthropic": "AnthropicError", "Ollama": "OllamaError", "": "ErrorEnvelope"}
 USER = {"role": "user", "content": "hi"}
 BODIES: tuple[tuple[str, dict[str, object], bool], ...] = (
     (HOT[0], {"model": "toy", "messages": [USER]}, True),
@@ -30,6 +36,22 @@ BODIES: tuple[tuple[str, dict[str, object], bool], ...] = (
     (HOT[0], {"messages": [USER]}, False),
     (HOT[1], {"model": "toy", "prompt": ["a", "b"], "best_of": 1}, True),
     (HOT[1], {"model": "toy", "prompt": "a", "suffix": "b"}, False),
+    ("/api/chat", {"model": "toy", "messages": [USER], "format": {"type": "object"}, "think": "low"}, True),
+    ("/api/chat", {"model": "toy", "messages": [USER], "options": {"num_ctx": 5, "mirostat": 0}}, True),
+    ("/api/chat", {"model": "toy", "messages": [USER], "options": {"mirostat": 1}}, False),
+    ("/api/chat", {"model": "toy", "messages": [{"role": "user", "parts": []}]}, False),
+    ("/api/generate", {"model": "toy", "prompt": "a", "format": "json", "raw": False}, True),
+    ("/api/generate", {"model": "toy", "prompt": "a", "format": "yaml"}, False),
+    ("/v1/embeddings", {"model": "toy", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 5}, True),
+    ("/v1/embeddings", {"model": "toy", "input": [[1, 2], [3]]}, True),
+    ("/v1/embeddings", {"model": "toy", "input": [], "encoding_format": "float"}, False),
+    ("/v1/embeddings", {"model": "toy", "input": "a", "encoding_format": "int8"}, False),
+    ("/v1/rerank", {"model": "toy", "query": "a", "documents": ["b", {"text": "c"}], "top_n": 1}, True),
+    ("/v1/rerank", {"model": "toy", "query": "a", "documents": [{"text": "c", "title": "d"}]}, False),
+    ("/api/embed", {"model": "toy", "input": ["a"], "truncate": True}, True),
+    ("/api/embed", {"model": "toy", "input": [5]}, False),
+    ("/api/embeddings", {"model": "toy", "prompt": "a", "options": {"num_ctx": 5}}, True),
+    ("/api/embeddings", {"model": "toy", "input": "a"}, False),
 )
 
 
@@ -80,17 +102,22 @@ async def test_every_reference_leads_somewhere_and_every_error_has_the_envelope(
         place: Any = document
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
-    envelope = {"$ref": "#/components/schemas/ErrorEnvelope"}
-    assert all(
-        said["content"]["application/json"]["schema"] == envelope
-        for said in document["components"]["responses"].values()
-    )
+    for name, said in document["components"]["responses"].items():
+        envelope = next(envelope for begins, envelope in ENVELOPES.items() if name.startswith(begins))
+        assert said["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{envelope}"}
     assert "retry-after" in document["components"]["responses"]["Limited"]["headers"]
-    for path in HOT:
-        assert document["paths"][path]["post"]["responses"]["200"]["content"].keys() == {
-            "application/json",
-            "text/event-stream",
-        }
+    for path, stream in STREAMS.items():
+        content = document["paths"][path]["post"]["responses"]["200"]["content"]
+        assert content.keys() == {"application/json", stream}
+
+
+async def test_what_only_reads_has_no_stream(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, []) as running:
+        document = await document_of(running)
+
+    for path in READING:
+        operation = document["paths"][path]["post"]
+        assert operation["responses"]["200"]["content"].keys() == {"application/json"}
 
 
 @pytest.mark.parametrize(("path", "body", "valid"), BODIES)
@@ -108,7 +135,7 @@ async def test_the_schema_of_a_body_takes_what_the_dialect_takes(
 
 def _parses(path: str, body: dict[str, object]) -> bool:
     try:
-        (chat if path == HOT[0] else completions).parse(json.dumps(body).encode())
+        next(dialect for dialect in DIALECTS.values() if dialect.path == path).parse(json.dumps(body).encode())
     except ApiError:
         return False
     return True

@@ -10,7 +10,7 @@ from cluster.snapshot import ClusterSnapshot, NodeView
 from nodes.relay.contract import Address
 from nodes.snapshot import EngineSnapshot, NodeId, PressureLevel, PressureSnapshot
 from router.decision import routing_table
-from router.request import Parsed
+from router.request import Parsed, SizeOnly
 from router.scoring import decide
 from support.gateway import MODEL, cluster_of, engine_at, node_with, running_gateway
 from support.upstream import answer_kindly, scripted_upstream
@@ -33,17 +33,9 @@ def cluster(*machines: tuple[str, PressureLevel, EngineSnapshot], sequence: int 
     return replace(cluster_of([], sequence=sequence), nodes=nodes)
 
 
-class _Body:
-    def encode(self, served_name: str, stream: bool) -> bytes:
-        return b"{}"
-
-    def said(self) -> str:
-        return ""
-
-
 def chosen(snapshot: ClusterSnapshot) -> tuple[list[str], dict[str, str]]:
     routes = routing_table(snapshot).names[MODEL]
-    decision = decide(routes, Parsed(MODEL, False, False, 100, None, _Body()), {}, {})
+    decision = decide(routes, Parsed(MODEL, False, False, 100, None, SizeOnly()), {}, {})
     return [score.engine_id for score in decision.ranked], dict(decision.rejected)
 
 

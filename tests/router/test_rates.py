@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.rates import LEAST_BIAS, MOST_BIAS, STEADY_GAIN, Bias, Rates
+from nodes.rates import Rates
+from router.rates import LEAST_BIAS, MOST_BIAS, STEADY_GAIN, Bias
 
 RATES = Rates(1000.0, 30_000.0, 0.01, 0.001, 1e-7)
 

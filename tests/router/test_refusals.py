@@ -50,7 +50,7 @@ async def test_the_gateway_tells_the_head_also_what_it_refused_while_the_head_wa
     notes.note("", "missing_api_key", "/v1/models")
     notes.note("ab12", "missing_scope", "/metrics")
     await reporter.tell()
-    async with running_head(HeadSettings(paths), within_s=20):
+    async with running_head(HeadSettings(paths)):
         await reporter.tell()
         await reporter.tell()
     with closing(AuditReader.open(paths.audit_db)) as reader:

@@ -9,23 +9,15 @@ from inventory.catalog import ModelName
 from nodes.relay.contract import Address
 from nodes.snapshot import EngineId, EngineSnapshot, NodeId
 from router.decision import ModelRoutes, routing_table
-from router.request import Parsed
+from router.request import Parsed, SizeOnly
 from router.scoring import decide
 from support.gateway import cluster_of, engine_at
 
 HERE = Address("127.0.0.1", 1)
 
 
-class NoPrompt:
-    def encode(self, served_name: str, stream: bool) -> bytes:
-        return b""
-
-    def said(self) -> str:
-        return ""
-
-
 def asking(characters: int = 10, output: int | None = None) -> Parsed:
-    return Parsed("toy", False, False, characters, output, NoPrompt())
+    return Parsed("toy", False, False, characters, output, SizeOnly())
 
 
 def routes(*engines: EngineSnapshot) -> ModelRoutes:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nodes.relay.contract import Address
 from nodes.snapshot import EngineKind
 from router.accounting import RequestRecord
 from router.usage_query import UsageQuery, read_usage, total_of
-from support.engines import running_fault_engine
+from support.engines import KINDS, running_fault_engine
 from support.fault_engine.answers import Answer
-from support.gateway import MODEL, engine_at, running_gateway
+from support.gateway import MODEL, running_gateway, served_by
 from support.mixed_requests import Got, Mix, Wanted, ask_all, mixed
 from support.nodes import until
 from support.records import written
@@ -34,8 +33,7 @@ class Ended:
 async def run(tmp_path: Path, kind: EngineKind, wanted: Sequence[Wanted], *faults: str) -> list[Ended]:
     flags = ("--model-name", MODEL, "--tokens-per-s", "500", *faults)
     with running_fault_engine(tmp_path / "engine", kind, *flags) as engine:
-        at = engine_at(Address("127.0.0.1", engine.port), kind=kind)
-        async with running_gateway(tmp_path, [at]) as running, running.http() as client:
+        async with running_gateway(tmp_path, [served_by(engine)]) as running, running.http() as client:
             seen = {got.wanted.name: got for got in await ask_all(client, wanted, together=16)}
             await running.until_idle(20)
             await until(lambda: engine.state()["active"] == 0, "the engine has ended them all")
@@ -45,7 +43,7 @@ async def run(tmp_path: Path, kind: EngineKind, wanted: Sequence[Wanted], *fault
     return [Ended(seen[str(one.client_request_id)], one, made.get(one.request_id)) for one in records]
 
 
-@pytest.mark.parametrize("kind", ["llamacpp", "vllm", "mlx"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_usage_is_what_engines_counted_and_within_the_tokens_in_flight_where_clients_left(
     tmp_path: Path, kind: EngineKind
 ) -> None:

@@ -49,8 +49,8 @@ def test_requests_are_summed_by_what_is_asked_for_and_the_most_tokens_come_first
         (("2027-01-15T10:00:00Z", "g"), 10, 3),
     ]
     (first, second) = read_usage(path, ALL)
-    assert second.sums == Sums(2, 0, 0, 0, 0, 20, 4, 6, 2, 2.0)
-    assert total_of([first, second]) == Sums(3, 0, 0, 0, 0, 30, 4, 106, 2, 3.0)
+    assert second.sums == Sums(2, 0, 0, 0, 0, 20, 4, 6, 2, 0, 2.0)
+    assert total_of([first, second]) == Sums(3, 0, 0, 0, 0, 30, 4, 106, 2, 0, 3.0)
 
 
 def test_only_what_was_asked_for_is_summed(tmp_path: Path) -> None:

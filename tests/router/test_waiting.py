@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import httpx2
 import openai
@@ -13,6 +14,7 @@ import pytest
 from cluster.snapshot import ModelState
 from nodes.snapshot import EngineSnapshot
 from router.errors import stopping
+from router.waiting_caps import WaitingCaps
 from support.gateway import Running, cluster_of, engine_at, running_gateway
 from support.upstream import DONE, Asked, answer_kindly, scripted_upstream
 
@@ -178,7 +180,7 @@ async def test_waiting_counts_against_the_time_of_the_whole_request(tmp_path: Pa
 
 
 async def test_only_so_many_wait_for_one_model(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, [], waiting_limit=2) as running:
+    async with running_gateway(tmp_path, [], waiting=WaitingCaps(of_model=2)) as running:
         publish(running, "starting", eta_s=7.0)
         async with running.http() as client:
             asking = [asyncio.create_task(client.post(CHAT, json=STREAM)) for _ in range(2)]
@@ -188,7 +190,7 @@ async def test_only_so_many_wait_for_one_model(tmp_path: Path) -> None:
                 one.cancel()
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "7")
-    assert "2 requests wait for `toy` already" in refused.json()["error"]["message"]
+    assert "`toy` cannot take this request: 2 requests wait for it already" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("state", ["asleep", "yielding"])
@@ -273,3 +275,36 @@ async def test_a_model_that_failed_refuses_newcomers_at_once(tmp_path: Path) -> 
             await client.chat.completions.create(**ASK)  # type: ignore[call-overload]  # JSON
 
     assert "the GGUF header is damaged" in caught.value.message
+
+
+async def test_who_names_a_deadline_waits_for_a_model_no_longer_and_not_in_vain(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, [], wait_s=0.1) as running, running.http() as client:
+        publish(running, "starting", reason="loading the model", eta_s=41.2)
+        began_s = monotonic()
+        hopeless = await client.post(CHAT, json=STREAM, headers={"x-potluck-deadline": "30"})
+        patient = asyncio.create_task(client.post(CHAT, json=ASK, headers={"x-potluck-deadline": "60"}))
+        hurried = await client.post(CHAT, json=ASK, headers={"x-potluck-deadline": "0.5"})
+        assert running.waiting == 1  # beyond the time of those that name none
+        patient.cancel()
+
+    assert monotonic() - began_s < 20
+    assert '"code":"model_not_ready"' in hopeless.text
+    assert (hurried.status_code, hurried.headers["retry-after"] in ("41", "42")) == (503, True)
+    assert "`toy` is not ready by its deadline" in hurried.json()["error"]["message"]
+
+
+async def test_a_request_that_finds_all_that_may_wait_waiting_elsewhere_is_told_to_come_back(tmp_path: Path) -> None:
+    async with scripted_upstream(answer_kindly) as upstream, running_gateway(
+        tmp_path, [engine_at(upstream.address)], models=("toy", "other"), waiting=WaitingCaps(in_all=1)
+    ) as running:  # fmt: skip
+        snapshot = cluster_of([], models=("toy", "other"), sequence=2)
+        models = tuple(replace(view, state="starting") for view in snapshot.models)
+        running.view.install_cluster(replace(snapshot, models=models))
+        async with running.http() as client:
+            waiting = asyncio.create_task(client.post(CHAT, json={**ASK, "model": "other"}))
+            await running.until_waiting(1)
+            refused = await client.post(CHAT, json=ASK)
+            waiting.cancel()
+
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert "1 request waits already" in refused.json()["error"]["message"]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 from urllib.request import Request, urlopen
 
 from inventory.catalog import HeldModel
@@ -17,6 +18,7 @@ from nodes.engines.llamacpp import LlamaCppAdapter
 from nodes.snapshot import EngineKind, EngineLoad
 from support.fault_engine.answers import Answer
 
+KINDS: tuple[EngineKind, ...] = ("vllm", "llamacpp", "mlx")  # that chat
 FAULT_ENGINE = Path(__file__).parent / "fault_engine"
 
 
@@ -27,6 +29,7 @@ class FaultEngine:
     process: subprocess.Popen[bytes]
     port: int
     key: str | None
+    kind: EngineKind
 
     @property
     def base_url(self) -> str:
@@ -38,8 +41,19 @@ class FaultEngine:
 
     def answers(self) -> dict[str, Answer]:
         """What it made for each request, by the id that the request came with."""
-        with urlopen(f"{self.base_url}/answers", timeout=10) as answer:
+        with urlopen(f"{self.base_url}/answers", timeout=60) as answer:
             return {name: Answer(**fields) for name, fields in json.loads(answer.read()).items()}
+
+    def script(self, *turns: dict[str, object]) -> None:
+        """Its next answers to chats: {"content": …, "reasoning": …, "tool_calls": [(name, arguments)]}."""
+        with urlopen(Request(f"{self.base_url}/script", data=json.dumps(turns).encode()), timeout=60):
+            pass
+
+    def asked(self) -> list[dict[str, Any]]:
+        """Bodies of the chats that it answered by its script."""
+        with urlopen(f"{self.base_url}/script", timeout=60) as answer:
+            bodies: list[dict[str, Any]] = json.loads(answer.read())
+            return bodies
 
     def state(self) -> dict[str, int]:
         """Requests that are active, cancelled, finished, and tokens made so far."""
@@ -49,7 +63,7 @@ class FaultEngine:
 def fault_state(port: int, faults: dict[str, object] | None = None) -> dict[str, int]:
     """`GET /fault`, or `POST /fault` of the fault engine that listens on `port`."""
     data = None if faults is None else json.dumps(faults).encode()
-    with urlopen(Request(f"http://127.0.0.1:{port}/fault", data=data), timeout=10) as answer:
+    with urlopen(Request(f"http://127.0.0.1:{port}/fault", data=data), timeout=60) as answer:
         document: dict[str, int] = json.loads(answer.read())
         return document
 
@@ -69,7 +83,7 @@ def running_fault_engine(
     log = (directory / "engine.log").open("wb")
     with log, subprocess.Popen([sys.executable, "-I", FAULT_ENGINE, *arguments], stdout=log, stderr=log) as process:
         try:
-            yield FaultEngine(process, _port_of(process, port_file), key)
+            yield FaultEngine(process, _port_of(process, port_file), key, dialect)
         finally:
             process.kill()
 

@@ -11,12 +11,14 @@ from typing import Any
 import psutil
 
 from support.hosts import Host, Lan
-from support.machine import POTLUCK, eventually
+from support.machine import POTLUCK, cluster_at, eventually, leased_pids
 
 HEAD, STUDIO, RTX = "server", "studio", "rtx"
+# In seconds the fastest would get all that these tests ask: here every machine has to answer.
 CONFIG = """
 version: 1
 cluster: {{name: home, listen: {address}}}
+router: {{policy: least-requests}}
 nodes:
   server: {{engines: [llamacpp]}}
   studio: {{engines: [mlx]}}
@@ -32,6 +34,7 @@ class Member:
 
     host: Host
     service: subprocess.Popen[bytes] | None = None
+    engines_dir: Path | None = None  # of its own, in place of the one that tests share
 
     @property
     def name(self) -> str:
@@ -43,7 +46,8 @@ class Member:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"POTLUCK_STATE_DIR": str(self.state_dir)}
+        engines = {} if self.engines_dir is None else {"POTLUCK_ENGINES_DIR": str(self.engines_dir)}
+        return {"POTLUCK_STATE_DIR": str(self.state_dir), **engines}
 
     def potluck(self, *words: str, expect: int | None = 0, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
         return self.host.run(POTLUCK, *words, env=self.environment, expect=expect, timeout_s=timeout_s)
@@ -53,8 +57,7 @@ class Member:
             self.service = self.host.start(POTLUCK, *words, env=self.environment, output=output)
 
     def engine_pids(self) -> dict[str, int]:
-        leases = (json.loads(path.read_text()) for path in (self.state_dir / "leases").glob("*.json"))
-        return {lease["engine_id"]: lease["pid"] for lease in leases if "engine_id" in lease}
+        return leased_pids(self.state_dir)
 
     def named(self, word: str) -> list[psutil.Process]:
         """Processes whose command line has the word, by itself or as the program's name."""
@@ -85,7 +88,7 @@ class Fleet:
     def __init__(self, lan: Lan, config: str = CONFIG, names: Sequence[str] = (HEAD, STUDIO, RTX)) -> None:
         self.members = {name: Member(lan.host(name)) for name in names}
         self.head = self.members[names[0]]
-        self._config = config
+        self.config = config
         self.endpoint = self.key = ""
 
     def prepare(self) -> None:
@@ -97,7 +100,7 @@ class Fleet:
 
     def start_head(self) -> None:
         config = self.head.host.root / "cluster.yaml"
-        config.write_text(self._config.format(address=self.head.host.address))
+        config.write_text(self.config.format(address=self.head.host.address))
         started = self.head.potluck(
             "up", "--detach", "--json", "--node", self.head.name, "--config", str(config), "--port", "0", timeout_s=120
         )
@@ -113,9 +116,7 @@ class Fleet:
 
     def status(self) -> dict[str, Any]:
         """Asked again while the head starts."""
-        said = eventually(lambda: self.head.potluck("status", "--json", expect=None).stdout, 30, "the head answers")
-        document: dict[str, Any] = json.loads(said)["cluster"]
-        return document
+        return eventually(lambda: cluster_at(self.head.state_dir), 60, "the head answers")
 
     def node_states(self) -> dict[str, str]:
         return {node["node_id"]: node["state"] for node in self.status()["nodes"]}
@@ -127,7 +128,7 @@ class Fleet:
     def links(self) -> dict[str, str]:
         return {node["node_id"]: node["link"] for node in self.status()["nodes"]}
 
-    def wait_for_links(self, kind: str, *names: str, deadline_s: float = 90) -> None:
+    def wait_for_links(self, kind: str, *names: str, deadline_s: float = 180) -> None:
         """Until these machines are reached this way."""
         self._wait(lambda: all(self.links().get(name) == kind for name in names), deadline_s, f"{names} by {kind}")
 
@@ -139,6 +140,11 @@ class Fleet:
             for engine in (node["snapshot"] or {}).get("engines", ())
             if engine["state"] == "ready"
         }
+
+    def working(self, name: str) -> bool:
+        """Whether an engine of this machine is known to have requests."""
+        (snapshot,) = (node["snapshot"] for node in self.status()["nodes"] if node["node_id"] == name)
+        return any(engine["load"]["running"] for engine in snapshot["engines"])
 
     def wait_until_serving(self, *names: str, deadline_s: float = 420) -> None:
         self._wait(lambda: self.serving() >= set(names), deadline_s, f"engines on {names} are ready")
@@ -155,7 +161,7 @@ class Fleet:
         try:
             yield answers
         finally:
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=240)
             record = json.loads(said)
             answers.whole, answers.failed = record["whole"], record["failed"]
 
@@ -172,6 +178,6 @@ class Fleet:
         script = Path(__file__).with_name("fleet_client.py")
         done = self.head.host.run(
             str(POTLUCK.with_name("python")), str(script), self.endpoint, str(count), str(tokens),
-            stdin=self.key, timeout_s=180,
+            stdin=self.key, timeout_s=300,
         )  # fmt: skip
         return [(line["node"], line["text"]) for line in map(json.loads, done.stdout.splitlines())]

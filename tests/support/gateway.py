@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import anthropic
 import httpx2
+import ollama
 import openai
+import uvicorn
 
 from cluster.snapshot import AccessSnapshot, ClusterSnapshot, KeyRecord, ModelView, NodeView
-from inventory.catalog import ArtifactId, ModelName, ModelRef
-from inventory.clock import SystemClock
+from inventory.catalog import ArtifactId, Capability, ModelName, ModelRef
+from inventory.clock import Clock, SystemClock
 from inventory.hardware import Hardware, Host
 from inventory.paths import StatePaths
 from inventory.secret_files import write_secret
@@ -28,10 +31,13 @@ from nodes.snapshot import (
     NodeId,
     NodeSnapshot,
 )
-from router.accounting import RequestRecord
+from router.accounting import RecordSink, RequestRecord
+from router.cache_store import CacheStore
 from router.service import Gateway, build_gateway, listen
 from router.settings import GatewaySettings
 from router.view import GatewayView
+from router.waiting_caps import WaitingCaps
+from support.engines import FaultEngine
 from support.nodes import until
 
 PEPPER = "a pepper for tests"
@@ -63,6 +69,11 @@ def engine_at(
     )  # fmt: skip
 
 
+def served_by(engine: FaultEngine, slots: int = 4) -> EngineSnapshot:
+    """A fault engine, as a gateway is told of it."""
+    return engine_at(Address("127.0.0.1", engine.port), kind=engine.kind, slots=slots)
+
+
 def node_with(engines: Sequence[EngineSnapshot], taken_at_s: float = 100.0) -> NodeView:
     hardware = Hardware(
         Host("linux", "", "", None, None, None, None), pools=(), accelerators=(), disk=None, cpu_load=None
@@ -71,14 +82,23 @@ def node_with(engines: Sequence[EngineSnapshot], taken_at_s: float = 100.0) -> N
     return NodeView(NodeId("here"), "ready", "", 0.0, "local", snapshot)
 
 
+WRITES: frozenset[Capability] = frozenset({"chat", "completion", "tools"})
+EVERYTHING: frozenset[Capability] = WRITES | {"embed", "rerank"}  # no real model can do all of it
+
+
 def cluster_of(
-    engines: Sequence[EngineSnapshot], models: Iterable[str] = (MODEL,), sequence: int = 1
+    engines: Sequence[EngineSnapshot],
+    models: Iterable[str] = (MODEL,),
+    sequence: int = 1,
+    abilities: Mapping[str, frozenset[Capability]] | None = None,
 ) -> ClusterSnapshot:
+    """Models write, but for those of which `abilities` says what they do."""
+    can = abilities or {}
     return ClusterSnapshot(
         schema=1, cluster="test", epoch=1, sequence=sequence, config_revision=1, taken_at_s=100.0,
         nodes=(node_with(engines),),
         models=tuple(
-            ModelView(ModelName(name), model_ref(name), "ready", "", 7, 2048, frozenset({"chat", "completion"}))
+            ModelView(ModelName(name), model_ref(name), "ready", "", 7, 2048, can.get(name, WRITES))
             for name in models
         ),
     )  # fmt: skip
@@ -132,18 +152,31 @@ class Running:
     async def until_waiting(self, count: int) -> None:
         await until(lambda: self.waiting == count, f"{count} wait")
 
-    async def until_idle(self, deadline_s: float = 5.0) -> None:
+    async def until_idle(self, deadline_s: float = 30.0) -> None:
         async with asyncio.timeout(deadline_s):
             await self.gateway.dispatcher.context.wait_until_idle()
 
+    # Clients have no TLS to verify: to load what all browsers trust would take each of them 27 ms of a processor.
+
     def openai(self, key: str = KEY) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
-            base_url=f"{self.base_url}/v1", api_key=key, max_retries=0, _strict_response_validation=True
-        )
+            base_url=f"{self.base_url}/v1", api_key=key, max_retries=0, _strict_response_validation=True,
+            http_client=openai.DefaultAsyncHttpxClient(verify=False),
+        )  # fmt: skip
+
+    def anthropic(self, key: str = KEY) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(
+            base_url=self.base_url, api_key=key, max_retries=0, _strict_response_validation=True,
+            http_client=anthropic.DefaultAsyncHttpxClient(verify=False),
+        )  # fmt: skip
+
+    def ollama(self, key: str = KEY) -> ollama.AsyncClient:
+        headers = {"authorization": f"Bearer {key}"}
+        return ollama.AsyncClient(host=self.base_url, headers=headers, timeout=60, trust_env=False, verify=False)
 
     def http(self, key: str | None = KEY) -> httpx2.AsyncClient:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx2.AsyncClient(base_url=self.base_url, headers=headers, trust_env=False, timeout=10)
+        return httpx2.AsyncClient(base_url=self.base_url, headers=headers, trust_env=False, timeout=60, verify=False)
 
 
 @asynccontextmanager
@@ -155,27 +188,44 @@ async def running_gateway(
     total_s: float = 60.0,
     silence_s: tuple[float, float] = (30.0, 12.0),
     wait_s: float = 60.0,
-    waiting_limit: int = 256,
+    waiting: WaitingCaps | None = None,
+    sinks: tuple[RecordSink, ...] = (),
+    cache: CacheStore | None = None,
+    reading_s: float = 9.0,
+    abilities: Mapping[str, frozenset[Capability]] | None = None,
+    header_s: float = 10.0,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """Serves until the block ends, and leaves nothing behind. `silence_s`: before the first token, and after it."""
     paths = StatePaths.at(root / "state").ensure()
-    settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s)
+    settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s, header_s=header_s)
+    settings = replace(settings, reading_s=reading_s)
     settings = replace(settings, wait_s=wait_s, keepalive_s=0.1, failed_patience_s=0.1)
-    settings = replace(settings, waiting_limit=waiting_limit, connect_s=10.0)  # this loop may be busy with clients
+    settings = replace(settings, waiting=waiting or WaitingCaps(), connect_s=10.0)  # this loop may be busy with clients
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
-    view, records = GatewayView(SystemClock()), Records()
-    gateway = build_gateway(settings, view, (records,))
+    view, records = GatewayView(clock or SystemClock()), Records()
+    gateway = build_gateway(settings, view, (records, *sinks), clock, cache)
     view.install_access(access_with(paths, (key_record(),)))
-    view.install_cluster(cluster_of(engines, models))
+    view.install_cluster(cluster_of(engines, models, abilities=abilities))
     listener = listen("127.0.0.1", 0)
     host, port = listener.getsockname()[:2]
     server = gateway.server()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
+        await until(lambda: server.started or serving.done(), "it listens")
         yield Running(gateway, view, Address(host, port), records, paths)
     finally:
-        server.should_exit = True
-        for connection in tuple(server.server_state.connections):
-            connection.transport.abort()
-        await serving
+        await _end(server, serving)
         gateway.close()
+
+
+async def _end(server: uvicorn.Server, serving: "asyncio.Task[None]") -> None:
+    """At once. By itself it would look ten times a second whether it should, and then sleep for as long."""
+    for accepting in server.servers:
+        accepting.close()
+    for connection in tuple(server.server_state.connections):
+        connection.transport.abort()
+    serving.cancel()
+    _, late = await asyncio.wait({serving, *server.server_state.tasks}, timeout=2)
+    for task in late:
+        task.cancel()

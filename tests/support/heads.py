@@ -13,7 +13,7 @@ from support.nodes import until
 
 @asynccontextmanager
 async def running_head(
-    settings: HeadSettings, machines: Sequence[FakeNode] = (), within_s: float = 60
+    settings: HeadSettings, machines: Sequence[FakeNode] = (), within_s: float = 180
 ) -> AsyncIterator[AdminClient]:
     """From the moment it listens; ended afterwards, also where the test fails. It all takes `within_s` at the most."""
     stop, socket = asyncio.Event(), settings.paths.head_socket

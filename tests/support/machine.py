@@ -2,16 +2,21 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import httpx2
 import psutil
+
+from inventory.paths import StatePaths
 
 Found = TypeVar("Found")
 POTLUCK = Path(sys.executable).parent / "potluck"
@@ -60,10 +65,18 @@ class Machine:
         document: dict[str, object] = json.loads(self.potluck("status", "--json").stdout)
         return document
 
+    def cluster(self) -> dict[str, Any]:
+        """What `status --json` says of the cluster."""
+        return eventually(lambda: cluster_at(self.state_dir), 30, "the head answers")
+
+    def engines(self) -> list[dict[str, Any]]:
+        """As the cluster knows them."""
+        snapshots = (node["snapshot"] for node in self.cluster()["nodes"])
+        return [engine for snapshot in snapshots if snapshot for engine in snapshot["engines"]]
+
     def lease_pids(self) -> dict[str, int]:
         """Process of each engine by its lease on disk, which is what a restarted daemon reads."""
-        leases = (json.loads(path.read_text()) for path in (self.state_dir / "leases").glob("*.json"))
-        return {lease["engine_id"]: lease["pid"] for lease in leases}
+        return leased_pids(self.state_dir)
 
     def engine_pid(self) -> int:
         (pid,) = self.lease_pids().values()
@@ -74,16 +87,20 @@ class Machine:
         mark = str(self.state_dir)
         found = []
         for process in psutil.process_iter():
-            try:
-                words = " ".join(process.cmdline())
-                if process.pid != os.getpid() and (mark in words or process.environ().get("POTLUCK_STATE_DIR") == mark):
+            with suppress(psutil.Error):
+                ours = mark in " ".join(process.cmdline()) or process.environ().get("POTLUCK_STATE_DIR") == mark
+                if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return found
 
-    def services(self) -> list[psutil.Process]:
-        return [process for process in self.processes() if "cli.main" in process.cmdline()]
+    def services(self, role: str = "cli.main") -> list[psutil.Process]:
+        """All of them, or those of one role."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if {"cli.main", role} <= set(process.cmdline()):
+                    found.append(process)
+        return found
 
     def logs(self) -> str:
         """The end of each log, for a failing test's message."""
@@ -91,21 +108,67 @@ class Machine:
         return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
 
 
-def engine_lease(machine: Machine) -> dict[str, Any]:
-    """The lease of a machine's only engine: its port and where its secret lies, among others."""
+def cluster_at(state_dir: Path) -> dict[str, Any] | None:
+    """What the head of this state directory says of the cluster, without the price of a command; None for no answer."""
+    with suppress(OSError, HTTPException), closing(_ToHead(StatePaths.at(state_dir).head_socket)) as connection:
+        connection.request("GET", "/api/v1/snapshot")
+        answer = connection.getresponse()
+        document: dict[str, Any] = json.loads(answer.read())
+        return document if answer.status == 200 else None
+    return None
+
+
+class _ToHead(HTTPConnection):
+    """httpx2 leaves a Unix socket open that it could not connect."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("head", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def leased_pids(state_dir: Path) -> dict[str, int]:
+    found = {}
+    for path in (state_dir / "leases").glob("*.json"):
+        with suppress(FileNotFoundError):  # given up meanwhile
+            lease = json.loads(path.read_text())
+            if "engine_id" in lease:  # Ray's processes have leases too
+                found[lease["engine_id"]] = lease["pid"]
+    return found
+
+
+def engine_client(machine: Machine) -> httpx2.Client:
+    """Of a machine's only engine, with the engine's own secret."""
     (lease_file,) = (machine.state_dir / "leases").glob("*.json")
-    lease: dict[str, Any] = json.loads(lease_file.read_text())
-    return lease
+    lease = json.loads(lease_file.read_text())
+    headers = {"authorization": f"Bearer {Path(lease['secret_file']).read_text().strip()}"}
+    return httpx2.Client(base_url=f"http://127.0.0.1:{lease['port']}", headers=headers, timeout=60, trust_env=False)
 
 
 def busy_slots(machine: Machine) -> list[object]:
-    """Ids of the slots in use: the engine's own word, asked with its own secret."""
-    lease = engine_lease(machine)
-    secret = Path(lease["secret_file"]).read_text().strip()
-    response = httpx2.get(f"http://127.0.0.1:{lease['port']}/slots", headers={"authorization": f"Bearer {secret}"})
-    slots: list[dict[str, object]] = response.json()
+    """Ids of the slots in use: the engine's own word."""
+    with engine_client(machine) as client:
+        slots: list[dict[str, object]] = client.get("/slots").json()
     assert slots
     return [slot["id"] for slot in slots if slot["is_processing"]]
+
+
+def tokens_read(machine: Machine) -> int:
+    return _counted(machine, "llamacpp:prompt_tokens_total")
+
+
+def tokens_made(machine: Machine) -> int:
+    return _counted(machine, "llamacpp:tokens_predicted_total")
+
+
+def _counted(machine: Machine, name: str) -> int:
+    with engine_client(machine) as client:
+        text = client.get("/metrics").text
+    return int(float(dict(line.split() for line in text.splitlines() if not line.startswith("#"))[name]))
 
 
 @dataclass(frozen=True)

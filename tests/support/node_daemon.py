@@ -20,7 +20,7 @@ async def a_node_daemon(state_dir: Path, name: str) -> AsyncIterator[StatePaths]
     store = ModelStore(paths.models, clock)
     settings = NodeSettings(paths, NodeId(name), [HostProbe(paths.models)], store, (), clock)
     stop = asyncio.Event()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
         tasks.create_task(run_node(settings, stop))
         await until(paths.node_socket.exists, "the daemon serves")
         try:

@@ -55,7 +55,7 @@ def spec(engine_id: str = "fault-1", slots: int = 2, model: str = "fault-model",
     return EngineSpec(EngineId(engine_id), "llamacpp", reference, context_tokens=512, slots=slots, options=options)
 
 
-async def until(look: Callable[[], Found | None], what: str, deadline_s: float = 20.0) -> Found:
+async def until(look: Callable[[], Found | None], what: str, deadline_s: float = 60.0) -> Found:
     """Look again and again until there is something. The deadline ends a failure; it times nothing."""
     end = monotonic() + deadline_s
     while not (found := look()):

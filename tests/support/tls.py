@@ -66,7 +66,7 @@ class Port:
         return self.with_context(client_context(files))
 
     def with_context(self, context: ssl.SSLContext) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(base_url=self.url, verify=context, trust_env=False, timeout=5)
+        return httpx2.AsyncClient(base_url=self.url, verify=context, trust_env=False, timeout=60)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT_S = 5.0
 # One that speaks HTTP of any version, with TLS or without, has an answer to these.
-GREETINGS = (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+GREETINGS = (b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
 
 
 def try_port(host: str, port: int, proof: tuple[str, str] | None) -> str:

@@ -34,7 +34,7 @@ class Upstream:
     open_now: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, check: Callable[["Upstream"], bool], deadline_s: float = 5.0) -> None:
+    async def until(self, check: Callable[["Upstream"], bool], deadline_s: float = 60.0) -> None:
         async with asyncio.timeout(deadline_s), self.changed:
             await self.changed.wait_for(lambda: check(self))
 
@@ -132,10 +132,28 @@ def chat_answer(text: str, prompt: int = 3, output: int = 2, model: str = "toy")
     ).encode()  # fmt: skip
 
 
+def kindly_after(go_on: asyncio.Event) -> Script:
+    """A well engine that answers once it may."""
+
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        await answer_kindly(asked, writer)
+
+    return answer
+
+
 async def answer_kindly(asked: Asked, writer: asyncio.StreamWriter) -> None:
     """A well engine: two tokens and their usage, streamed or not; 200 for its health."""
     if asked.head.startswith(b"GET"):
         writer.write(whole(b"{}"))
+    elif b"tokenize HTTP" in asked.head or b"template HTTP" in asked.head:
+        writer.write(whole(b'{"tokens":[1],"count":1,"prompt":"hi","content":"hi"}'))
+    elif b"/v1/embeddings HTTP" in asked.head:
+        writer.write(
+            whole(b'{"object":"list","model":"toy","data":[{"object":"embedding","index":0,"embedding":[1.0]}]}')
+        )
+    elif b"/v1/rerank HTTP" in asked.head:
+        writer.write(whole(b'{"results":[{"index":0,"relevance_score":1.0}]}'))
     elif asked.json.get("stream"):
         events = (token_event("Hel"), token_event("lo"), usage_event(3, 2), DONE)
         writer.write(STREAM_HEAD + b"".join(framed(event) for event in events) + LAST_CHUNK)

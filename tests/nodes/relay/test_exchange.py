@@ -11,7 +11,7 @@ from nodes.relay.pools import Pools
 from nodes.relay.sweeper import Sweeper
 from support.upstream import DONE, LAST_CHUNK, STREAM_HEAD, Asked, framed, scripted_upstream, token_event, whole
 
-REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}"
 
 
 @dataclass

@@ -21,7 +21,7 @@ from support.fault_engine.faults import Faults
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--dialect", choices=("vllm", "llamacpp", "mlx"), required=True)
+    parser.add_argument("--dialect", choices=("vllm", "llamacpp", "mlx", "encoder"), required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--port-file", type=Path)

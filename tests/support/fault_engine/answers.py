@@ -1,6 +1,11 @@
 """What the fault engine made for each request, as `GET /answers` tells it: the truth that others are measured by."""
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
+
+BLOCK_WORDS = 64  # of what an engine keeps
 
 
 @dataclass
@@ -26,12 +31,24 @@ class Answers:
 
     of: dict[str, Answer] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
+    _beginnings: set[str] = field(default_factory=set)
 
     def begin(self, request_id: str, prompt: str, choices: int) -> Answer:
-        """A prompt that was read before is cached, but for its last word."""
-        words = len(prompt.split())
-        answer = self.of[request_id] = Answer(words, max(0, words - 1) if prompt in self._read else 0, choices)
+        """A prompt that was read before is cached, but for its last word; of another one, the blocks that it shares."""
+        words = prompt.split()
+        shared = sum(1 for _ in takewhile(self._beginnings.__contains__, _blocks(words))) * BLOCK_WORDS
+        cached = max(0, len(words) - 1) if prompt in self._read else min(shared, max(0, len(words) - 1))
+        answer = self.of[request_id] = Answer(len(words), cached, choices)
         return answer
 
     def read(self, prompt: str) -> None:
         self._read.add(prompt)
+        self._beginnings.update(_blocks(prompt.split()))
+
+
+def _blocks(words: list[str]) -> Iterator[str]:
+    """Each stands for all before it."""
+    hashed = hashlib.sha256()
+    for end in range(BLOCK_WORDS, len(words) + 1, BLOCK_WORDS):
+        hashed.update(" ".join(words[end - BLOCK_WORDS : end]).encode())
+        yield hashed.hexdigest()

@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import time
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from support.fault_engine import wire_forms
+from support.fault_engine import vectors, wire_forms
 from support.fault_engine.answers import Answer, Answers
 from support.fault_engine.faults import Faults, token
+from support.fault_engine.script import Turn, turns_in
+from support.fault_engine.vectors import Reading
 
 EXIT_PORT_TAKEN = 98
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 500: "Error", 503: "Unavailable"}
@@ -52,9 +55,13 @@ class Engine:
         self.dialect, self.model, self.key, self.faults = dialect, model, key, faults
         self.counts = Counts()
         self.answers = Answers()
+        self._words: list[str] = []  # by their tokens
+        self.script: list[Turn] = []  # the answers to come; then its own words
+        self.asked: list[dict[str, Any]] = []  # bodies of chats that it got while it had a script
         self.slots, self.context = 4, 4096
         self._born_s = time.monotonic()
         self._thawed = asyncio.Event()
+        self._reading = asyncio.Lock()
         if not faults.frozen:
             self._thawed.set()
         self._created = int(time.time())
@@ -77,14 +84,18 @@ class Engine:
         if refusal := self._refuse(request):
             return await _send(connection.writer, *refusal)
         if request.method == "POST" and request.path in ("/v1/chat/completions", "/v1/completions"):
-            return await self._generate(request, connection)
+            if self.dialect != "encoder" and not self.faults.only_reads:
+                return await self._generate(request, connection)
+        elif request.method == "POST" and request.path in vectors.PATHS and self.dialect != "mlx":
+            return await self._read(request, connection)
         return await _send(connection.writer, *self._fact(request))
 
     def _refuse(self, request: Request) -> tuple[int, bytes] | None:
         guarded = {
             "vllm": request.path.startswith("/v1/"),
-            "llamacpp": request.path not in ("/health", "/fault", "/answers"),
+            "llamacpp": request.path not in ("/health", "/fault", "/answers", "/script"),
             "mlx": False,
+            "encoder": request.path.startswith("/v1/"),
         }[self.dialect]
         if guarded and self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             return 401, wire_forms.error(self.dialect, 401, "Invalid API Key")
@@ -101,6 +112,12 @@ class Engine:
                 return 200, wire_forms.models(self.model, self.context, self._created)
             case "/fault":
                 return self._fault(request)
+            case "/tokenize" | "/detokenize":
+                return self._tokens(request)
+            case "/apply-template" if self.dialect == "llamacpp":
+                return 200, json.dumps({"prompt": rendered(json.loads(request.body)["messages"])}).encode()
+            case "/script":
+                return self._take_script(request)
             case "/answers":
                 return 200, json.dumps({name: asdict(answer) for name, answer in self.answers.of.items()}).encode()
             case "/metrics" if self.dialect != "mlx":
@@ -122,6 +139,30 @@ class Engine:
                 self._thawed.set()
         return 200, json.dumps({**asdict(self.counts), "pid": os.getpid(), "faults": asdict(self.faults)}).encode()
 
+    def _tokens(self, request: Request) -> tuple[int, bytes]:
+        """A token a word. llama.cpp takes and gives `content`, and no messages."""
+        asked = json.loads(request.body)
+        name = "content" if self.dialect == "llamacpp" else "prompt"
+        if request.path == "/detokenize":
+            if any(number >= len(self._words) for number in asked["tokens"]):
+                return 400, wire_forms.error(self.dialect, 400, "no such token")
+            return 200, json.dumps({name: " ".join(self._words[number] for number in asked["tokens"])}).encode()
+        text = asked[name] if name in asked else rendered(asked["messages"])
+        numbers = []
+        for word in text.split():
+            if word not in self._words:
+                self._words.append(word)
+            numbers.append(self._words.index(word))
+        return 200, json.dumps({"tokens": numbers, "count": len(numbers)}).encode()
+
+    def _take_script(self, request: Request) -> tuple[int, bytes]:
+        if request.method == "POST":
+            try:
+                self.script, self.asked = turns_in(request.body), []
+            except (ValueError, TypeError, AttributeError) as error:
+                return 400, wire_forms.error("vllm", 400, str(error))
+        return 200, json.dumps(self.asked).encode()
+
     async def _generate(self, request: Request, connection: Connection) -> bool:
         writer = connection.writer
         if self.faults.failing:
@@ -132,11 +173,43 @@ class Engine:
             prompt = json.dumps(body["messages"]) if chat else str(body["prompt"])
         except (ValueError, KeyError, TypeError):
             return await _send(writer, 400, wire_forms.error(self.dialect, 400, "malformed body"))
-        self.counts.requests += 1
-        self.counts.active += 1
+        if len(prompt.split()) > self.context:
+            return await _send(writer, 400, wire_forms.too_long(self.dialect, len(prompt.split()), self.context))
         shape = wire_forms.Shape(self.dialect, chat, self.model, self._created, body)
         answer = self.answers.begin(request.headers.get("x-request-id", ""), prompt, shape.choices)
-        work = asyncio.ensure_future(self._produce(shape, prompt, answer, writer))
+        return await self._watched(self._produce(shape, prompt, answer, writer), answer, connection)
+
+    async def _read(self, request: Request, connection: Connection) -> bool:
+        """Vectors, or scores: one whole answer."""
+        writer = connection.writer
+        if self.faults.failing:
+            return await _send(writer, 500, wire_forms.error(self.dialect, 500, "injected failure"))
+        try:
+            reading = Reading(request.path, self.model, json.loads(request.body))
+            longest, count = max(reading.words()), sum(reading.words())
+        except (ValueError, KeyError, TypeError):
+            return await _send(writer, 400, wire_forms.error(self.dialect, 400, "malformed body"))
+        if longest > self.context:
+            return await _send(writer, 400, wire_forms.too_long(self.dialect, longest, self.context))
+        if reading.has_token_ids and self.dialect == "encoder":
+            return await _send(writer, 400, wire_forms.error(self.dialect, 400, "token ids are not taken"))
+        answer = self.answers.begin(request.headers.get("x-request-id", ""), "", 0)
+        answer.prompt = count
+        return await self._watched(self._look_up(reading, writer), answer, connection)
+
+    async def _look_up(self, reading: Reading, writer: asyncio.StreamWriter) -> bool:
+        if self.faults.silent:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.faults.first_token_s)
+        await self._step()
+        self.counts.prompt_tokens += sum(reading.words())
+        return await _send(writer, 200, reading.answer(self.dialect, self.faults.floats_only))
+
+    async def _watched(self, working: Coroutine[Any, Any, bool], answer: Answer, connection: Connection) -> bool:
+        """A request at work, until it is done or its client has left."""
+        self.counts.requests += 1
+        self.counts.active += 1
+        work = asyncio.ensure_future(working)
         gone = asyncio.ensure_future(_client_left(connection))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +238,9 @@ class Engine:
         if shape.stream:
             await _send_head(writer)
         await self._read_prompt(shape, prompt, answer, writer)
+        if shape.chat and self.script:
+            self.asked.append(shape.body)
+            return await self._recite(shape, self.script.pop(0), answer, writer)
         pieces: list[str] = []
         for index in range(wanted):
             if index and self.faults.tokens_per_s:
@@ -180,6 +256,25 @@ class Engine:
         if not shape.stream:
             return await _send(writer, 200, shape.whole("".join(pieces), answer))
         for event in shape.ending(answer):
+            await _send_event(writer, event)
+        await _send_chunk(writer, b"data: [DONE]\n\n")
+        await _send_chunk(writer, b"")
+        return True
+
+    async def _recite(self, shape: wire_forms.Shape, turn: Turn, answer: Answer, writer: asyncio.StreamWriter) -> bool:
+        await self._step()
+        self.counts.tokens += turn.tokens
+        answer.tokens += turn.tokens
+        if not shape.stream:
+            return await _send(writer, 200, shape.told(turn, answer))
+        for delta in turn.deltas(self.dialect):
+            if self.faults.tokens_per_s:
+                await asyncio.sleep(1 / self.faults.tokens_per_s)
+            for event in shape.piece(delta):
+                await _send_event(writer, event)
+            if not self._survives(writer):
+                return False
+        for event in shape.ending(answer, turn.finish_reason):
             await _send_event(writer, event)
         await _send_chunk(writer, b"data: [DONE]\n\n")
         await _send_chunk(writer, b"")
@@ -203,6 +298,9 @@ class Engine:
         if shape.tells_progress:
             await _send_event(writer, shape.progress(answer, answer.cached))
         await asyncio.sleep(self.faults.first_token_s)
+        if self.faults.prompt_tokens_per_s:
+            async with self._reading:
+                await asyncio.sleep((answer.prompt - answer.cached) / self.faults.prompt_tokens_per_s)
         await self._step()
         self.counts.prompt_tokens += answer.prompt - answer.cached
         self.answers.read(prompt)
@@ -224,6 +322,11 @@ class Engine:
         self.faults.die_after = 0
         writer.transport.abort()
         return False
+
+
+def rendered(messages: list[dict[str, Any]]) -> str:
+    """What a chat template makes of messages."""
+    return " ".join(f"{message['role']}: {message['content']}" for message in messages) + " assistant:"
 
 
 async def _client_left(connection: Connection) -> None:

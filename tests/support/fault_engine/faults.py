@@ -10,6 +10,7 @@ class Faults:
 
     slow_start_s: float = 0.0  # /health answers 503 (mlx: nothing listens to requests) for so long
     first_token_s: float = 0.0  # delay before the first token
+    prompt_tokens_per_s: float = 0.0  # of one prompt after the other; 0: all at once
     tokens_per_s: float = 0.0  # 0: as fast as the socket takes them
     answer_tokens: int = 8  # length of an answer that no max_tokens cuts shorter
     die_after: int = 0  # tokens over all requests until it dies; 0: never
@@ -19,6 +20,8 @@ class Faults:
     frozen: bool = False  # health stays 200, generation stops, metrics stand still
     silent: bool = False  # accepts requests and never answers them
     failing: bool = False  # answers generation with 500
+    only_reads: bool = False  # has no route that writes, as of a model that makes vectors
+    floats_only: bool = False  # vectors are never packed, whatever is asked
     deaf: bool = False  # accepts connections and never answers anything, health and metrics included
     malformed_after: int = 0  # after so many tokens a stream carries a broken event; 0: never
     tokens_per_event: int = 1  # of a stream

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.fault_engine.answers import Answer
+from support.fault_engine.script import Turn
 
 
 @dataclass
@@ -49,9 +50,13 @@ class Shape:
             return self._events({"delta": {"role": "assistant", "content": text} if first else {"content": text}})
         return self._events({"text": text})
 
-    def ending(self, answer: Answer) -> list[dict[str, Any]]:
+    def piece(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
+        """Of a scripted answer."""
+        return self._events({"delta": delta})
+
+    def ending(self, answer: Answer, why: str = "length") -> list[dict[str, Any]]:
         """llama.cpp counts every choice by itself."""
-        last = self._events({"delta": {}} if self.chat else {"text": ""}, "length")
+        last = self._events({"delta": {}} if self.chat else {"text": ""}, why)
         if not self.include_usage:
             return last
         counted = self.choices if self.dialect == "llamacpp" else 1
@@ -66,6 +71,17 @@ class Shape:
             {"index": index, **content, "logprobs": None, "finish_reason": "length"} for index in range(self.choices)
         ]
         return json.dumps({**self._base(streamed=False), "choices": choices, "usage": self._usage(answer, 1)}).encode()
+
+    def told(self, turn: Turn, answer: Answer) -> bytes:
+        """A scripted answer, whole."""
+        choice = {
+            "index": 0,
+            "message": turn.message(self.dialect),
+            "logprobs": None,
+            "finish_reason": turn.finish_reason,
+        }
+        body = {**self._base(streamed=False), "choices": [choice], "usage": self._usage(answer, 1)}
+        return json.dumps(body).encode()
 
     def _events(self, content: dict[str, Any], finish_reason: str | None = None) -> list[dict[str, Any]]:
         return [
@@ -99,6 +115,13 @@ def error(dialect: str, status: int, message: str) -> bytes:
     if dialect == "vllm":
         body["param"] = None
     return json.dumps({"error": body}).encode()
+
+
+def too_long(dialect: str, words: int, context: int) -> bytes:
+    if dialect != "llamacpp":
+        return error(dialect, 400, f"This model's maximum context length is {context} tokens; the prompt has {words}.")
+    said = f"the request exceeds the available context size ({words} of {context} tokens), try increasing it"
+    return json.dumps({"error": {"code": 400, "message": said, "type": "exceed_context_size_error"}}).encode()
 
 
 def models(name: str, context: int, created: int) -> bytes:

@@ -1,0 +1,1 @@
+"""How much sooner an answer comes that was given before."""
