@@ -1,9 +1,10 @@
-"""A machine that `potluck up` starts for a bench, and `potluck down` ends."""
+"""A machine that `potluck up` starts for a bench, and `potluck down` ends; and the program around it."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,3 +28,14 @@ def one_machine(config: str, state_dir: Path) -> Iterator[dict[str, str]]:
         yield told
     finally:
         subprocess.run([*command, "down", *place], capture_output=True, check=False)
+
+
+def measured(name: str, run: Callable[[Path], None]) -> int:
+    """The exit status of a program that measures in a folder of its own."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"potluck-{name}-") as scratch:
+            run(Path(scratch))
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

@@ -1,4 +1,4 @@
-"""How databases that must survive a power cut and be nobody else's are opened."""
+"""How databases are opened that are nobody else's, and those that must survive a power cut too."""
 
 import os
 import sqlite3
@@ -7,11 +7,16 @@ from pathlib import Path
 from inventory.secret_files import refuse_exposed
 
 
-def open_private(path: Path) -> sqlite3.Connection:
-    """Created with mode 0600, WAL, every commit on the disk. Raises sqlite3.Error, OSError."""
+def connect_private(path: Path) -> sqlite3.Connection:
+    """Created with mode 0600. Raises sqlite3.Error, OSError."""
     # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+def open_private(path: Path) -> sqlite3.Connection:
+    """Created with mode 0600, WAL, every commit on the disk. Raises sqlite3.Error, OSError."""
+    connection = connect_private(path)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

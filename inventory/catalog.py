@@ -10,6 +10,8 @@ ArtifactFormat = Literal["gguf", "safetensors", "mlx", "npz"]
 # A projector turns images into tokens, beside the model's own weights; settings are all else that a folder has to hold.
 FileRole = Literal["weights", "projector", "settings"]
 Capability = Literal["chat", "completion", "tools", "vision", "embed", "rerank"]
+Purpose = Literal["write", "embed", "rerank"]
+"""What an engine is started for. One that makes vectors or ranks does nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,12 @@ class HeldModel:
 
 def shape_of(spec: ModelSpec) -> ModelShape:
     return ModelShape(**{field.name: getattr(spec, field.name) for field in fields(ModelShape)})
+
+
+def purpose_of(model: frozenset[Capability]) -> Purpose:
+    if model & {"chat", "completion"}:
+        return "write"
+    return "embed" if "embed" in model else "rerank" if "rerank" in model else "write"
 
 
 def writing_capabilities(template: str | None, sees: bool) -> frozenset[Capability]:

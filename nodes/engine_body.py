@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from inventory.catalog import Purpose
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from inventory.secret_files import write_secret
 from nodes import engine_log
 from nodes.engine_probe import EngineProbe, authorization
 from nodes.engine_profile import EngineProfile
-from nodes.engines.base import EngineAdapter, EngineLaunch, Purpose
+from nodes.engines.base import EngineAdapter, EngineLaunch
 from nodes.leases import Lease, read_lease, remove_lease, write_lease
 from nodes.orders import EngineSpec
 from nodes.process import EngineProcess

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from inventory.catalog import ArtifactId, HeldModel, StoredModel
+from inventory.catalog import ArtifactId, HeldModel, StoredModel, purpose_of
 from inventory.hardware import Hardware
 from inventory.kv_cache import cache_parts
 from inventory.store_records import DamagedRecordError, ModelNotFoundError
 from nodes.engine_body import CannotLaunchError, LaunchPlan
 from nodes.engine_builds import accelerators_of, build_named
 from nodes.engine_envs import EngineEnvironment, installed
-from nodes.engines.base import EngineAdapter, purpose_of
+from nodes.engines.base import EngineAdapter
 from nodes.orders import EngineSpec
 from nodes.snapshot import EngineKind
 

@@ -13,11 +13,9 @@ from nodes.relay.contract import Writer
 from router.assembly import Assembly
 from router.cache_store import CacheStore, Entry, Kind
 from router.call_report import CallReport
-from router.dialects import DIALECTS
-from router.dialects.as_it_is import AS_IT_IS
 from router.errors import STREAM_DONE, ApiError
 from router.given_again import events_again, key_of, whole_again
-from router.reply import Reply
+from router.reply import reply_to, voice_of
 from router.request import Arrival, EngineApi, InferenceRequest, Voice
 from router.usage import StreamTap
 from router.vector_cache import KeepingVectors, texts_of
@@ -78,10 +76,10 @@ class Keeping:
 
     def listen(self, request: InferenceRequest) -> InferenceRequest:
         """The same request, with an ear at its answer."""
-        parsed, make = request.parsed, request.parsed.voice
+        parsed = request.parsed
 
         def voice(arrival: Arrival, prompt_tokens: int) -> Voice:
-            inner = make(arrival, prompt_tokens) if make is not None else AS_IT_IS
+            inner = voice_of(parsed, arrival, prompt_tokens)
             return _Ear(inner, self, parsed.engine_api, parsed.usage_wanted)
 
         return replace(request, parsed=replace(parsed, voice=voice, usage_wanted=True))
@@ -92,9 +90,7 @@ class Keeping:
 
     def ended(self, report: CallReport) -> None:
         """The call is over."""
-        chosen = report.decision.chosen if report.decision else None
-        right = chosen is not None and chosen.revision == str(self._ref)
-        if self._body is not None and report.outcome == "ok" and right:
+        if self._body is not None and report.answered_by(self._ref):
             self._cache.keep((Entry(self._key, "answers", self._tenant, self._ref.name, self._body),))
 
 
@@ -132,10 +128,8 @@ class _Ear:
 
 def give_again(body: bytes, request: InferenceRequest, lines: bytes, writer: Writer, now_s: float) -> None:
     """Answer as an engine would have. Raises msgspec.DecodeError, with nothing written, where `body` is no answer."""
-    arrival, parsed = request.arrival, request.parsed
-    voice = parsed.voice(arrival, request.prompt_tokens) if parsed.voice is not None else AS_IT_IS
-    reply = Reply(writer, voice, DIALECTS[arrival.api].error_body)
-    api, request_id = parsed.engine_api, arrival.request_id
+    parsed, reply = request.parsed, reply_to(request, writer)
+    api, request_id = parsed.engine_api, request.request_id
     if not parsed.writes:
         reply.whole(lines, body)
     elif parsed.stream:

@@ -1,6 +1,5 @@
 """cache.db: what engines have answered before. It is a cache and no record: what a crash takes is made again."""
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cluster.private_database import refuse_exposed_database
+from cluster.private_database import connect_private, refuse_exposed_database
 from inventory.clock import Clock
 
 Kind = Literal["answers", "vectors"]
@@ -180,9 +179,7 @@ def write(
 
 def open_cache(path: Path) -> sqlite3.Connection:
     """Created with mode 0600. Raises CacheVersionError, sqlite3.Error."""
-    # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = connect_private(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")  # what was cleared cannot be read from the file

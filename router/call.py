@@ -12,14 +12,12 @@ from router.call_context import CallContext
 from router.call_errors import nobody, too_late, too_long_for, upstream_error
 from router.call_report import CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
-from router.dialects import DIALECTS
-from router.dialects.as_it_is import AS_IT_IS
 from router.engine_errors import translate, translate_event, worth_another
 from router.errors import ApiError, not_ready
 from router.holding import Hold, hold_of
 from router.outlook import question_of
 from router.pulse import hangs
-from router.reply import Reply
+from router.reply import reply_to
 from router.request import InferenceRequest
 from router.scoring import CHARACTERS_PER_TOKEN, crowded_out
 from router.usage import StreamTap, usage_of_answer
@@ -38,10 +36,8 @@ class Call:
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
         self._context, self.request, self._routes = context, request, routes
-        parsed = request.parsed
-        voice = parsed.voice(request.arrival, request.prompt_tokens) if parsed.voice is not None else AS_IT_IS
-        self._reply = Reply(writer, voice, DIALECTS[request.arrival.api].error_body)
-        self.report = CallReport(request.arrival, routes.view.name, parsed.model, parsed.stream)
+        self._reply = reply_to(request, writer)
+        self.report = CallReport(request.arrival, routes.view.name, request.parsed.model, request.parsed.stream)
         self._assembly: Assembly | None = None  # where the client gets whole what the engine streams
         self._candidate: Candidate | None = None
         self._decision: Decision | None = None

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from inventory.catalog import ModelRef
 from router.accounting import RECORD_VERSION, Outcome, RequestRecord
 from router.decision import Decision
 from router.decision_record import DecisionNote
@@ -30,33 +31,9 @@ class CallReport:
     """One request's facts. Holds no reference to its body, so that waiting for a batch keeps no prompt in memory."""
 
     __slots__ = (
-        "arrival",
-        "attempts",
-        "cached",
-        "characters",
-        "charged",
-        "decision",
-        "decision_s",
-        "ended_s",
-        "error_code",
-        "events",
-        "first_byte_s",
-        "first_token_s",
-        "keeper",
-        "model",
-        "model_asked",
-        "outcome",
-        "permit",
-        "priority",
-        "progress",
-        "prompts",
-        "queued_s",
-        "resolved",
-        "side",
-        "status",
-        "stream",
-        "tokens",
-        "usage",
+        "arrival", "attempts", "cached", "characters", "charged", "decision", "decision_s", "ended_s", "error_code",
+        "events", "first_byte_s", "first_token_s", "keeper", "model", "model_asked", "outcome", "permit", "priority",
+        "progress", "prompts", "queued_s", "resolved", "side", "status", "stream", "tokens", "usage",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, model: str, model_asked: str, stream: bool) -> None:
@@ -82,6 +59,11 @@ class CallReport:
 
     def end(self, outcome: Outcome, status: int, error_code: str | None, now_s: float) -> None:
         self.outcome, self.status, self.error_code, self.ended_s = outcome, status, error_code, now_s
+
+    def answered_by(self, ref: ModelRef) -> bool:
+        """It ended well, and on an engine with these weights."""
+        chosen = self.decision.chosen if self.decision is not None else None
+        return self.outcome == "ok" and chosen is not None and chosen.revision == str(ref)
 
     def header_lines(self) -> bytes:
         """What is left of limits, whether it was answered before, and which model was chosen why, where that is not the

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-from inventory.catalog import Capability
+from inventory.catalog import Capability, Purpose, purpose_of
 from nodes.snapshot import EngineKind
 from nodes.wire import WIRE, WireProfile
 from router.request import Api, EngineApi, Feature
@@ -61,6 +61,10 @@ _DOING: Mapping[EngineApi, tuple[frozenset[Capability], str]] = MappingProxyType
     }
 )
 
+_PROOFS: Mapping[Purpose, EngineApi] = MappingProxyType(
+    {"write": "completions", "embed": "embeddings", "rerank": "rerank"}
+)
+
 LACKING = "lacks"  # begins the reason of an engine that cannot do what a request asks
 
 
@@ -81,8 +85,7 @@ def doing(api: EngineApi) -> str:
 
 def proof_of_life(model: frozenset[Capability]) -> EngineApi:
     """In which the smallest request shows that an engine of such a model works."""
-    apis: tuple[EngineApi, ...] = ("completions", "embeddings", "rerank")
-    return next((api for api in apis if can_do(api, model)), "completions")
+    return _PROOFS[purpose_of(model)]
 
 
 Ability = Literal[Capability, "json_schema"]

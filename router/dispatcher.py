@@ -5,7 +5,6 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.snapshot import ModelView
 from nodes.relay.contract import Writer
 from router.answer_cache import AnswerCache, AnyKeeping, give_again
@@ -48,7 +47,7 @@ class Dispatcher:
         self, context: CallContext, view: GatewayView, ids: RequestIds, cache: CacheStore | None = None
     ) -> None:
         self.context, self.view, self.ids = context, view, ids
-        self.answers = AnswerCache(cache, context.clock, self._cache_rules)
+        self.answers = AnswerCache(cache, context.clock, lambda: view.cache_rules)
         self.refusals = RefusalNotes(context.clock)
         self.limits = LimitDesk(context.clock)
         view.on_access(self.limits.follow)
@@ -139,9 +138,6 @@ class Dispatcher:
         if parsed.side is not None and not routes.candidates:
             return stand_in(self.context, self.view, arrival, parsed, resolved)
         return resolved
-
-    def _cache_rules(self) -> CacheRules:
-        return self.view.cluster.cache if self.view.cluster is not None else USUAL_CACHE
 
     def _give_again(
         self,

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Callable
 
+import msgspec
+
 from nodes.relay.contract import Writer
+from router.dialects import DIALECTS
+from router.dialects.as_it_is import AS_IT_IS
 from router.dialects.error_shapes import ErrorShape
 from router.errors import ApiError
-from router.request import Voice
+from router.request import Arrival, InferenceRequest, Parsed, Voice
 from router.slow_reader import SlowReader
 
 _JSON = b"content-type: application/json\r\n"
@@ -15,7 +19,9 @@ _STREAM = b"content-type: %b\r\ncache-control: no-cache\r\nx-accel-buffering: no
 KEEPALIVE = b": keepalive\n\n"
 # In an answer's JSON a quote inside a text is escaped, so these are keys.
 _CACHED = re.compile(rb'("cached_tokens"\s*:\s*)\d+')
-_TIMINGS = re.compile(rb',\s*"timings"\s*:\s*\{[^{}]*\}')  # llama.cpp's, which count what was not cached
+# llama.cpp's, which count what was not cached, and how fast that was.
+_TIMINGS = re.compile(rb'("timings"\s*:\s*)(\{[^{}]*\})')
+_CLOCKED = ("prompt_ms", "predicted_ms", "predicted_n", "predicted_per_token_ms", "predicted_per_second")
 
 
 class Reply:
@@ -96,8 +102,25 @@ class Reply:
             self._writer.begin_stream(200, lines + _STREAM % self._voice.content_type)
 
 
+def reply_to(request: InferenceRequest, writer: Writer) -> Reply:
+    """In the dialect that its client speaks."""
+    arrival = request.arrival
+    voice = voice_of(request.parsed, arrival, request.prompt_tokens)
+    return Reply(writer, voice, DIALECTS[arrival.api].error_body)
+
+
+def voice_of(parsed: Parsed, arrival: Arrival, prompt_tokens: int) -> Voice:
+    """What says the answer of this one call."""
+    return parsed.voice(arrival, prompt_tokens) if parsed.voice is not None else AS_IT_IS
+
+
 def without_cached(json: bytes) -> bytes:
-    """An engine's answer or events, as if nothing had been cached."""
+    """An engine's answer or events, as if nothing had been cached. What a client can time by itself stays."""
     if json.find(b'"cached_tokens"') < 0 and json.find(b'"timings"') < 0:
         return json
-    return _TIMINGS.sub(b"", _CACHED.sub(rb"\g<1>0", json))
+    return _TIMINGS.sub(_clocked, _CACHED.sub(rb"\g<1>0", json))
+
+
+def _clocked(timings: re.Match[bytes]) -> bytes:
+    told: dict[str, object] = msgspec.json.decode(timings[2])
+    return timings[1] + msgspec.json.encode({name: told[name] for name in _CLOCKED if name in told})

@@ -16,7 +16,6 @@ import uvicorn
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from cluster.admin_client import AdminClient
-from cluster.cache_rules import USUAL_CACHE
 from cluster.keys import check_private
 from inventory.clock import Clock, SystemClock
 from nodes.relay.pool import EndpointPool
@@ -192,7 +191,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
 def _cache(path: Path, view: GatewayView, clock: Clock, log: EventLog) -> CacheStore | None:
     """None where the file cannot be used: every answer then comes from an engine."""
     try:
-        return CacheStore(path, clock, lambda: (view.cluster.cache if view.cluster else USUAL_CACHE).size_bytes)
+        return CacheStore(path, clock, lambda: view.cache_rules.size_bytes)
     except (sqlite3.Error, CacheVersionError) as error:
         log.emit("cache_not_used", error=str(error))
         return None

@@ -1,9 +1,10 @@
 """telemetry.db as a file: its numbered migrations, and how it is opened to be written."""
 
-import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+
+from cluster.private_database import connect_private
 
 MIGRATIONS: Sequence[str] = (
     # 1: one row a request, the whole record as JSON; what is summed and filtered by is a column computed from it.
@@ -119,9 +120,7 @@ class TelemetryVersionError(Exception):
 
 def open_database(path: Path) -> sqlite3.Connection:
     """Open or create, and bring the schema up to date. Raises TelemetryVersionError."""
-    # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = connect_private(path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=8000")  # pages: 32 MB, a checkpoint every few ten thousand requests

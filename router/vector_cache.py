@@ -76,8 +76,9 @@ class KeepingVectors:
         tokens = request.prompt_tokens * parsed.characters // max(request.parsed.characters, 1)
         return replace(request, parsed=parsed, prompt_tokens=tokens)
 
-    def heard(self, body: bytes, places: Sequence[int]) -> None:
-        """An engine's answer, of the texts at these places. Raises msgspec.DecodeError where it is none of them."""
+    def heard(self, body: bytes, places: Sequence[int]) -> bytes:
+        """An engine's answer to all of it, from one to the texts at these places: the same bytes, where these are all.
+        Raises msgspec.DecodeError where it is none of them."""
         answer = _answers.decode(body)
         vectors = sorted(answer.data, key=lambda vector: vector.index)
         if len(vectors) != len(places):
@@ -85,6 +86,8 @@ class KeepingVectors:
         counts = shares(answer.usage.prompt_tokens, [len(self._texts[at]) for at in places])
         for at, vector, tokens in zip(places, vectors, counts, strict=True):
             self._new[self._keys[at]] = _TOKENS.pack(tokens) + float_bytes(vector.embedding)
+        in_order = [vector.index for vector in answer.data] == list(range(len(self._texts)))
+        return body if in_order and answer.model == self._ref.name else self.whole()
 
     def whole(self) -> bytes:
         """An engine's answer to all of it."""
@@ -96,8 +99,7 @@ class KeepingVectors:
 
     def ended(self, report: CallReport) -> None:
         """The call is over."""
-        chosen = report.decision.chosen if report.decision else None
-        if report.outcome == "ok" and chosen is not None and chosen.revision == str(self._ref):
+        if report.answered_by(self._ref):
             name = self._ref.name
             self._shelf.keep([Entry(key, "vectors", self._tenant, name, one) for key, one in self._new.items()])
 
@@ -124,8 +126,7 @@ class _Ear:
         self.content_type = voice.content_type
 
     def whole(self, body: bytes) -> bytes:
-        self._keeping.heard(body, self._places)
-        return self._voice.whole(self._keeping.whole())
+        return self._voice.whole(self._keeping.heard(body, self._places))
 
     def events(self, events: bytes) -> bytes:
         return self._voice.events(events)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.snapshot import AccessSnapshot, ClusterSnapshot, TokenIssuer
 from inventory.clock import Clock
 from inventory.secret_files import read_secret
@@ -38,6 +39,10 @@ class GatewayView:
         if self._keys is None:
             raise ApiError(503, "not_ready", "this gateway has not heard from the head yet").retry_after(2)
         return self._keys
+
+    @property
+    def cache_rules(self) -> CacheRules:
+        return self.cluster.cache if self.cluster is not None else USUAL_CACHE
 
     def install_cluster(self, snapshot: ClusterSnapshot) -> bool:
         known = self.cluster

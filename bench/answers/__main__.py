@@ -2,14 +2,13 @@
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 from statistics import median
 from time import monotonic, sleep
 
 import httpx2
 
-from bench.one_machine import BenchError, one_machine
+from bench.one_machine import BenchError, measured, one_machine
 
 CONFIG = """\
 version: 1
@@ -51,13 +50,7 @@ def _ask(client: httpx2.Client, number: int) -> tuple[float, str]:
 
 def main() -> int:
     argparse.ArgumentParser(prog="bench.answers", description=__doc__).parse_args()
-    try:
-        with tempfile.TemporaryDirectory(prefix="potluck-answers-") as scratch:
-            run(Path(scratch))
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return measured("answers", run)
 
 
 if __name__ == "__main__":

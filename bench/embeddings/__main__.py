@@ -3,14 +3,14 @@
 import argparse
 import random
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from bench.embeddings.arms import Library, Taken, potluck
-from bench.one_machine import BenchError
+from bench.one_machine import measured
 from inventory.paths import StatePaths
 from nodes.engine_envs import python_of
 
@@ -68,13 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.embeddings", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two rounds")
     options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory(prefix="potluck-embeddings-") as scratch:
-            run(2 if options.quick else ROUNDS, Path(scratch))
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return measured("embeddings", partial(run, 2 if options.quick else ROUNDS))
 
 
 if __name__ == "__main__":

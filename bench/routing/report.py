@@ -9,6 +9,10 @@ from bench.routing.rivals import BASE, CLAIRVOYANT, LMETRIC, POTLUCK, RIVALS
 Results = Mapping[tuple[str, str], Sequence[Figures]]  # by workload and policy, in the order of seeds
 
 
+def p50(one: Figures) -> float:
+    return one.p50_s
+
+
 def p95(one: Figures) -> float:
     return one.p95_s
 
@@ -114,12 +118,8 @@ class Table:
 
 
 def _cell(runs: Sequence[Figures]) -> str:
-    seconds = "/".join(_seconds(mean([figure(one) for one in runs])) for figure in (_p50, p95, _p99))
+    seconds = "/".join(_seconds(mean([figure(one) for one in runs])) for figure in (p50, p95, _p99))
     return f"{seconds} {mean([one.goodput for one in runs]):.3f}"
-
-
-def _p50(one: Figures) -> float:
-    return one.p50_s
 
 
 def _p99(one: Figures) -> float:

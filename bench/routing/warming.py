@@ -11,6 +11,7 @@ from bench.routing.fleet import Fleet
 from bench.routing.load import Job, Session, Turn, Workload
 from bench.routing.machine import Engine
 from bench.routing.potluck_policy import Belief, Potluck
+from bench.routing.report import e2e, goodput, p50, p95
 from bench.routing.simulate import Simulation
 from inventory.catalog import ModelName
 from nodes.snapshot import EngineId
@@ -111,11 +112,11 @@ def lines(names: Sequence[str], off: Sequence[Sequence[Figures]], on: Sequence[S
     for name, without, warmed in zip(names, off, on, strict=True):
         ratios = " ".join(
             f"{label} {ratio(warmed, without, figure):.2f}"
-            for label, figure in (("p50", _p50), ("p95", _p95), ("e2e", _e2e))
+            for label, figure in (("p50", p50), ("p95", p95), ("e2e", e2e))
         )
         changes = ", ".join(
             f"{label} {_mean(without, figure):.3f} -> {_mean(warmed, figure):.3f}"
-            for label, figure in (("goodput", _goodput), ("cached", _hit))
+            for label, figure in (("goodput", goodput), ("cached", _hit))
         )
         machines = " ".join(
             f"{machine} {_busy(without, machine):.0%} -> {_busy(warmed, machine):.0%}" for machine, _ in without[0].busy
@@ -129,22 +130,6 @@ def _mean(runs: Sequence[Figures], figure: Callable[[Figures], float]) -> float:
 
 def _busy(runs: Sequence[Figures], machine: str) -> float:
     return mean([dict(one.busy)[machine] for one in runs])
-
-
-def _p50(one: Figures) -> float:
-    return one.p50_s
-
-
-def _p95(one: Figures) -> float:
-    return one.p95_s
-
-
-def _e2e(one: Figures) -> float:
-    return one.e2e_s
-
-
-def _goodput(one: Figures) -> float:
-    return one.goodput
 
 
 def _hit(one: Figures) -> float:

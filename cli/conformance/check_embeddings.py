@@ -16,7 +16,7 @@ CLOSE = 1e-3  # batches are computed in another order
 async def _embedded(server: Server, texts: object, **fields: object) -> Answer | Seen:
     """The answer, or that there is none to be had."""
     answer = await server.post(PATH, {"model": server.facts.embedder, "input": texts, **fields})
-    if answer.status in (404, 405, 501):
+    if answer.absent:
         return not_offered(f"{answer.status} at {PATH}")
     if answer.status == 400 and server.facts.embedder == server.facts.model:
         return not_offered(f"{server.facts.embedder} does not embed")
@@ -78,7 +78,7 @@ async def usage(server: Server) -> Seen:
 async def rerank(server: Server) -> Seen:
     body = {"model": server.facts.ranker, "query": QUERY, "documents": list(TEXTS)}
     answer = await server.post("/v1/rerank", body)
-    if answer.status in (404, 405, 501):
+    if answer.absent:
         return not_offered(f"{answer.status} at /v1/rerank")
     if answer.status == 400 and server.facts.ranker == server.facts.model:
         return not_offered(f"{server.facts.ranker} does not rank")

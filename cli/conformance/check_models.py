@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cli.conformance.check_errors import STRANGE, problem_of
-from cli.conformance.dialects import CHAT, Dialect
+from cli.conformance.dialects import CHAT
 from cli.conformance.reading import at, count_at, list_at, text_at
 from cli.conformance.server import Server, bearer
 from cli.conformance.verdicts import Check, Seen, failed, not_offered, not_tried, passed
@@ -25,7 +25,7 @@ async def openai_list(server: Server) -> Seen:
 
 
 async def anthropic_list(server: Server) -> Seen:
-    if not _speaks(server, "messages"):
+    if server.offers("messages") is None:
         return not_offered("no /v1/messages")
     document = (await server.get("/v1/models", headers={**server.own_key, **ANTHROPIC})).document
     lacks = [name for name in ("has_more", "first_id", "last_id") if at(document, name) is None]
@@ -65,10 +65,6 @@ async def key_filter(server: Server) -> Seen:
 
 async def _names(server: Server, headers: Mapping[str, str]) -> set[str]:
     return {text_at(entry, "id") for entry in list_at((await server.get("/v1/models", headers)).document, "data")}
-
-
-def _speaks(server: Server, name: str) -> Dialect | None:
-    return next((dialect for dialect in server.facts.offered if dialect.name == name), None)
 
 
 CHECKS = (

@@ -48,7 +48,7 @@ def _lacking(heard: Heard) -> str | None:
 async def count_tokens(server: Server) -> Seen:
     messages = {"model": server.facts.model, "messages": [{"role": "user", "content": ASKED}]}
     counted = await server.post("/v1/messages/count_tokens", messages)
-    if counted.status in (404, 405, 501):
+    if counted.absent:
         return not_offered(f"{counted.status} at /v1/messages/count_tokens")
     count = count_at(counted.document, "input_tokens")
     used = CHAT.hear((await server.chat(ASKED, 1)).document).prompt_tokens
@@ -61,16 +61,16 @@ async def tokenize(server: Server) -> Seen:
     answer = await server.post("/tokenize", {"model": server.facts.model, "prompt": ASKED, "content": ASKED})
     if answer.status == 400:  # one that knows its fields takes one of the two
         answer = await server.post("/tokenize", {"model": server.facts.model, "prompt": ASKED})
-    if answer.status in (404, 405, 501):
+    if answer.absent:
         return not_offered(f"{answer.status} at /tokenize")
     tokens = list_at(answer.document, "tokens")
     return passed(f"{len(tokens)} tokens") if tokens else failed(f"{answer.status} without tokens")
 
 
 async def count_refused(server: Server) -> Seen:
-    messages = next((dialect for dialect in server.facts.offered if dialect.name == "messages"), None)
+    messages = server.offers("messages")
     answer = await server.post("/v1/messages/count_tokens", b"{")
-    if messages is None or answer.status in (404, 405, 501):
+    if messages is None or answer.absent:
         return not_offered(f"{answer.status} at /v1/messages/count_tokens")
     problem = problem_of(answer, 400, messages)
     return failed(problem) if problem else passed("400")

@@ -18,6 +18,7 @@ from cli.conformance.reading import parsed
 
 REQUEST_DEADLINE_S = 60.0
 Made = TypeVar("Made")
+ABSENT = (404, 405, 501)
 TOO_LONG_BYTES = 64 * 2**20  # of one answer: a stream that never ends is cut here
 
 
@@ -88,6 +89,11 @@ class Answer:
     def document(self) -> object:
         return parsed(self.body)
 
+    @property
+    def absent(self) -> bool:
+        """Nothing is offered at this path."""
+        return self.status in ABSENT
+
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
@@ -119,6 +125,10 @@ class Server:
     def prefix(self) -> str:
         """Of every path, where the server does not own its host."""
         return urlsplit(self.target.root_url).path
+
+    def offers(self, name: str) -> Dialect | None:
+        """The dialect of this name, where the server speaks it."""
+        return next((dialect for dialect in self.facts.offered if dialect.name == name), None)
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         """With the own key, unless `headers` are given: they are all that is sent then."""

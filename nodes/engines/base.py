@@ -2,16 +2,13 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from inventory.catalog import Capability, HeldModel
+from inventory.catalog import HeldModel, Purpose
 from inventory.hardware import Hardware
 from nodes.snapshot import EngineId, EngineKind, EngineLoad
 
 OFFLINE = (("DO_NOT_TRACK", "1"), ("HF_HUB_OFFLINE", "1"))  # of whatever runs in an engine's environment
-
-Purpose = Literal["write", "embed", "rerank"]
-"""What an engine is started for. One that makes vectors or ranks does nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +94,6 @@ class EngineAdapter(Protocol):
     def command(self, launch: EngineLaunch) -> Command: ...
 
     def parse_load(self, metrics_text: str) -> EngineLoad: ...
-
-
-def purpose_of(model: frozenset[Capability]) -> Purpose:
-    if model & {"chat", "completion"}:
-        return "write"
-    return "embed" if "embed" in model else "rerank" if "rerank" in model else "write"
 
 
 def resolve_options(

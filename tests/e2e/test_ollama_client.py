@@ -7,7 +7,7 @@ import ollama
 import pytest
 
 from support.leaks import CANARY
-from support.machine import Running
+from support.machine import Running, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -23,6 +23,7 @@ def client(running: Running) -> Iterator[ollama.Client]:
 
 
 def test_the_model_is_listed_shown_and_running(client: ollama.Client) -> None:
+    eventually(lambda: any(one.size for one in client.ps().models), 30, "its memory is measured")
     (listed,), (resident,) = client.list().models, client.ps().models
     shown = client.show("smollm2")
 

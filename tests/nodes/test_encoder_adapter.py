@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from inventory.catalog import Capability, HeldModel
+from inventory.catalog import Capability, HeldModel, Purpose, purpose_of
 from inventory.hardware import Hardware, Host
-from nodes.engines.base import EngineOptionError, Purpose, purpose_of
+from nodes.engines.base import EngineOptionError
 from nodes.engines.encoder import OPTIONS, SERVER_SCRIPT, EncoderAdapter
 from nodes.snapshot import EngineLoad
 from support.launches import a_launch

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from inventory.catalog import Purpose
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.store import ModelStore
 from inventory.store_records import held_of
 from nodes.engine_body import Workshop
 from nodes.engine_envs import EngineEnvironment
-from nodes.engines.base import Purpose
 from nodes.engines.llamacpp import LlamaCppAdapter
 from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import reap

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from inventory.catalog import HeldModel
+from inventory.catalog import HeldModel, Purpose
 from inventory.hardware import Accelerator, Hardware, Host, PoolId
-from nodes.engines.base import EngineLaunch, EngineOptionError, Purpose
+from nodes.engines.base import EngineLaunch, EngineOptionError
 from nodes.engines.vllm import OPTIONS, VllmAdapter
 from nodes.snapshot import EngineLoad
 from support.launches import a_launch

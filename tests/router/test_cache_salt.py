@@ -71,5 +71,7 @@ async def test_what_an_engine_had_cached_is_told_to_nobody_else(tmp_path: Path, 
 
 def test_a_text_that_looks_like_a_count_is_left_as_it_is() -> None:
     words = 'it said "cached_tokens":5,"timings":{"cache_n":1}'
-    said = json.dumps({"content": words, "cached_tokens": 7, "timings": {"cache_n": 7, "prompt_n": 1}}).encode()
-    assert json.loads(without_cached(said)) == {"content": words, "cached_tokens": 0}
+    timings = {"cache_n": 7, "prompt_n": 1, "prompt_ms": 2.5, "prompt_per_second": 400.0, "predicted_ms": 4.0}
+    said = json.dumps({"content": words, "cached_tokens": 7, "timings": timings}).encode()
+    clocked = {"prompt_ms": 2.5, "predicted_ms": 4.0}
+    assert json.loads(without_cached(said)) == {"content": words, "cached_tokens": 0, "timings": clocked}

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,26 @@ async def test_an_engine_makes_each_vector_once(engine: FaultEngine, tmp_path: P
             (None, True),
             (None, True),
         ]
+
+
+async def test_an_answer_to_texts_of_which_none_was_known_goes_on_as_it_is(tmp_path: Path) -> None:
+    body = {"model": "toy", "input": ["a text", "and another"], "encoding_format": "base64"}
+    with running_fault_engine(tmp_path / "named", "vllm", "--only-reads", "--model-name", "toy") as named:
+        told = httpx2.post(f"http://127.0.0.1:{named.port}/v1/embeddings", json=body, trust_env=False)
+        async with keeping_gateway(named, tmp_path) as (running, store), running.http() as http:
+            first = await http.post("/v1/embeddings", json=body)
+            store.flush()
+            again = await http.post("/v1/embeddings", json=body)
+
+    assert first.content == told.content
+    assert [one.headers["x-potluck-cache"] for one in (first, again)] == ["miss", "hit"]
+    assert first.json()["data"] == again.json()["data"]
+
+
+async def test_a_model_has_its_own_name_whatever_its_engine_calls_it(engine: FaultEngine, tmp_path: Path) -> None:
+    async with keeping_gateway(engine, tmp_path) as (running, _), running.http() as http:
+        answer = await http.post("/v1/embeddings", json={"model": "toy", "input": "a text"})
+        assert answer.json()["model"] == "toy"
 
 
 async def test_vectors_come_again_in_every_dialect(engine: FaultEngine, tmp_path: Path) -> None:
