@@ -16,6 +16,7 @@ SPECIAL = {
     "NoAuditError": 4,
     "NoUsageError": 4,
     "NoCacheError": 4,
+    "NoBatchesError": 4,
     "NoDecisionsError": 4,
     "DecisionNotFoundError": 4,
     "NothingToExportError": 4,

@@ -9,6 +9,7 @@ import typer
 
 from cli import (
     audit,
+    batches,
     cache,
     chat,
     config,
@@ -99,6 +100,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(audit.app, name="audit")
 app.add_typer(cache.app, name="cache")
+app.command(name="batches")(batches.batches)
 app.add_typer(route.app, name="route")
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class ModelDemandBody(BaseModel):
     running: Count = 0
     waited_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     ended: Count = 0
+    background: Count = 0
 
 
 class DemandBody(BaseModel):
@@ -41,7 +42,8 @@ def add_demand_routes(app: FastAPI, control: DemandControl) -> None:
     @app.post("/api/v1/demand")
     async def demand(body: DemandBody) -> Response:
         models = tuple(
-            ModelDemand(ModelName(one.model), one.waiting, one.running, one.waited_s, one.ended) for one in body.models
+            ModelDemand(ModelName(one.model), one.waiting, one.running, one.waited_s, one.ended, one.background)
+            for one in body.models
         )
         control.note_demand(DemandReport(body.gateway, models))
         return Response(msgspec.json.encode(DemandNoted(len(models))), media_type="application/json")

@@ -21,6 +21,7 @@ class ModelDemand:
     running: int = 0  # on its engines
     waited_s: float = 0.0  # by those that wait, together
     ended: int = 0  # since the gateway's report before this one
+    background: int = 0  # lines of batches, which take nobody's room: for them it wakes where room is left
 
     @property
     def wanted(self) -> bool:
@@ -62,14 +63,15 @@ class DemandBook:
 
     def of(self, model: ModelName, now_s: float) -> ModelDemand:
         """What all gateways have of it. Those that wait have waited for longer than when it was reported."""
-        waiting = running = 0
+        waiting = running = background = 0
         waited_s = 0.0
         for said, at_s in self._reports.values():
             demand = said.get(model)
             if demand is not None:
                 waiting, running = waiting + demand.waiting, running + demand.running
+                background += demand.background
                 waited_s += demand.waited_s + demand.waiting * (now_s - at_s)
-        return ModelDemand(model, waiting, running, waited_s)
+        return ModelDemand(model, waiting, running, waited_s, background=background)
 
     def work_s(self, model: ModelName) -> float:
         """Seconds that its requests spent on engines in the recent past, together."""

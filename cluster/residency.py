@@ -75,7 +75,7 @@ class _Table:
             sleeper = self._sleepers[one.name]
             idle_s = self._now_s - max(sleeper.used_s or one.since_s, one.served_s or one.since_s)
             loads = one.served_s is None and not sleeper.broken
-            if not sleeper.warm and not sleeper.demand.wanted and not loads and idle_s >= sleeper.keep_alive_s:
+            if not sleeper.unasked and not sleeper.demand.wanted and not loads and idle_s >= sleeper.keep_alive_s:
                 self._residents[one.name] = replace(one, leaves_s=self._now_s)
 
     def make_way(self) -> None:
@@ -96,10 +96,10 @@ class _Table:
     def warm_up(self) -> None:
         """Into room that is left once everybody has a place who is asked for; not where a swap was a moment ago, for
         who had to leave there may be asked for again."""
-        for name in sorted(name for name, sleeper in self._sleepers.items() if sleeper.warm):
+        for name in sorted(name for name, sleeper in self._sleepers.items() if sleeper.unasked):
             if name in self._residents or name in self._stances:
                 continue
-            self._stances[name] = Stance("asleep", "kept warm, and waits for room")
+            self._stances[name] = Stance("asleep", f"{self._sleepers[name].unasked}, and waits for room")
             waiting = any(self._trials.has_place(one, frozenset({one})) for one in self._asked.keys() - self._held())
             fits = self._trials.fits(name, self._held()) and self._trials.fits(name, self._future())
             if fits and not waiting and not self._swapped_lately(name):

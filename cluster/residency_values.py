@@ -50,6 +50,11 @@ class Sleeper:
     warm: bool = False  # it is awake without being asked, where nobody else needs the room
 
     @property
+    def unasked(self) -> str:
+        """Why it is awake where nobody else needs the room; empty for most."""
+        return "kept warm" if self.warm else "wanted by a batch" if self.demand.background else ""
+
+    @property
     def demand_s(self) -> float:
         """Seconds: of work done of late, and of waiting. The second grows while it waits, the first fades."""
         return self.demand_in(0.0, 1.0)

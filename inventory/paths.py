@@ -99,6 +99,16 @@ class StatePaths:
         return self.root / "cache.db"
 
     @property
+    def batches_db(self) -> Path:
+        """Batches and files that clients gave this machine's gateway."""
+        return self.root / "batches.db"
+
+    @property
+    def batch_files(self) -> Path:
+        """What is in those files."""
+        return self.root / "batch-files"
+
+    @property
     def audit_db(self) -> Path:
         """Who did what; on the head only."""
         return self.root / "audit.db"

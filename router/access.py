@@ -58,6 +58,14 @@ class KeyRing:
             raise expired_key()
         return identity
 
+    def holder_of(self, key_id: str, wall_s: float) -> Identity | None:
+        """Whoever has this key now; None of one that is revoked or has expired."""
+        known = self._records.get(key_id)
+        if known is None:
+            return None
+        expires_s, identity = known[1]
+        return identity if expires_s is None or wall_s < expires_s else None
+
     def salt_of(self, tenant: str) -> bytes:
         """32 hex digits that nobody else can tell, the same at every gateway: it keeps what engines cache of one
         tenant's prompts from another's."""

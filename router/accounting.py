@@ -53,6 +53,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reasoning_tokens: int | None = None  # of the output, where the engine tells
     cache_hit: bool = False  # answered as before, without an engine
     side_call: SideKind | None = None  # what a front end asked for itself
+    batch_id: str | None = None  # whose line it was
 
 
 class RecordSink(Protocol):

@@ -9,6 +9,7 @@ from router.call_context import CallContext, request_id_lines
 from router.call_report import CallReport
 from router.decision import Candidate, Decision, ModelRoutes
 from router.foresight import Question, Trip
+from router.guests import Guest, GuestPlace
 from router.request import InferenceRequest, Parsed
 from router.scoring import decide, projected_tokens
 from router.upstreams import body_for
@@ -20,7 +21,7 @@ class Place:
 
     __slots__ = ("_context", "_reservation", "_trip")
 
-    def __init__(self, context: CallContext, reservation: Reservation, trip: Trip | None) -> None:
+    def __init__(self, context: CallContext, reservation: Reservation | GuestPlace, trip: Trip | None) -> None:
         self._context, self._reservation, self._trip = context, reservation, trip
 
     def first_token(self, now_s: float) -> None:
@@ -39,13 +40,13 @@ class Place:
 def choose(
     context: CallContext,
     routes: ModelRoutes,
-    parsed: Parsed,
+    request: InferenceRequest,
     question: Question,
     now_s: float,
     tried: Collection[EngineId] = (),
 ) -> Decision:
-    """By what this gateway knows at this moment."""
-    ledger, prospect = context.ledger, None
+    """By what this gateway knows at this moment. Guests count for guests only."""
+    ledger, parsed, prospect = context.guests.ledger if request.is_guest else context.ledger, request.parsed, None
     if routes.measured:
         engine_ids = [candidate.engine_id for candidate in routes.candidates]
         prospect = context.foresight.prospect(question, engine_ids, now_s)
@@ -53,16 +54,23 @@ def choose(
     return decide(routes, parsed, ledger.in_flight, context.health.ejected, tried, ledger.promised, prospect, turn)
 
 
-def take_place(context: CallContext, decision: Decision, parsed: Parsed, question: Question, now_s: float) -> Place:
-    """Of whom was chosen, in the same step as the decision and at its time."""
-    candidate = decision.chosen
+def take_place(
+    context: CallContext, decision: Decision, request: InferenceRequest, question: Question, now_s: float, call: Guest
+) -> Place:
+    """Of whom was chosen, in the same step as the decision and at its time. Guests leave for others, and nothing is
+    foreseen or learnt of them."""
+    candidate, parsed = decision.chosen, request.parsed
     assert candidate is not None
     tokens = projected_tokens(parsed, candidate.context_tokens) if candidate.cache_tokens else 0
+    if request.is_guest:
+        return Place(context, context.guests.enter(call, candidate, tokens), None)
     reservation = context.ledger.reserve(candidate.engine_id, tokens, parsed.side is not None)
     foresight, trip = context.foresight, None
     if foresight.knows(candidate.engine_id):
         whole = not streams(candidate, parsed)
         trip = foresight.dispatched(question, candidate.engine_id, now_s, decision.prospect, whole)
+    if context.guests:
+        context.guests.make_room(candidate.node_id)
     if context.warmer.on:
         context.warmer.placed(candidate, parsed, question, trip)
     return Place(context, reservation, trip)

@@ -10,7 +10,7 @@ from router.asking import Place, choose, message_for, streams, take_place, trace
 from router.assembly import Assembly
 from router.call_context import CallContext
 from router.call_errors import nobody, too_late, too_long_for, upstream_error
-from router.call_report import CallReport, outcome_of
+from router.call_report import MADE_WAY, CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
 from router.engine_errors import translate, translate_event, worth_another
 from router.errors import ApiError, not_ready
@@ -30,13 +30,13 @@ class Call:
     """Owned by its writer's host, which tells it when the client leaves or can read again. Ends exactly once."""
 
     __slots__ = (
-        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_moved", "_place",
-        "_question", "_reply", "_routes", "_spoke", "_tap", "_tried", "_waits", "report", "request",
+        "_asked_s", "_assembly", "_candidate", "_context", "_decision", "_exchange", "_finished", "_is_guest",
+        "_moved", "_place", "_question", "_reply", "_routes", "_spoke", "_tap", "_tried", "_waits", "report", "request",
     )  # fmt: skip
 
     def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
         self._context, self.request, self._routes = context, request, routes
-        self._reply = reply_to(request, writer)
+        self._reply, self._is_guest = reply_to(request, writer), request.is_guest
         self.report = CallReport(request.arrival, routes.view.name, request.parsed.model, request.parsed.stream)
         self._assembly: Assembly | None = None  # where the client gets whole what the engine streams
         self._candidate: Candidate | None = None
@@ -52,7 +52,8 @@ class Call:
 
     def start(self) -> None:
         self._context.opened(self)
-        if self.request.model in self._context.room.crowded:  # behind those that wait already
+        crowded = self._context.room.crowded
+        if self.request.model in crowded and not self._is_guest:  # behind those that wait already
             self._wait(crowded=True)
             self._context.room.look_soon(self.request.model)
         else:
@@ -85,6 +86,13 @@ class Call:
             self._cancel_exchange()
             self._end_with(error)
 
+    def make_way(self) -> None:
+        """A guest's, as somebody's request goes to its machine."""
+        if not self._finished:
+            self._cancel_exchange()
+            self._reply.give_up()
+            self._finish("cancelled", 499, MADE_WAY)
+
     def sweep(self, now_s: float) -> None:
         """Called now and then: cut a client that does not read, and an engine that does not speak."""
         if now_s - self.request.arrival.arrived_s > self._context.settings.total_s:
@@ -112,7 +120,7 @@ class Call:
     def waits_on(self, engine_id: EngineId) -> bool:
         candidate = self._candidate
         asked = candidate is not None and candidate.engine_id == engine_id and not self._finished
-        return asked and not self._spoke and not self._reply.began
+        return asked and not self._is_guest and not self._spoke and not self._reply.began
 
     def move(self) -> None:
         """Begin elsewhere, once, if another engine can serve: this one leaves, and has not begun."""
@@ -122,7 +130,7 @@ class Call:
         if self._tried:
             return
         now_s = context.clock.monotonic_s()
-        if choose(context, routes, self.request.parsed, self._question, now_s, (here.engine_id,)).places:
+        if choose(context, routes, self.request, self._question, now_s, (here.engine_id,)).places:
             self._cancel_exchange()
             self._retry("drained", not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again"))
 
@@ -131,7 +139,7 @@ class Call:
     def hold(self) -> Hold | None:
         routes = self._context.routes_of(self.request.model) or self._routes
         now_s = self._context.clock.monotonic_s()
-        return hold_of(choose(self._context, routes, self.request.parsed, self._question, now_s))
+        return hold_of(choose(self._context, routes, self.request, self._question, now_s))
 
     def go_on(self) -> None:
         self._waits = False
@@ -213,12 +221,12 @@ class Call:
     def _attempt(self, last_error: ApiError | None) -> None:
         context, clock = self._context, self._context.clock
         started_s = clock.monotonic_s()
-        decision = choose(context, self._routes, self.request.parsed, self._question, started_s, self._tried)
+        decision = choose(context, self._routes, self.request, self._question, started_s, self._tried)
         self.report.decision_s += clock.monotonic_s() - started_s
         candidate = decision.chosen
         if candidate is None:
             crowded = crowded_out(decision)
-            if (crowded or worth_waiting(self._routes)) and self.report.attempts < MAX_TRIES:
+            if (crowded or worth_waiting(self._routes)) and self.report.attempts < MAX_TRIES and not self._is_guest:
                 self._wait(crowded)
             else:
                 self._end_with(last_error or nobody(self._routes, decision, self.request))
@@ -226,12 +234,12 @@ class Call:
         if not self._tried and (late := too_late(self.request, decision, started_s)) is not None:
             self._end_with(late)
             return
-        if not self._tried and hold_of(decision) is not None:
+        if not self._tried and not self._is_guest and hold_of(decision) is not None:
             self._wait(crowded=True)
             return
         self._decision, self._candidate = decision, candidate
         self._reply.discreet = not candidate.salted and context.several_tenants()
-        self._place = take_place(context, decision, self.request.parsed, self._question, started_s)
+        self._place = take_place(context, decision, self.request, self._question, started_s, self)
         context.served(self.report, self.request)
         self.report.attempts += 1
         self._asked_s, self._moved, self._spoke = started_s, False, False
@@ -262,7 +270,7 @@ class Call:
         self._tap = self._assembly = None
         if self._place is not None:
             self._place.leave()
-        if len(self._tried) >= MAX_TRIES:
+        if len(self._tried) >= MAX_TRIES or self._is_guest:  # whoever sent that one tries again
             self._end_with(error)
             return
         self._context.metrics.retried(cause, self._candidate.node_id)

@@ -14,6 +14,7 @@ from router.decision_record import DecisionSink
 from router.errors import ApiError
 from router.fair_queue import service
 from router.foresight import Foresight
+from router.guests import Guests
 from router.outlook import facts_of
 from router.pulse import Pulse
 from router.rates import Learnt
@@ -60,6 +61,7 @@ class CallContext:
         self.pulse = Pulse()
         self.ratios = TokenRatios()
         self.room = WaitingRoom(parts.settings, parts.table, parts.clock, parts.metrics.waited)
+        self.guests = Guests(self.foresight)
         self.warmer = Warmer(parts, self.foresight, self.room)
         self._sinks, self._decision_sinks = sinks, decision_sinks
         self._ended: list[CallReport] = []
@@ -102,7 +104,10 @@ class CallContext:
         self._live[call] = None
 
     def served(self, report: CallReport, request: InferenceRequest) -> None:
-        """It goes to an engine: its user has had so much, until the end tells how much in truth."""
+        """It goes to an engine: its user has had so much, until the end tells how much in truth. A guest takes nothing
+        from anybody."""
+        if request.is_guest:
+            return
         self.turns[request.model] = self.turns.get(request.model, 0) + 1
         limit = request.parsed.output_tokens_limit
         answer = USUAL_ANSWER if limit is None else min(limit, USUAL_ANSWER)

@@ -14,6 +14,7 @@ from router.usage import Progress, StreamTap, Tokens, Usage
 
 _OUTCOMES: dict[int, Outcome] = {429: "rate_limited", 502: "node_lost", 503: "no_capacity", 504: "timeout"}
 SHORT_WHY = 160  # characters: the record of a decision has room for so much
+MADE_WAY = "made_way"  # how a guest ends when somebody comes
 NO_MODEL = "unknown"  # a client's text never becomes a metric label
 
 
@@ -88,6 +89,8 @@ class CallReport:
             self.tokens = self._count(ratios)
             took = (self.tokens.input or 0) + (self.tokens.output or 0)
             left = self.attempts and self.outcome == "cancelled"  # a whole answer of which nothing came was work too
+            if self.error_code == MADE_WAY:  # it will be done again
+                took, left = 0, 0
             self.permit.settle(self.permit.prompt_tokens if left and not took else took)
 
     def taken(self) -> tuple[int, int]:
@@ -168,6 +171,7 @@ class CallReport:
             tokens.reasoning,
             self.cached is True,
             self.side.kind if self.side is not None else None,
+            arrival.batch_id,
         )
 
 

@@ -73,7 +73,10 @@ class DemandReporter:
         """Of models that sleep while nobody asks: the others run whatever is said."""
         table = self._table()
         waits = {demand.model: demand for demand in self._context.room.demand()}
-        running: Counter[ModelName] = Counter()
+        running, background = Counter[ModelName](), Counter[ModelName]()
+        for asked, count in self._context.guests.wanted().items():
+            if asked in table.names:
+                background[table.names[asked].view.name] += count
         aside = self._context.ledger.aside
         for engine_id, count in self._context.ledger.in_flight.items():
             running[_model_of(table, engine_id)] += count - aside.get(engine_id, 0)
@@ -84,11 +87,12 @@ class DemandReporter:
                 running[name],
                 waits[name].waited_s if name in waits else 0.0,
                 ended[name],
+                background[name],
             )
             for name, routes in sorted(table.models.items())
             if routes.view.keep_alive_s is not None
         ]
-        return tuple(demand for demand in found if demand.wanted or demand.ended)
+        return tuple(demand for demand in found if demand.wanted or demand.ended or demand.background)
 
 
 def _model_of(table: RoutingTable, engine_id: EngineId) -> ModelName:

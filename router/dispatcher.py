@@ -1,5 +1,6 @@
 """From bytes to a running call: authenticate, parse, resolve the model. Every host of the hot routes uses it."""
 
+import dataclasses
 from functools import partial
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 
 from cluster.snapshot import ModelView
 from nodes.relay.contract import Writer
+from nodes.snapshot import NodeId
 from router.answer_cache import AnswerCache, AnyKeeping, give_again
 from router.cache_store import CacheStore
 from router.call import Call
@@ -33,6 +35,7 @@ HOT_PATHS: dict[bytes, Api] = {
 
 HeaderMap = dict[bytes, bytes]  # names in lower case
 LIMITED = 429
+LOWEST = -1_000_000  # priority of whatever nobody waits for
 END_USER = b"x-openwebui-user-id"
 DEADLINE = b"x-potluck-deadline"
 TASK = b"x-openwebui-task"
@@ -101,6 +104,8 @@ class Dispatcher:
             asked = parsed.model
             prompt_tokens = self._tokens_of(asked, parsed)
             resolved = self._who_answers(arrival, parsed, prompt_tokens)
+            if arrival.guest_on is not None:
+                resolved = as_guest(parsed, resolved, arrival.guest_on)
             model = resolved.routes.view.name
             if model != asked:
                 prompt_tokens = self._tokens_of(model, parsed)
@@ -114,6 +119,8 @@ class Dispatcher:
             self.refuse(arrival, asked, error, writer)
             return None
         routes, priority = resolved.routes, self.limits.priority_of(arrival.identity)
+        if arrival.guest_on is not None:
+            priority = LOWEST
         request = InferenceRequest(arrival, model, parsed, prompt_tokens, priority)
         keeping = self.answers.keeping(request, routes.view)
         if keeping is not None:
@@ -206,6 +213,15 @@ class Dispatcher:
         request_id = self.ids.next()
         lines = request_id_lines(request_id, None) + error.header_lines()
         writer.respond(error.status, lines, DIALECTS[api].error_body(error, request_id))
+
+
+def as_guest(parsed: Parsed, resolved: Resolved, node_id: NodeId) -> Resolved:
+    """The same, on one machine only. Raises ApiError 400 for what cannot be answered later."""
+    if parsed.stream:
+        raise invalid("a line of a batch is answered whole: leave `stream` out", "stream")
+    routes = resolved.routes
+    there = tuple(candidate for candidate in routes.candidates if candidate.node_id == node_id)
+    return Resolved(dataclasses.replace(routes, candidates=there), resolved.why)
 
 
 def wants_fresh(cache_control: bytes) -> bool:

@@ -199,8 +199,13 @@ class Foresight:
             lacks=lacks,
         )
 
+    def quiet_s(self, node_id: NodeId, now_s: float) -> float | None:
+        """Since a machine last had anything to do; 0 while it has. None where nobody has measured it."""
+        machine = self._machines.get(node_id)
+        return None if machine is None else machine.quiet_s(now_s)
+
     def warms(self, engine_id: EngineId, more: int) -> None:
-        """A warm-up begins on an engine, or ends: 1 or -1. No decision counts it, as it leaves for any request."""
+        """A warm-up or a guest begins there, or ends: 1 or -1. No decision counts it, as it leaves for any request."""
         facts = self._facts.get(engine_id)
         if facts is not None and facts.rates is not None:
             self._machines[facts.node_id].seats[engine_id].warm(more)

@@ -8,6 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from router.asgi_host import AsgiRelay
+from router.batches.api import add_batch_routes
+from router.batches.desk import BatchDesk
 from router.dialects.error_shapes import shape_at
 from router.dispatcher import HOT_PATHS, Dispatcher
 from router.errors import ApiError
@@ -34,7 +36,9 @@ class RelayResponse(Response):
         await self._relay(scope, receive, send)
 
 
-def create_app(dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> FastAPI:
+def create_app(
+    dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry, batches: BatchDesk | None = None
+) -> FastAPI:
     """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here."""
     app = DocumentedApp(title="potluck gateway", description=ABOUT, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, dispatcher=dispatcher, routes=app.router.routes)
@@ -48,6 +52,7 @@ def create_app(dispatcher: Dispatcher, registry: prometheus_client.CollectorRegi
     add_ollama_routes(app, dispatcher)
     add_route_explain(app, dispatcher)
     add_token_routes(app, dispatcher)
+    add_batch_routes(app, batches)
     return app
 
 

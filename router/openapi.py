@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from router.batches.wire import BatchBody, BatchList, BatchObject, FileDeleted, FileList, FileObject
 from router.dialects import DIALECTS
 from router.dialects.chat import ChatBody
 from router.dialects.completions import CompletionBody
@@ -84,6 +85,7 @@ class _Json(NamedTuple):
     errors: Mapping[str, str]
 
 
+_NAMED = {"404": "NotFound"}
 _ASKED = {"404": "NotFound", "413": "TooLarge"}
 _OF_ENGINE = {**_ASKED, "429": "Limited", "501": "NotSupported", "502": "EngineFailed", "504": "EngineSilent"}
 _JSON_ROUTES: Mapping[str, _Json] = {
@@ -95,6 +97,14 @@ _JSON_ROUTES: Mapping[str, _Json] = {
     ),
     "/tokenize": _Json("A prompt as tokens.", TokenizeBody, TokenizeAnswer, "The tokens.", _OF_ENGINE),
     "/detokenize": _Json("Tokens as text.", DetokenizeBody, DetokenizeAnswer, "The text.", _OF_ENGINE),
+    "POST /v1/files": _Json("A file for batches.", None, FileObject, "The file.", {"413": "TooLarge"}),
+    "GET /v1/files": _Json("The files of this key.", None, FileList, "The list.", {}),
+    "GET /v1/files/{file_id}": _Json("One of them.", None, FileObject, "The file.", _NAMED),
+    "DELETE /v1/files/{file_id}": _Json("Remove it.", None, FileDeleted, "It is gone.", _NAMED | {"409": "InUse"}),
+    "POST /v1/batches": _Json("Requests that nobody waits for.", BatchBody, BatchObject, "The batch.", _ASKED),
+    "GET /v1/batches": _Json("The batches of this key.", None, BatchList, "The list.", {}),
+    "GET /v1/batches/{batch_id}": _Json("One of them.", None, BatchObject, "The batch.", _NAMED),
+    "POST /v1/batches/{batch_id}/cancel": _Json("End it.", None, BatchObject, "The batch.", _NAMED),
     "/v1/models": _Json("The models that this key may use.", None, ModelList, "The list.", {}),
     "/v1/models/{model_id:path}": _Json("One of them.", None, ModelObject, "The model.", {"404": "NotFound"}),
     "/api/tags": _Json("Ollama's list of models.", None, Tags, "The list.", {}),
@@ -128,7 +138,8 @@ _ERRORS: Mapping[str, tuple[str, Document]] = {
     "BadRequest": ("The request is not valid; `param` names the field.", {}),
     "NoKey": ("No key, or none that is valid.", {"www-authenticate": {"schema": {"type": "string"}}}),
     "Forbidden": ("This key may not do that.", {}),
-    "NotFound": ("No such model, or none that this key may use.", {}),
+    "NotFound": ("No such model, file or batch, or none that this key may use.", {}),
+    "InUse": ("A batch still reads it.", {}),
     "Slow": ("The request did not arrive in time.", {}),
     "TooLarge": ("The body is too large.", {}),
     "Limited": ("A limit is reached, or every engine is full.", {**_RETRY, **_LEFT}),
@@ -170,9 +181,26 @@ def hot_operation(api: Api) -> Document:
     }
 
 
-def json_operation(path: str) -> Document:
-    """Body and answer of a route that is no inference, to merge into its operation."""
-    route = _JSON_ROUTES[path]
+def form_operation(name: str) -> Document:
+    """The same where a file comes as a form."""
+    form = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "purpose": {"const": "batch"},
+            "expires_after[anchor]": {"const": "created_at"},
+            "expires_after[seconds]": {"type": "integer"},
+        },
+        "required": ["file", "purpose"],
+    }
+    body = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+    return json_operation(name) | {"requestBody": body}
+
+
+def json_operation(name: str) -> Document:
+    """Body and answer of a route that is no inference, to merge into its operation. `name` is its path, with a method
+    before it where one path has several."""
+    route, path = _JSON_ROUTES[name], name.rpartition(" ")[2]
     said: Document = {
         "summary": route.summary,
         "responses": {

@@ -7,6 +7,7 @@ import msgspec
 
 from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
+from nodes.snapshot import NodeId
 from router.errors import ApiError
 from router.side_calls import SideCall
 
@@ -142,6 +143,8 @@ class Arrival(msgspec.Struct, frozen=True):
     deadline_s: float | None = None  # monotonic: of its first token, where the client names one
     side: SideCall | None = None  # where a header says that a front end asks for itself
     fresh: bool = False  # the client wants no answer that was given before, and its own not kept
+    guest_on: NodeId | None = None  # nobody waits for it: it runs on this machine while that is idle, or not at all
+    batch_id: str | None = None  # whose line it is
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):
@@ -161,6 +164,10 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     @property
     def deadline_s(self) -> float | None:
         return self.arrival.deadline_s
+
+    @property
+    def is_guest(self) -> bool:
+        return self.arrival.guest_on is not None
 
     @property
     def request_id(self) -> str:

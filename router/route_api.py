@@ -37,5 +37,5 @@ def foreseen(dispatcher: Dispatcher, identity: Identity, asked: RouteQuestion) -
     parsed = Parsed(asked.model, True, False, characters, asked.output_tokens, SizeOnly())
     arrival = Arrival("", None, "chat", identity, clock.monotonic_s(), clock.wall_s(), asked.session)
     request = InferenceRequest(arrival, routes.view.name, parsed, asked.prompt_tokens)
-    decision = choose(context, routes, parsed, question_of(request, choice=True), arrival.arrived_s)
+    decision = choose(context, routes, request, question_of(request, choice=True), arrival.arrived_s)
     return explain(record_of(DecisionNote("", arrival.arrived_wall_s, request.model, decision)))

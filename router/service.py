@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from cluster.admin_client import AdminClient
 from cluster.keys import check_private
 from inventory.clock import Clock, SystemClock
+from inventory.paths import StatePaths
 from nodes.relay.pool import EndpointPool
 from nodes.relay.pools import Pools
 from nodes.relay.sockets import listen_tcp
@@ -25,6 +26,11 @@ from nodes.relay.sweeper import Sweeper
 from nodes.role_lock import RoleLock, RoleRecord, last_holder
 from router.accounting import RecordSink
 from router.answer_cache import AnswerCache
+from router.batches.desk import BatchDesk
+from router.batches.house import GatewayHouse
+from router.batches.relay_jobs import RelayJobs
+from router.batches.runner import BatchRunner
+from router.batches.store import BatchesVersionError, BatchStore
 from router.cache_store import CacheStore, CacheVersionError
 from router.call_context import CallContext
 from router.call_parts import CallParts
@@ -83,11 +89,12 @@ class Gateway:
     pools: Pools
     registry: prometheus_client.CollectorRegistry
     uses: Uses
+    batches: BatchDesk | None
 
     def server(self) -> QuietServer:
         """uvicorn with the hot protocol in front of the FastAPI app."""
         config = uvicorn.Config(
-            create_app(self.dispatcher, self.registry),
+            create_app(self.dispatcher, self.registry, self.batches),
             http=hot_protocol(self.dispatcher, self.sweeper, self.settings),
             ws="none",
             lifespan="off",
@@ -113,6 +120,7 @@ def build_gateway(
     sinks: tuple[RecordSink, ...] = (),
     clock: Clock | None = None,
     cache: CacheStore | None = None,
+    batches: BatchStore | None = None,
 ) -> Gateway:
     """Join the parts. Needs a running loop; opens nothing yet."""
     clock, log = clock or SystemClock(), StructuredLog()
@@ -144,7 +152,12 @@ def build_gateway(
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
     registry.register(metrics)
     dispatcher = Dispatcher(context, view, ids, cache)
-    return Gateway(settings, dispatcher, sweeper, pools, registry, uses)
+    desk = None
+    if batches is not None:
+        runner = BatchRunner(batches, RelayJobs(dispatcher), GatewayHouse(dispatcher), clock, log)
+        desk = BatchDesk(batches, runner, clock)
+        context.guests.wanted = runner.wanted
+    return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk)
 
 
 def tune_collector() -> None:
@@ -163,8 +176,8 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
     clock, log = SystemClock(), StructuredLog()
     view = GatewayView(clock)
     telemetry = TelemetryWriter(settings.paths.telemetry_db, clock)
-    cache = _cache(settings.paths.cache_db, view, clock, log)
-    gateway = build_gateway(settings, view, (telemetry,), clock, cache)
+    cache, batches = _cache(settings.paths.cache_db, view, clock, log), _batches(settings.paths, log)
+    gateway = build_gateway(settings, view, (telemetry,), clock, cache, batches)
     feed = SnapshotFeed(settings.paths, view, log)
     learnt = LearntFile(settings.paths, gateway.dispatcher.context)
     try:
@@ -185,6 +198,8 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
         telemetry.close()
         if cache is not None:
             cache.close()
+        if batches is not None:
+            batches.close()
         lock.release()
 
 
@@ -194,6 +209,17 @@ def _cache(path: Path, view: GatewayView, clock: Clock, log: EventLog) -> CacheS
         return CacheStore(path, clock, lambda: view.cache_rules.size_bytes)
     except (sqlite3.Error, CacheVersionError) as error:
         log.emit("cache_not_used", error=str(error))
+        return None
+
+
+def _batches(paths: StatePaths, log: EventLog) -> BatchStore | None:
+    """None where its files cannot be used: whoever asks for a batch is told so."""
+    try:
+        store = BatchStore(paths)
+        store.sweep_folder()
+        return store
+    except (sqlite3.Error, OSError, BatchesVersionError) as error:
+        log.emit("batches_not_kept", error=str(error))
         return None
 
 
@@ -217,6 +243,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         asker = tasks.create_task(demand.run())
         refusals = RefusalReporter(head, gateway.dispatcher.refusals, context.log)
         accuser = tasks.create_task(refusals.run())
+        runner = tasks.create_task(gateway.batches.runner.run()) if gateway.batches is not None else None
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
         await server.serve(sockets=[listener])
@@ -225,6 +252,8 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         reporter.cancel()
         asker.cancel()
         accuser.cancel()
+        if runner is not None:
+            runner.cancel()
 
 
 async def _serve_network(settings: GatewaySettings, server: uvicorn.Server) -> None:
@@ -238,6 +267,7 @@ async def _stop_on(stop: asyncio.Event, server: uvicorn.Server, gateway: Gateway
     gateway.dispatcher.draining = True
     context = gateway.dispatcher.context
     context.warmer.close()
+    context.guests.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(gateway.settings.drain_s):
             await context.wait_until_idle()

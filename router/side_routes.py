@@ -73,7 +73,7 @@ def _awake(context: CallContext, view: GatewayView, arrival: Arrival, parsed: Pa
         tokens = context.ratios.prompts.tokens_of(name, parsed.prompt_characters)
         request = InferenceRequest(arrival, name, parsed, tokens)
         question = question_of(request, choice=routes.measured and len(routes.candidates) > 1)
-        decision = choose(context, routes, parsed, question, now_s)
+        decision = choose(context, routes, request, question, now_s)
         if _fits(decision, tokens):
             room = name not in context.room.crowded and hold_of(decision) is None
             yield _judged(routes, room, decision)

@@ -64,6 +64,8 @@ def test_the_files_that_are_for_secrets_may_hold_them(elsewhere: Path) -> None:
     state = elsewhere / "test_of_a_head0"
     (state / "secrets").mkdir(parents=True)
     (state / "identity").mkdir()
+    (state / "batch-files").mkdir()
+    (state / "batch-files" / "file-1").write_text(PLANTED["a prompt"])
     (state / "owner.key").write_text(API_KEY)
     (state / "secrets" / "engine-toy-1").write_text(PLANTED["an engine's secret"])
     (state / "identity" / "node.key").write_text(PLANTED["a private key"])

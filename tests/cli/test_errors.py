@@ -40,6 +40,7 @@ def test_every_special_error_exists() -> None:
     import inventory.store
     import inventory.store_records
     import nodes.head_client
+    import router.batches.store
     import router.cache_store
     import router.decision_query
     import router.usage_query
@@ -47,6 +48,7 @@ def test_every_special_error_exists() -> None:
     modules = (
         cli.conformance.registry,
         cli.conformance.server,
+        router.batches.store,
         router.cache_store,
         cli.endpoint,
         cli.readiness,

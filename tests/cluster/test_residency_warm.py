@@ -71,6 +71,21 @@ def test_models_that_always_run_come_first() -> None:
     assert home.awake() == set()
 
 
+def test_a_batch_wakes_its_model_into_free_room_for_as_long_as_it_has_lines() -> None:
+    home = House({"w": 6, "a": 6}, background={"w"})
+    home.steps({"a": 1}, int(RULES.dwell_s) + 1)
+    assert home.awake() == {"a"}, "a batch moves nobody"
+    assert stance(home.step({"a": 1}), "w").why == "wanted by a batch, and waits for room"
+
+    home.steps({}, int(KEEP_ALIVE_S) + int(RULES.dwell_s) + 3)
+    assert home.awake() == {"w"}
+    home.steps({}, int(2 * KEEP_ALIVE_S))
+    assert home.awake() == {"w"}, "it is not idle"
+    home.background.clear()
+    home.steps({}, int(KEEP_ALIVE_S) + 3)
+    assert home.awake() == set()
+
+
 LOADS = st.fixed_dictionaries({name: st.integers(0, 12) for name in "abvw"})
 PHASES = st.lists(st.tuples(LOADS, st.integers(1, 60)), min_size=1, max_size=8)
 WARM = st.sets(st.sampled_from("abvw"), min_size=1)

@@ -1,6 +1,7 @@
 """What a gateway tells the head of models that sleep, over the head's real admin API."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from inventory.catalog import ModelName
 from nodes.snapshot import EngineSnapshot
 from nodes.unix_server import serve_unix
 from router.demand import DemandReporter
-from support.gateway import Running, cluster_of, engine_at, running_gateway
+from support.gateway import MODEL, Running, cluster_of, engine_at, running_gateway
 from support.nodes import until
 from support.upstream import answer_kindly, kindly_after, scripted_upstream
 
@@ -137,3 +138,19 @@ async def test_requests_that_ended_are_told_once_the_head_is_back(tmp_path: Path
         await reporter.tell()  # nobody listens
         async with reporting(running) as head:
             await until(lambda: head.last().ended == 1, "it is told")
+
+
+async def test_a_batch_of_a_model_that_sleeps_is_told_and_asks_for_nobodys_room(tmp_path: Path) -> None:
+    line = {"custom_id": "1", "method": "POST", "url": CHAT, "body": ASK}
+    async with running_gateway(tmp_path, []) as running, reporting(running) as head, running.openai() as client:
+        publish(running, "asleep")
+        file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = await client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        await until(lambda: head.last().background, "its line is told")
+        demand = head.last()
+        now = await client.batches.retrieve(batch.id)
+
+    assert (demand.model, demand.waiting, demand.running, demand.wanted) == (MODEL, 0, 0, False)
+    assert "no engine of `toy` runs" in (now.model_extra or {})["potluck_why"]

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import httpx2
@@ -40,6 +41,11 @@ BODIES = HOT | {
     "/api/v1/route/explain": {"model": "toy", "prompt_tokens": 10},
     "/api/show": {"model": "toy"},
     "/v1/messages/count_tokens": CHAT,
+    "/v1/batches": {
+        "input_file_id": "{file_id}",
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    },
     "/tokenize": {"model": "toy", "prompt": "hi"},
     "/detokenize": {"model": "toy", "tokens": [1]},
 }
@@ -75,9 +81,24 @@ def declared(running: Running) -> list[tuple[str, str]]:
     return [(method, route.path) for route in routes for method in sorted(route.methods or {"GET"})]
 
 
-async def ask(client: httpx2.AsyncClient, who: str, method: str, path: str) -> httpx2.Response:
-    body = json.dumps(BODIES[path]).encode() if method == "POST" else b""
-    return await client.request(method, path.replace("{model_id:path}", "toy"), headers=headers_of(who), content=body)
+async def ask(
+    client: httpx2.AsyncClient, who: str, method: str, path: str, file_id: str = "", batch_id: str = ""
+) -> httpx2.Response:
+    ids = {"{model_id:path}": "toy", "{file_id}": file_id, "{batch_id}": batch_id}
+    where = reduce(lambda text, name: text.replace(name, ids[name]), ids, path)
+    if (method, path) == ("POST", "/v1/files"):
+        file = {"file": ("in.jsonl", b"{}")}
+        return await client.post(where, headers=headers_of(who), files=file, data={"purpose": "batch"})
+    body = json.dumps(BODIES.get(path, {})).replace("{file_id}", file_id).encode() if method == "POST" else b""
+    return await client.request(method, where, headers=headers_of(who), content=body)
+
+
+async def things_of(client: httpx2.AsyncClient, who: str) -> tuple[str, str]:
+    """A file that nothing reads, and a batch: its own where it may have some."""
+    files = [(await ask(client, who, "POST", "/v1/files")).json() for _ in range(2)]
+    ids = [file.get("id", "file-none") for file in files]
+    batch = (await ask(client, who, "POST", "/v1/batches", ids[0])).json()
+    return ids[1], batch.get("id", "batch_none")
 
 
 async def test_every_route_has_an_entry(tmp_path: Path) -> None:
@@ -92,7 +113,7 @@ async def test_every_route_answers_those_whom_the_table_names_and_nobody_else(tm
     refused = {"nobody": "missing_api_key", "stranger": "invalid_api_key", "expired": "expired_api_key"}
     async with gateway(tmp_path) as running, running.http(None) as client:
         for method, path in declared(running):
-            answer = await ask(client, who, method, path)
+            answer = await ask(client, who, method, path, *await things_of(client, who))
             if who in ANSWERED[path]:
                 assert answer.status_code == 200, (method, path)
             else:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from nodes.snapshot import (
     NodeSnapshot,
 )
 from router.accounting import RecordSink, RequestRecord
+from router.batches.store import BatchStore
 from router.cache_store import CacheStore
 from router.service import Gateway, build_gateway, listen
 from router.settings import GatewaySettings
@@ -204,19 +205,26 @@ async def running_gateway(
     settings = replace(settings, waiting=waiting or WaitingCaps(), connect_s=10.0)  # this loop may be busy with clients
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
     view, records = GatewayView(clock or SystemClock()), Records()
-    gateway = build_gateway(settings, view, (records, *sinks), clock, cache)
+    batches = BatchStore(paths)
+    gateway = build_gateway(settings, view, (records, *sinks), clock, cache, batches)
+    assert gateway.batches is not None
     view.install_access(access_with(paths, (key_record(),)))
     view.install_cluster(cluster_of(engines, models, abilities=abilities))
     listener = listen("127.0.0.1", 0)
     host, port = listener.getsockname()[:2]
     server = gateway.server()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    running_batches = asyncio.create_task(gateway.batches.runner.run())
     try:
         await until(lambda: server.started or serving.done(), "it listens")
         yield Running(gateway, view, Address(host, port), records, paths)
     finally:
+        running_batches.cancel()
+        with suppress(asyncio.CancelledError):
+            await running_batches
         await _end(server, serving)
         gateway.close()
+        batches.close()
 
 
 async def _end(server: uvicorn.Server, serving: "asyncio.Task[None]") -> None:

@@ -45,6 +45,7 @@ class House:
     runs_on: set[str] = field(default_factory=set)  # models whose running requests do not end
     shrunk: bool = False  # other programs took some of the room
     warm: set[str] = field(default_factory=set)
+    background: set[str] = field(default_factory=set)  # models that a batch has lines for
     now_s: float = 1000.0
     residency: Residency = field(default_factory=Residency)
     history: list[tuple[float, frozenset[str]]] = field(default_factory=list)
@@ -103,7 +104,8 @@ class House:
             self.running[name] = 0  # what had begun when it was told to leave has ended
         waiting = 0 if serves and stays else requests
         since_s = self._waiting.setdefault(name, self.now_s) if waiting else self._waiting.pop(name, self.now_s)
-        return ModelDemand(ModelName(name), waiting, self.running[name], waiting * (self.now_s - since_s))
+        waited_s, lines = waiting * (self.now_s - since_s), 100 if name in self.background else 0
+        return ModelDemand(ModelName(name), waiting, self.running[name], waited_s, background=lines)
 
     def _sleeper(self, name: str, residency: Residency) -> Sleeper:
         model = ModelName(name)

@@ -89,6 +89,8 @@ def _is_secret(path: Path) -> bool:
 
 
 def _may_hold(path: Path, kind: str) -> bool:
-    return (kind == "an API key" and path.name == "owner.key") or (
-        kind in ("a private key", "an engine's secret") and (_is_secret(path) or path.suffix == ".key")
-    )
+    if kind == "a prompt":  # a file that a client gave to be kept
+        return path.parent.name == "batch-files"
+    if kind == "an API key":
+        return path.name == "owner.key"
+    return kind in ("a private key", "an engine's secret") and (_is_secret(path) or path.suffix == ".key")

@@ -1,0 +1,87 @@
+"""`/v1/files` and `/v1/batches`, as OpenAI's clients ask them."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from router.batches.desk import BatchDesk, Slice
+from router.batches.upload import no_batches, read_form
+from router.batches.wire import BatchBody
+from router.dialects.common import decode
+from router.guard import body_of, caller, json_answer
+from router.openapi import form_operation, json_operation, text_answer
+
+FILES, FILE, CONTENT = "/v1/files", "/v1/files/{file_id}", "/v1/files/{file_id}/content"
+BATCHES, BATCH, CANCEL = "/v1/batches", "/v1/batches/{batch_id}", "/v1/batches/{batch_id}/cancel"
+BODY_LIMIT_BYTES = 65_536
+_bodies = msgspec.json.Decoder(BatchBody)
+
+After = str | None
+
+
+def add_batch_routes(app: FastAPI, desk: BatchDesk | None) -> None:
+    """Without a desk they answer that there is none."""
+
+    def there() -> BatchDesk:
+        if desk is None:
+            raise no_batches("its database cannot be opened, as its log says")
+        return desk
+
+    _add_files(app, there)
+    _add_batches(app, there)
+
+
+def _add_files(app: FastAPI, there: Callable[[], BatchDesk]) -> None:
+    @app.post(FILES, response_model=None, openapi_extra=form_operation(f"POST {FILES}"))
+    async def upload_file(request: Request) -> Response:
+        form = await read_form(request, there().folder)
+        try:
+            return json_answer(await there().keep(caller(request), form.upload()))
+        finally:
+            form.close()
+
+    @app.get(FILES, response_model=None, openapi_extra=json_operation(f"GET {FILES}"))
+    async def list_files(
+        request: Request,
+        after: After = None,
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
+        order: Literal["asc", "desc"] = "desc",
+        purpose: str | None = None,
+    ) -> Response:
+        return json_answer(await there().files(caller(request), purpose, Slice(after, limit, order == "asc")))
+
+    @app.get(FILE, response_model=None, openapi_extra=json_operation(f"GET {FILE}"))
+    async def get_file(file_id: str, request: Request) -> Response:
+        return json_answer(await there().file(caller(request), file_id))
+
+    @app.delete(FILE, response_model=None, openapi_extra=json_operation(f"DELETE {FILE}"))
+    async def delete_file(file_id: str, request: Request) -> Response:
+        return json_answer(await there().drop(caller(request), file_id))
+
+    @app.get(CONTENT, response_model=None, openapi_extra=text_answer("application/jsonl"))
+    async def get_content(file_id: str, request: Request) -> Response:
+        return FileResponse(await there().content(caller(request), file_id), media_type="application/jsonl")
+
+
+def _add_batches(app: FastAPI, there: Callable[[], BatchDesk]) -> None:
+    @app.post(BATCHES, response_model=None, openapi_extra=json_operation(f"POST {BATCHES}"))
+    async def create_batch(request: Request) -> Response:
+        body = decode(_bodies, await body_of(request, BODY_LIMIT_BYTES))
+        return json_answer(await there().create(caller(request), body))
+
+    @app.get(BATCHES, response_model=None, openapi_extra=json_operation(f"GET {BATCHES}"))
+    async def list_batches(
+        request: Request, after: After = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    ) -> Response:
+        return json_answer(await there().batches(caller(request), Slice(after, limit)))
+
+    @app.get(BATCH, response_model=None, openapi_extra=json_operation(f"GET {BATCH}"))
+    async def get_batch(batch_id: str, request: Request) -> Response:
+        return json_answer(await there().batch(caller(request), batch_id))
+
+    @app.post(CANCEL, response_model=None, openapi_extra=json_operation(f"POST {CANCEL}"))
+    async def cancel_batch(batch_id: str, request: Request) -> Response:
+        return json_answer(await there().cancel(caller(request), batch_id))
