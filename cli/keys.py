@@ -32,6 +32,9 @@ def create(
     expires: Annotated[str, typer.Option("--expires", help="When it stops working: 90d, 12h. Never otherwise.")] = "",
     front_end: Annotated[bool, typer.Option("--front-end", help="Trust it to say for which user it asks.")] = False,
     limit: Annotated[list[str] | None, typer.Option("--limit", help=f"{LIMIT_HELP} Repeatable.")] = None,
+    answers_kept: Annotated[
+        str, typer.Option("--answers-kept", help="Give it answers again that its tenant got, up to 1h, 7d old.")
+    ] = "",
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -40,9 +43,19 @@ def create(
 
     from cluster.key_order import KeyOrder
 
-    models = tuple(model) if model else None
-    lifetime_s, limits = _lifetime_s(expires), _limits(limit or [])
-    order = KeyOrder(name, role, group, tenant, data_class, _scopes(scope), models, lifetime_s, front_end, limits)
+    order = KeyOrder(
+        name=name,
+        role=role,
+        group=group,
+        tenant=tenant,
+        data_class=data_class,
+        scopes=_scopes(scope),
+        models=tuple(model) if model else None,
+        lifetime_s=_seconds(expires, "--expires"),
+        front_end=front_end,
+        limits=_limits(limit or []),
+        answers_kept_s=_seconds(answers_kept, "--answers-kept"),
+    )
     _print_made(asyncio.run(_admin(state_dir).create_key(order)), as_json)
 
 
@@ -157,15 +170,15 @@ def _limits(texts: list[str]) -> "Limits":
         raise typer.BadParameter(str(error)) from None
 
 
-def _lifetime_s(expires: str) -> int | None:
+def _seconds(text: str, option: str) -> int | None:
     from cluster.units import parse_duration_s
 
-    if not expires:
+    if not text:
         return None
     try:
-        return max(1, int(parse_duration_s(expires)))
+        return max(1, int(parse_duration_s(text)))
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--expires") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _print_key(key: "KeyFacts", as_json: bool) -> None:

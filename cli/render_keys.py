@@ -58,6 +58,7 @@ def key_sheet(key: KeyFacts, now_s: float) -> str:
         ("data class", key.data_class),
         ("front end", "yes: it says for which of its users it asks" if key.front_end else "no"),
         ("limits", _limits_text(key.limits)),
+        ("answers", _kept_text(key.answers_kept_s)),
         ("made", _moment(key.created_s)),
         ("expires", "never" if key.expires_s is None else _moment(key.expires_s)),
     )
@@ -71,6 +72,12 @@ def state_of(key: KeyFacts, now_s: float) -> str:
         return "valid"
     left_s = key.expires_s - now_s
     return f"valid for {duration(left_s)}" if left_s > 0 else "expired"
+
+
+def _kept_text(kept_s: int | None) -> str:
+    if kept_s is None:
+        return "given again as its models say (`answers_kept`)"
+    return f"given again for {duration(kept_s)}"
 
 
 def _limits_text(limits: Limits) -> str:

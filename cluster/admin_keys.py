@@ -47,6 +47,7 @@ class KeyBody(BaseModel):
     lifetime_s: Annotated[int, Field(ge=1, le=LONGEST_LIFETIME_S)] | None = None
     front_end: bool = False
     limits: LimitsSection = LimitsSection()
+    answers_kept_s: Annotated[int, Field(ge=1, le=LONGEST_LIFETIME_S)] | None = None
 
     def order(self) -> KeyOrder:
         return KeyOrder(**{**dict(self), "limits": self.limits.values()})
@@ -96,6 +97,7 @@ def facts_of(record: KeyRecord, revoked_s: int | None = None) -> KeyFacts:
         expires_s=record.expires_s,
         revoked_s=revoked_s,
         limits=record.limits,
+        answers_kept_s=record.answers_kept_s,
     )
 
 

@@ -60,6 +60,7 @@ class KeyFacts:
     expires_s: int | None
     revoked_s: int | None
     limits: Limits = NO_LIMITS
+    answers_kept_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

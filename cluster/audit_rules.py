@@ -34,7 +34,17 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/keys/owner/rotate"): Rule("key.rotate_owner", answered=("key_id",)),
     ("POST", f"{API}/keys"): Rule(
         "key.create",
-        told=("role", "tenant", "data_class", "scopes", "models", "lifetime_s", "front_end", "limits"),
+        told=(
+            "role",
+            "tenant",
+            "data_class",
+            "scopes",
+            "models",
+            "lifetime_s",
+            "front_end",
+            "limits",
+            "answers_kept_s",
+        ),
         answered=("facts.key_id",),
         sealed=("name", "group"),
     ),

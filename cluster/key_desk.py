@@ -45,6 +45,7 @@ class KeyDesk:
             models=order.models,
             front_end=order.front_end,
             limits=order.limits,
+            answers_kept_s=order.answers_kept_s,
         )
         return self._issue(blank, replaced=(), event="key_created")
 

@@ -30,6 +30,7 @@ class KeyOrder:
     lifetime_s: int | None = None
     front_end: bool = False
     limits: Limits = NO_LIMITS
+    answers_kept_s: int | None = None
 
 
 def check(order: KeyOrder) -> None:

@@ -14,12 +14,14 @@ from inventory.clock import Clock
 
 _COLUMNS = (
     "key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s, name, scopes, models, front_end, "
-    "limits"
+    "limits, answers_kept_s"
 )
 _scopes = msgspec.json.Decoder(tuple[Scope, ...] | None)
 _models = msgspec.json.Decoder(tuple[str, ...] | None)
 _limits = msgspec.json.Decoder(Limits)
-_Row = tuple[str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, str, int | None]
+_Row = tuple[
+    str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, str, int | None, int | None
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class KeyRecords:
         values = (
             record.key_id, record.digest_hex, record.role, record.tenant, record.group, record.data_class,
             record.created_s, record.expires_s, record.name, _encoded(record.scopes), _encoded(record.models),
-            int(record.front_end), msgspec.json.encode(record.limits).decode(),
+            int(record.front_end), msgspec.json.encode(record.limits).decode(), record.answers_kept_s,
         )  # fmt: skip
         with self._registry.transaction() as connection:
             connection.executemany(
@@ -92,8 +94,9 @@ def _stored(row: _Row) -> StoredKey:
         models=None if row[10] is None else _models.decode(row[10]),
         front_end=bool(row[11]),
         limits=_limits.decode(row[12]),
+        answers_kept_s=row[13],
     )
-    return StoredKey(record, row[13])
+    return StoredKey(record, row[14])
 
 
 def _encoded(values: Collection[str] | None) -> str | None:

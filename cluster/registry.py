@@ -72,6 +72,7 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX keys_by_name ON keys (name) WHERE revoked_s IS NULL;
     """,
     "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE keys ADD COLUMN answers_kept_s INTEGER",
 )
 
 

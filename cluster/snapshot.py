@@ -101,6 +101,7 @@ class KeyRecord:
     models: tuple[str, ...] | None = None  # names, with * for any characters; None: every model
     front_end: bool = False  # a program with users of its own, trusted to say for whom it asks
     limits: Limits = NO_LIMITS  # its own, which come before its group's
+    answers_kept_s: int | None = None  # it may get the answer that its tenant got so long ago; None: as its model says
 
 
 @dataclass(frozen=True, slots=True)

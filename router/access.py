@@ -127,4 +127,5 @@ def _identity_of(record: KeyRecord) -> Identity:
         scopes=granted(record.role, record.scopes),
         models=record.models,
         front_end=record.front_end,
+        answers_kept_s=record.answers_kept_s,
     )

@@ -1,4 +1,4 @@
-"""What engines have answered, given again: vectors always, other answers where the operator of a model said so."""
+"""What engines have answered, given again: vectors always, other answers where an operator said so of model or key."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,8 @@ class AnswerCache:
         if self._store is None or view.ref is None or request.arrival.fresh:
             return None
         if request.parsed.writes:
-            return None if view.answers_kept_s is None else Keeping(self, request, view.ref, view.answers_kept_s)
+            kept_s = request.arrival.identity.answers_kept_s or view.answers_kept_s
+            return None if kept_s is None else Keeping(self, request, view.ref, kept_s)
         texts = texts_of(request.parsed) if self._rules().vectors else None
         return None if texts is None else KeepingVectors(self, request, view.ref, texts)
 

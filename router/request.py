@@ -45,6 +45,7 @@ class Identity(msgspec.Struct, frozen=True):
     models: tuple[str, ...] | None = None  # names it may use, with * for any characters; None: every one
     front_end: bool = False  # may say for which of its users it asks
     user: str | None = None  # the person: as a front end says, or a token's subject
+    answers_kept_s: int | None = None  # for so long its tenant's answers are given again; None: as the model says
 
     @property
     def asker(self) -> Asker:

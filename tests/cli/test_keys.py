@@ -54,7 +54,18 @@ async def until_status(client: httpx2.AsyncClient, key: str, status: int) -> htt
 async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     async with cluster(tmp_path) as (place, client):
         made = await place.potluck(
-            "keys", "create", "--name", "class-7b", "--group", "7b", "--model", "smol*", "--expires", "90d"
+            "keys",
+            "create",
+            "--name",
+            "class-7b",
+            "--group",
+            "7b",
+            "--model",
+            "smol*",
+            "--expires",
+            "90d",
+            "--answers-kept",
+            "2h",
         )
         first = made.out.strip()
         await until_status(client, first, 200)
@@ -72,7 +83,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     assert "not shown again" in made.err and first not in made.err
     assert refused.json()["error"]["code"] == "invalid_api_key"
     assert [line.split()[0] for line in listed.out.splitlines()] == ["NAME", "owner", "class-7b"]
-    assert "valid for 90 d" in sheet.out and "smol*" in sheet.out
+    assert "valid for 90 d" in sheet.out and "smol*" in sheet.out and "given again for 2 h" in sheet.out
     told = listed.out + sheet.out + revoked.err
     assert first.split("_", 2)[2] not in told and second.split("_", 2)[2] not in told
     assert [(key["name"], key["revoked_s"] is None) for key in every] == [

@@ -51,7 +51,7 @@ def test_a_made_key_is_stored_as_a_digest_and_told_to_gateways_at_once(bench: Be
 
 
 def test_rotation_keeps_the_rights_and_the_end_and_changes_the_secret(bench: Bench) -> None:
-    before, key = bench.desk.create(KeyOrder("7b", models=("toy",), lifetime_s=60, front_end=True))
+    before, key = bench.desk.create(KeyOrder("7b", models=("toy",), lifetime_s=60, front_end=True, answers_kept_s=90))
     bench.clock.advance(10)
     after, other = bench.desk.rotate("7b")
 
@@ -59,7 +59,7 @@ def test_rotation_keeps_the_rights_and_the_end_and_changes_the_secret(bench: Ben
     assert facts_of(after) == facts_of(
         KeyRecord(
             after.key_id, after.digest_hex, "user", "default", "default", "private", 1010, 1060, "7b", None,
-            ("toy",), True,
+            ("toy",), True, answers_kept_s=90,
         )
     )  # fmt: skip
     assert bench.told[-1] == (after,)
@@ -150,7 +150,13 @@ def test_a_body_that_is_no_order_is_refused(body: dict[str, object]) -> None:
 
 
 def test_a_body_becomes_the_order_it_says() -> None:
-    body = {"name": "anna@home", "scopes": ["inference"], "models": ["qwen3-*"], "front_end": True}
+    body = {
+        "name": "anna@home",
+        "scopes": ["inference"],
+        "models": ["qwen3-*"],
+        "front_end": True,
+        "answers_kept_s": 60,
+    }
 
     order = KeyBody.model_validate_json('{"name": "anna@home", "scopes": ["inference"], "models": ["qwen3-*"]}').order()
 

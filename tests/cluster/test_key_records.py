@@ -29,7 +29,7 @@ def key(key_id: str, name: str | None = None, expires_s: int | None = None) -> K
 
 def test_a_key_comes_back_as_it_was_put(records: KeyRecords) -> None:
     plain = key("one", expires_s=5)
-    narrow = replace(key("two"), scopes=("inference",), models=("qwen3-*", "toy"), front_end=True)
+    narrow = replace(key("two"), scopes=("inference",), models=("qwen3-*", "toy"), front_end=True, answers_kept_s=90)
     shut = replace(key("three"), scopes=(), models=())  # nothing at all is not the same as everything
     for record in (plain, narrow, shut):
         records.put(record)

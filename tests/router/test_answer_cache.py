@@ -104,6 +104,19 @@ async def test_an_answer_belongs_to_its_tenant(engine: FaultEngine, tmp_path: Pa
             assert await text_of(http) == ("Because of this.", "hit")
 
 
+async def test_a_key_may_have_answers_given_again_where_its_model_does_not(engine: FaultEngine, tmp_path: Path) -> None:
+    script_twice(engine)
+    keeping = replace(key_record(OTHER_TENANT), answers_kept_s=60)
+    async with keeping_gateway(engine, tmp_path, kept_s=None) as (running, store):
+        running.view.install_access(access_with(running.paths, (key_record(), keeping), sequence=3))
+        async with running.http(OTHER_TENANT) as http:
+            assert await text_of(http) == ("Because of this.", "miss")
+            store.flush()
+            assert await text_of(http) == ("Because of this.", "hit")
+        async with running.http(KEY) as http:
+            assert await text_of(http) == ("Because of that.", None), "the same tenant's, and yet another key"
+
+
 async def test_other_weights_under_the_same_name_answer_anew(engine: FaultEngine, tmp_path: Path) -> None:
     script_twice(engine)
     async with keeping_gateway(engine, tmp_path) as (running, store), running.http() as http:
