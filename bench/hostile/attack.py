@@ -35,7 +35,7 @@ async def attack(port: int, key: str, seconds: float) -> Outcome:
     outcome = Outcome()
     end_s = monotonic() + seconds
     await asyncio.gather(
-        *(_refused_again_and_again(port, kind, request, end_s, outcome) for kind, request in REFUSED.items()),
+        *(_refused_again_and_again(port, kind, end_s, outcome) for kind in REFUSED),
         *(_waits_to_be_cut(port, "half a head", _HOT + b"host: loc", end_s, outcome) for _ in range(HALF_HEADS)),
         *(_waits_to_be_cut(port, "reads nothing", _stream(key), end_s, outcome) for _ in range(DEAF_READERS)),
     )
@@ -49,7 +49,10 @@ def _stream(key: str) -> bytes:
     return _HOT + head.encode() + body
 
 
-async def _refused_again_and_again(port: int, kind: str, request: bytes, end_s: float, outcome: Outcome) -> None:
+async def _refused_again_and_again(port: int, kind: str, end_s: float, outcome: Outcome) -> None:
+    """Each kind at its own moment: five at once would be one attacker with a rhythm, and its beat all that is seen."""
+    request, at = REFUSED[kind], list(REFUSED).index(kind)
+    await asyncio.sleep(at / (EACH_KIND_PER_S * len(REFUSED)))
     while monotonic() < end_s:
         outcome.refused[kind, await _status(port, request)] += 1
         await asyncio.sleep(1 / EACH_KIND_PER_S)
