@@ -21,7 +21,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev clean
+.PHONY: programs help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -75,7 +75,13 @@ check: dev
 unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
-e2e: dev $(CLIENTS)
+# Debian's own programs that tests drive. Where they cannot be had, those tests are skipped and say so.
+PROGRAMS := prometheus
+programs:
+	@if ! command -v $(PROGRAMS) >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PROGRAMS) >/dev/null; fi
+
+e2e: dev programs $(CLIENTS)
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
 

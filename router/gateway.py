@@ -1,5 +1,6 @@
 """The gateway as a FastAPI app: its routes, its errors, its guard."""
 
+import msgspec
 import prometheus_client
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,12 +17,14 @@ from router.errors import ApiError
 from router.guard import Guard
 from router.model_api import add_model_routes
 from router.ollama_api import add_ollama_routes, why_not
-from router.openapi import ABOUT, DocumentedApp, hot_operation, text_answer
+from router.openapi import ABOUT, DocumentedApp, hot_operation, json_operation, text_answer
+from router.openapi_answers import ScrapeTarget
 from router.readiness import Readiness, readiness
 from router.request import Api
 from router.route_api import add_route_explain
 from router.token_api import add_token_routes
 
+SCRAPED = "/api/v1/prometheus-sd"
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -79,6 +82,13 @@ def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_c
     async def metrics() -> Response:
         text = prometheus_client.generate_latest(registry)
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    @app.get(SCRAPED, response_model=None, openapi_extra=json_operation(SCRAPED))
+    async def scraped(request: Request) -> Response:
+        cluster = dispatcher.view.cluster
+        labels = {"cluster": cluster.cluster} if cluster is not None else {}
+        found = [ScrapeTarget([request.url.netloc], {"__scheme__": request.url.scheme, **labels})]
+        return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 async def _on_api_error(request: Request, error: Exception) -> Response:

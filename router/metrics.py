@@ -7,12 +7,11 @@ relay. One cell per (api, model, node) costs one dictionary look-up.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar, get_args
+from typing import TypeVar
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cluster.snapshot import ClusterSnapshot, ModelState
 from router.accounting import RequestRecord
 
 LabelValues = TypeVar("LabelValues", bound=tuple[str, ...])
@@ -69,6 +68,8 @@ class GatewayMetrics(Collector):
         self._retries: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._aborts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._warm_ups: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._lines: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._limited: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._decision = Histogram(DECISION_S)
         self._waits: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(DURATION_S))
 
@@ -81,8 +82,13 @@ class GatewayMetrics(Collector):
         cell = self._cells.get(key)
         if cell is None:
             cell = self._cells[key] = _Cell()
-        cell.outcomes[record.outcome] += 1
-        cell.duration.observe(record.duration_s)
+        if record.batch_id is None:
+            cell.outcomes[record.outcome] += 1
+            cell.duration.observe(record.duration_s)
+        else:  # nobody waited for it, and it may have made way several times
+            self._lines[record.model, record.node_id or "", record.error_code or record.outcome] += 1
+        if record.outcome == "rate_limited":
+            self._limited[record.group, record.error_code or ""] += 1
         if record.route_reason is not None:
             self._reasons[record.route_reason, record.node_id or ""] += 1
             self._decision.observe(record.decision_s)
@@ -119,6 +125,8 @@ class GatewayMetrics(Collector):
             _counter("potluck_route_decisions", "Decisions by reason.", ("reason", "node"), self._reasons),
             _counter("potluck_retries", "Requests sent to another engine.", ("cause", "node"), self._retries),
             _counter("potluck_warm_ups", "Pieces that idle machines read ahead.", ("outcome", "node"), self._warm_ups),
+            _counter("potluck_batch_lines", "Lines of batches.", ("model", "node", "outcome"), self._lines),
+            _counter("potluck_rate_limited", "Refused, for a limit or want of room.", ("group", "code"), self._limited),
             _counter("potluck_stream_aborts", "Streams ended by an error event.", ("cause", "node"), self._aborts),
         )
         yield from flushed
@@ -148,28 +156,6 @@ class GatewayMetrics(Collector):
         for model, histogram in self._waits.items():
             waits.add_metric([model], *histogram.export())
         return duration, first, pace, decision, waits
-
-
-def cluster_gauges(snapshot: ClusterSnapshot) -> Iterable[Metric]:
-    """What the last snapshot says about nodes and models."""
-    up = GaugeMetricFamily("potluck_node_up", "1 while the controller counts the node as ready.", labels=("node",))
-    for node in snapshot.nodes:
-        up.add_metric([node.node_id], float(node.state == "ready"))
-    yield up
-    state = GaugeMetricFamily("potluck_model_state", "1 for the state a model is in.", labels=("model", "state"))
-    for model in snapshot.models:
-        for name in get_args(ModelState):
-            state.add_metric([model.name, name], float(model.state == name))
-    yield state
-    load = GaugeMetricFamily("potluck_engine_load_seconds", "From its process to ready.", labels=("engine", "node"))
-    for node in snapshot.nodes:
-        for engine in node.snapshot.engines if node.snapshot else ():
-            if engine.ready_after_s is not None:
-                load.add_metric([engine.engine_id, node.node_id], engine.ready_after_s)
-    yield load
-    revision = GaugeMetricFamily("potluck_config_revision", "Revision of cluster.yaml that is in force.")
-    revision.add_metric([], snapshot.config_revision)
-    yield revision
 
 
 def _counter(name: str, text: str, labels: tuple[str, ...], counts: Mapping[LabelValues, int]) -> Metric:

@@ -32,7 +32,7 @@ from router.errors import ErrorEnvelope
 from router.explain import Explanation
 from router.model_list import ModelList, ModelObject
 from router.ollama_facts import Residents, ShowBody, Shown, Tags, Version
-from router.openapi_answers import ChatAnswer, ChatChunk, CompletionAnswer
+from router.openapi_answers import ChatAnswer, ChatChunk, CompletionAnswer, ScrapeTarget
 from router.permissions import NEEDED
 from router.request import Api
 from router.route_wire import RouteQuestion
@@ -107,6 +107,7 @@ _JSON_ROUTES: Mapping[str, _Json] = {
     "POST /v1/batches/{batch_id}/cancel": _Json("End it.", None, BatchObject, "The batch.", _NAMED),
     "/v1/models": _Json("The models that this key may use.", None, ModelList, "The list.", {}),
     "/v1/models/{model_id:path}": _Json("One of them.", None, ModelObject, "The model.", {"404": "NotFound"}),
+    "/api/v1/prometheus-sd": _Json("For Prometheus' HTTP discovery.", None, list[ScrapeTarget], "The targets.", {}),
     "/api/tags": _Json("Ollama's list of models.", None, Tags, "The list.", {}),
     "/api/ps": _Json("Models that an engine has now.", None, Residents, "The list.", {}),
     "/api/show": _Json("What a model is made of.", ShowBody, Shown, "What is known.", _ASKED),

@@ -5,6 +5,13 @@ from typing import Literal
 import msgspec
 
 
+class ScrapeTarget(msgspec.Struct):
+    """Where Prometheus finds metrics: this gateway, which tells of every node, as whoever asks has reached it."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
 class Usage(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int

@@ -38,6 +38,7 @@ NEEDED: Mapping[str, Scope] = {
     "/api/version": "models.read",
     "/openapi.json": "models.read",
     "/metrics": "metrics.read",
+    "/api/v1/prometheus-sd": "metrics.read",
     "/api/v1/route/explain": "route.explain",
 }
 

@@ -34,6 +34,7 @@ from router.batches.store import BatchesVersionError, BatchStore
 from router.cache_store import CacheStore, CacheVersionError
 from router.call_context import CallContext
 from router.call_parts import CallParts
+from router.cluster_metrics import cluster_metrics
 from router.credentials import GatewayCredentials
 from router.decision import Candidate
 from router.demand import DemandReporter, Uses
@@ -48,7 +49,7 @@ from router.ids import RequestIds
 from router.lan_door import LanListener
 from router.learnt_file import LearntFile
 from router.log import EventLog, StructuredLog
-from router.metrics import GatewayMetrics, cluster_gauges
+from router.metrics import GatewayMetrics
 from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
 from router.telemetry import TelemetryWriter
@@ -319,9 +320,13 @@ def _gauges(
             dropped = GaugeMetricFamily("potluck_telemetry_dropped_records", "Records not written to telemetry.db.")
             dropped.add_metric([], sink.dropped)
             yield dropped
+    guests = GaugeMetricFamily("potluck_batch_lines_running", "Lines of batches on engines.", labels=("engine",))
+    for engine_id, count in context.guests.running.items():
+        guests.add_metric([engine_id], count)
+    yield guests
     lookups = CounterMetricFamily("potluck_cache_lookups", "Of answers given before.", labels=("kind", "result"))
     for (kind, found), count in answers.asked.items():
         lookups.add_metric([kind, "hit" if found else "miss"], count)
     yield lookups
     if view.cluster is not None:
-        yield from cluster_gauges(view.cluster)
+        yield from cluster_metrics(view.cluster)

@@ -42,6 +42,7 @@ ANSWERED: Mapping[str, frozenset[str]] = {  # written down a second time: the ga
     "/api/version": frozenset({"admin", "operator", "user", "display", "narrow"}),
     "/openapi.json": frozenset({"admin", "operator", "user", "display", "narrow"}),
     "/metrics": frozenset({"admin", "operator", "display"}),
+    "/api/v1/prometheus-sd": frozenset({"admin", "operator", "display"}),
     "/api/v1/route/explain": frozenset({"admin", "operator"}),
 }
 
