@@ -51,7 +51,7 @@ def prometheus(running: Running, shared_machine: Machine, tmp_path: Path) -> Ite
         address = "{}:{}".format(*free.getsockname())
     with (tmp_path / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
-            ["prometheus", "--config.file=prometheus.yml", f"--web.listen-address={address}", "--storage.tsdb.path=data"],
+            ["prometheus", "--config.file=prometheus.yml", f"--web.listen-address={address}"],
             cwd=tmp_path / "prometheus", stdout=log, stderr=log,
         )  # fmt: skip
     try:
