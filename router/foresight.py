@@ -69,6 +69,15 @@ class Trip:
         self.index.told(self.known_tokens, min(chained, self.index.tokens_of(question.chain)), self.kept_tokens)
 
 
+class _Known:
+    """An engine that somebody measured, with its place in all accounts."""
+
+    __slots__ = ("facts", "index", "machine", "seat")
+
+    def __init__(self, facts: EngineFacts, machine: MachineAccount, seat: Seat, index: PrefixIndex) -> None:
+        self.facts, self.machine, self.seat, self.index = facts, machine, seat, index
+
+
 class Foresight:
     """One for a gateway. `block_tokens` is the size of the blocks in every chain it is given."""
 
@@ -77,6 +86,7 @@ class Foresight:
         self._facts: dict[EngineId, EngineFacts] = {}
         self._machines: dict[NodeId, MachineAccount] = {}
         self._indexes: dict[EngineId, PrefixIndex] = {}
+        self._known: dict[EngineId, _Known] = {}
         self.sessions = Sessions()
         self.outputs = OutputMeans()
 
@@ -101,8 +111,7 @@ class Foresight:
 
     def knows(self, engine_id: EngineId) -> bool:
         """Where it does not, nothing is to be told of what goes there."""
-        facts = self._facts.get(engine_id)
-        return facts is not None and facts.rates is not None
+        return engine_id in self._known
 
     def prospect(self, question: Question, engine_ids: Iterable[EngineId], now_s: float) -> Prospect | None:
         """None where the rates of any of these are unknown: seconds and guesses cannot be compared."""
@@ -112,13 +121,16 @@ class Foresight:
         backlog_s: float = 0
         machine, backlog_tokens = None, 0
         for engine_id in engine_ids:
-            facts = self._facts.get(engine_id)
-            if facts is None or facts.rates is None:
+            known = self._known.get(engine_id)
+            if known is None:
                 return None
-            if machine is not (machine := self._machines[facts.node_id]):
+            facts, seat, index = known.facts, known.seat, known.index
+            if machine is not known.machine:
+                machine = known.machine
                 machine.follow(now_s)
                 backlog_s, backlog_tokens = machine.backlog()
-            seat = machine.seats[engine_id]
+            home = session is not None and session.engine_id == engine_id
+            matched = index.match(question.chain)
             standings[engine_id] = Standing(  # by position: names cost more than all the rest of it
                 seat.rates,
                 facts.cache_tokens,
@@ -129,13 +141,13 @@ class Foresight:
                 seat.kv_tokens,
                 backlog_s,
                 backlog_tokens,
-                machine.neighbours_step_s(engine_id),
+                machine.neighbours_step_s(seat),
                 self.sessions.live_tokens(engine_id, now_s, session_id),
-                self._cached(question, engine_id, session),
+                self._cached(question, matched, session if home else None) if matched or home else 0,
                 facts.load_s,
                 facts.round_trip_s,
-                session is not None and session.engine_id == engine_id,
-                self._indexes[engine_id].kept_tokens,
+                home,
+                index.kept_tokens,
                 seat.strangers.count,
                 seat.strangers.age_s,
             )
@@ -155,14 +167,13 @@ class Foresight:
         nobody will tell of a first token."""
         prospect = prospect or self.prospect(question, (engine_id,), now_s)
         assert prospect is not None
-        machine = self._machines[self._facts[engine_id].node_id]
-        cached = prospect.standings[engine_id].cached_tokens
+        known, cached = self._known[engine_id], prospect.standings[engine_id].cached_tokens
         tokens = question.prompt_tokens + int(prospect.ask.output_tokens)
-        work = Work(machine.seats[engine_id], question.prompt_tokens, cached, tokens, whole)
-        machine.dispatch(work, now_s)
+        work = Work(known.seat, question.prompt_tokens, cached, tokens, whole)
+        known.machine.dispatch(work, now_s)
         stay = Stay(engine_id, tokens, now_s)
         session_id = self.sessions.settle(prospect.session_id, question.session, question.chain, stay)
-        return Trip(question, machine, work, session_id, self._indexes[engine_id])
+        return Trip(question, known.machine, work, session_id, known.index)
 
     def first_token(self, trip: Trip, now_s: float) -> None:
         trip.machine.first_token(trip.work, now_s)
@@ -181,17 +192,17 @@ class Foresight:
         self, engine_id: EngineId, model: ModelName, context_tokens: int, lacks: frozenset[Feature], now_s: float
     ) -> Spot | None:
         """An engine as warming looks at it; None where nobody has measured it."""
-        facts = self._facts.get(engine_id)
-        if facts is None or facts.rates is None:
+        known = self._known.get(engine_id)
+        if known is None:
             return None
-        machine = self._machines[facts.node_id]
+        facts, seat = known.facts, known.seat
         return Spot(
             engine_id=engine_id,
             node_id=facts.node_id,
             model=model,
-            tokens_per_s=facts.rates.prefill / machine.seats[engine_id].bias.prefill,
-            quiet_s=machine.quiet_s(now_s),
-            index=self._indexes[engine_id],
+            tokens_per_s=seat.rates.prefill / seat.bias.prefill,
+            quiet_s=known.machine.quiet_s(now_s),
+            index=known.index,
             context_tokens=context_tokens,
             slots=facts.slots,
             live_sessions=self.sessions.live_count(engine_id, now_s),
@@ -206,9 +217,9 @@ class Foresight:
 
     def warms(self, engine_id: EngineId, more: int) -> None:
         """A warm-up or a guest begins there, or ends: 1 or -1. No decision counts it, as it leaves for any request."""
-        facts = self._facts.get(engine_id)
-        if facts is not None and facts.rates is not None:
-            self._machines[facts.node_id].seats[engine_id].warm(more)
+        known = self._known.get(engine_id)
+        if known is not None:
+            known.seat.warm(more)
 
     def warmed(self, warm_up: WarmUp) -> None:
         """Its engine has read it."""
@@ -216,13 +227,11 @@ class Foresight:
         if index is not None:
             index.insert(warm_up.chain)
 
-    def _cached(self, question: Question, engine_id: EngineId, session: Session | None) -> int:
-        """Of a prompt: what the index knows; where it has all of the session's last prompt, the answer as well."""
-        matched = self._indexes[engine_id].match(question.chain)
-        if session is None and not matched:
-            return 0
+    def _cached(self, question: Question, matched: int, session: Session | None) -> int:
+        """Of a prompt: what the index knows; where it has all of the session's last prompt, which was served there, the
+        answer as well."""
         cached = int(matched * question.tokens_per_chained)
-        if session is not None and session.engine_id == engine_id and matched >= session.blocks * self._block_tokens:
+        if session is not None and matched >= session.blocks * self._block_tokens:
             cached = max(cached, session.held_tokens // self._block_tokens * self._block_tokens)
         most = question.prompt_tokens - 1
         return cached if cached < most else most
@@ -237,6 +246,8 @@ class Foresight:
         if known is not None:
             if _same(known, facts):
                 self._facts[engine_id] = facts
+                if engine_id in self._known:
+                    self._known[engine_id].facts = facts
                 return
             before = self._machines[known.node_id].seats.get(engine_id) if known.rates is not None else None
             if before is not None and before.rates == facts.rates:
@@ -245,14 +256,17 @@ class Foresight:
                 kept = self._indexes[engine_id].kept
             self._forget(engine_id)
         self._facts[engine_id] = facts
-        self._indexes[engine_id] = PrefixIndex(facts.cache_tokens, self._block_tokens, self._caution, kept)
+        index = self._indexes[engine_id] = PrefixIndex(facts.cache_tokens, self._block_tokens, self._caution, kept)
         if facts.rates is not None:
             machine = self._machines.setdefault(facts.node_id, MachineAccount())
-            machine.seat(Seat(engine_id, facts.rates, facts.slots, bias))
+            seat = Seat(engine_id, facts.rates, facts.slots, bias)
+            machine.seat(seat)
+            self._known[engine_id] = _Known(facts, machine, seat, index)
 
     def _forget(self, engine_id: EngineId) -> None:
         facts = self._facts.pop(engine_id)
         self._indexes.pop(engine_id, None)
+        self._known.pop(engine_id, None)
         self.sessions.engine_gone(engine_id)
         machine = self._machines.get(facts.node_id)
         if machine is not None:

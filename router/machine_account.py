@@ -21,12 +21,13 @@ LEAST_SAMPLE_TOKENS = 8
 class Work:
     """One request in flight on an engine."""
 
-    __slots__ = ("cached", "expected_s", "first_at", "kv_tokens", "observed_s", "prompt", "seat", "whole")
+    __slots__ = ("cached", "chunk_s", "expected_s", "first_at", "kv_tokens", "observed_s", "prompt", "seat", "whole")
 
     def __init__(self, seat: "Seat", prompt: int, cached: int, kv_tokens: int, whole: bool = False) -> None:
         self.seat, self.prompt, self.cached, self.kv_tokens = seat, prompt, cached, kv_tokens
         self.whole = whole  # nobody will tell of its first token: it is believed to come when it is due
-        self.expected_s = seat.rates.prompt_s(cached, prompt)  # without bias
+        self.expected_s = expected_s = seat.rates.prompt_s(cached, prompt)  # without bias
+        self.chunk_s = seat.chunk_s if seat.chunk_s < expected_s else expected_s  # of it in one step, likewise
         self.observed_s: float | None = None  # that reading it took of its machine, by the account
         self.first_at: float | None = None  # steps of its engine that were counted until its first token
 
@@ -34,12 +35,13 @@ class Work:
 class Seat:
     """One engine on its machine."""
 
-    __slots__ = ("believed", "bias", "decoding", "engine_id", "in_flight", "kv_tokens", "look", "most_in_flight",
-                 "most_warming", "rates", "reading_s", "reading_tokens", "slots", "step_s", "strangers",
-                 "warming")  # fmt: skip
+    __slots__ = ("believed", "bias", "chunk_s", "decoding", "engine_id", "in_flight", "kv_tokens", "look",
+                 "most_in_flight", "most_warming", "rates", "reading_s", "reading_tokens", "slots", "step_s",
+                 "strangers", "warming")  # fmt: skip
 
     def __init__(self, engine_id: EngineId, rates: Rates, slots: int, bias: Bias) -> None:
         self.engine_id, self.rates, self.slots = engine_id, rates, slots
+        self.chunk_s = rates.chunk_tokens / rates.prefill  # of a long prompt, without bias
         self.bias = self.believed = bias  # as learnt, and as decisions reckon with it
         self.look = SecondLook()
         self.strangers = Strangers()
@@ -90,7 +92,8 @@ class MachineAccount:
     def __init__(self) -> None:
         self.seats: dict[EngineId, Seat] = {}
         self._reading: OrderedDict[Work, None] = OrderedDict()  # first come, first served
-        self._head_s = 0.0  # that the machine has spent on the first of them
+        self._head: Work | None = None  # the first of them
+        self._head_s = 0.0  # that the machine has spent on it
         self._steps = 0.0  # decode steps since ever
         self._at_s = self._busy_s = 0.0
 
@@ -115,12 +118,14 @@ class MachineAccount:
         seat.reading_s += work.expected_s
         seat.reading_tokens += work.prompt - work.cached
         self._reading[work] = None
+        if self._head is None:
+            self._head = work
 
     def first_token(self, work: Work, now_s: float) -> None:
         self.follow(now_s)
         if work not in self._reading:
             return
-        if next(iter(self._reading)) is work:
+        if work is self._head:
             work.observed_s = self._head_s
         self._begins(work)
 
@@ -148,22 +153,23 @@ class MachineAccount:
 
     def backlog(self) -> tuple[float, int]:
         """Seconds and tokens that are to be read before a prompt that comes now."""
-        if not self._reading:
+        head = self._head
+        if head is None:
             return 0, 0
         seconds, tokens = 0.0, 0
         for seat in self.seats.values():
             if seat.reading_tokens:
                 seconds += seat.reading_s * seat.bias.prefill
                 tokens += seat.reading_tokens
-        head = next(iter(self._reading))
         spent_s, most_s = self._head_s, MOST_OF_HEAD * (head.expected_s * head.seat.bias.prefill)
         left_s = seconds - (spent_s if spent_s < most_s else most_s)
         return (left_s if left_s > 0 else 0), tokens
 
-    def neighbours_step_s(self, engine_id: EngineId) -> float:
+    def neighbours_step_s(self, of: Seat) -> float:
+        """A decode step of the other engines here."""
         step_s: float = 0
         for seat in self.seats.values():
-            if seat.step_s and seat.engine_id != engine_id:
+            if seat.step_s and seat is not of:
                 step_s += seat.step_s
         return step_s
 
@@ -174,15 +180,14 @@ class MachineAccount:
         work.first_at = self._steps
 
     def _read(self, work: Work) -> None:
-        head = next(iter(self._reading))
         del self._reading[work]
         seat = work.seat
         seat.reading_s -= work.expected_s
         seat.reading_tokens -= work.prompt - work.cached
         if seat.reading_tokens <= 0:
             seat.reading_s = 0.0  # no dust of floats
-        if head is work:
-            self._head_s = 0.0
+        if work is self._head:
+            self._head, self._head_s = next(iter(self._reading), None), 0.0
 
     def follow(self, now_s: float) -> None:
         """Go on to this moment: a step reads a chunk of the first prompt, if any, and gives each request a token."""
@@ -193,7 +198,7 @@ class MachineAccount:
 
     def _go_on(self, passed_s: float) -> float:
         """By so many seconds, or until the first token of the first prompt is due. Returns by how many."""
-        step_s, head = 0.0, next(iter(self._reading)) if self._reading else None
+        head, step_s = self._head, 0.0
         for seat in self.seats.values():
             step_s += seat.step_s
         if head is None or head.seat.decoding >= head.seat.slots:  # the first waits for a slot
@@ -203,16 +208,17 @@ class MachineAccount:
         if not step_s and not head.whole:
             self._head_s += passed_s
             return passed_s
-        rates, bias = head.seat.rates, head.seat.bias
-        chunk_s, whole_s = rates.chunk_tokens / rates.prefill, head.expected_s
-        chunk_s = (chunk_s if chunk_s < whole_s else whole_s) * bias.prefill
-        share = chunk_s / (chunk_s + step_s)
-        due_s = (head.expected_s * bias.prefill - self._head_s) / share
-        if head.whole and due_s < passed_s:
-            passed_s = max(due_s, 0.0)
+        bias, due = head.seat.bias.prefill, False
+        chunk_s = head.chunk_s * bias
+        both_s = chunk_s + step_s
+        share = chunk_s / both_s
+        if head.whole:
+            due_s = (head.expected_s * bias - self._head_s) / share
+            if due_s <= passed_s:
+                due, passed_s = True, due_s if due_s > 0.0 else 0.0
         self._head_s += passed_s * share
-        self._steps += passed_s / (chunk_s + step_s)
-        if head.whole and due_s <= passed_s:
+        self._steps += passed_s / both_s
+        if due:
             head.observed_s = self._head_s
             self._begins(head)
         return passed_s
@@ -240,7 +246,7 @@ class MachineAccount:
         seat, spent_s, steps = work.seat, work.observed_s, 0.0
         if work.first_at is not None:
             steps = self._steps - work.first_at
-        elif next(iter(self._reading), None) is work:
+        elif work is self._head:
             spent_s = self._head_s
         if output_tokens is None or spent_s is None:
             return None

@@ -54,12 +54,16 @@ class PrefixIndex:
 
     def match(self, chain: Chain) -> int:
         """Tokens of this prompt that need not be read again."""
-        blocks, found = self._blocks, 0
-        for block in chain:
-            if block not in blocks:
-                break
-            found += 1
-        return found * self._block_tokens
+        blocks, least, most = self._blocks, 0, len(chain)
+        if most and chain[-1] in blocks:
+            return most * self._block_tokens
+        while least < most:  # no block is here without those before it, which are let go after it
+            half = (least + most) // 2
+            if chain[half] in blocks:
+                least = half + 1
+            else:
+                most = half
+        return least * self._block_tokens
 
     def insert(self, chain: Chain) -> int:
         """The engine reads this prompt. Ends go before beginnings, which more prompts share. Returns how many tokens of
