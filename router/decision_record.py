@@ -26,12 +26,13 @@ FEW_REJECTED = 8
 EXACT = 2**53  # whole floats below it are the same as integers
 
 Number = int | float | bool
+Amount = int | float  # as it was: a term that is nothing takes one byte
 _PLAIN = tuple(name for name in Standing.__struct_fields__ if name not in ("rates", "bias"))
 _pack = msgspec.msgpack.Encoder().encode
 
 
 class DecisionNote(msgspec.Struct, frozen=True, gc=False):
-    """What a call leaves behind of its decision, to be written down by another thread."""
+    """What a call leaves behind of its decision, to be written down."""
 
     request_id: str
     decided_wall_s: float
@@ -65,8 +66,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     place: int
     cache_tokens: int
     held_tokens: int
-    total_s: float
-    terms: tuple[float, ...]  # by the record's names, without standing terms; none where they did not fit
+    total_s: Amount
+    terms: tuple[Amount, ...]  # by the record's names, without standing terms; none where they did not fit
     standing_terms: Terms = ()
     standing: Seen | None = None
 
@@ -81,7 +82,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, array_like=True):
     policy: RouterPolicy
     turn: int
     of: int  # candidates there were; fewer rows where more did not fit
-    ask: tuple[int, float, bool] | None  # tokens of prompt and answer, multi-turn; None where nothing is measured
+    ask: tuple[int, Amount, bool] | None  # tokens of prompt and answer, multi-turn; None where nothing is measured
     reason: RouteReason
     tries: int
     names: tuple[str, ...]  # of terms
@@ -99,12 +100,23 @@ class DecisionRecord(msgspec.Struct, frozen=True, array_like=True):
 
 def record_of(note: DecisionNote) -> DecisionRecord:
     """All of it, as long as it may be."""
+    return decoded(_pack(_values(note)))
+
+
+def packed(note: DecisionNote, limit_bytes: int = LIMIT_BYTES) -> bytes:
+    """The record of it as `encoded` would write it, made at once: one is made of each request, and most fit."""
+    body = _pack(_values(note))
+    return body if len(body) <= limit_bytes else encoded(decoded(body), limit_bytes)
+
+
+def _values(note: DecisionNote) -> tuple[object, ...]:
+    """In the order of DecisionRecord, its rows in that of Row: an array is written alike whatever it was made of."""
     decision, contest = note.decision, note.decision.contest
     ask, entrants, seats, names = contest.ask, decision.entrants, contest.contenders, tuple[str, ...]()
     if decision.places:
         first = decision.places[0]
         names = first.names[: len(first.names) - len(seats[first.at].standing_terms)]
-    return DecisionRecord(  # by position, as its rows: one is made of each request
+    return (
         DECISION_VERSION,
         note.request_id,
         note.decided_wall_s,
@@ -112,12 +124,12 @@ def record_of(note: DecisionNote) -> DecisionRecord:
         contest.policy,
         contest.turn,
         contest.of,
-        None if ask is None else (ask.prompt_tokens, ask.output_tokens, ask.multi_turn),
+        None if ask is None else astuple(ask),
         decision.reason,
         note.tries,
         names,
-        tuple([_row(place, entrants[place.at][0], seats[place.at], len(names)) for place in decision.places]),
-        tuple(decision.rejected),
+        [_row(place, entrants[place.at][0], seats[place.at], len(names)) for place in decision.places],
+        decision.rejected,
         0,
         predicted_s(decision),
         note.observed_s,
@@ -169,8 +181,8 @@ def decoded(body: bytes) -> DecisionRecord:
     return _unpack(body)
 
 
-def _row(place: Place, candidate: Candidate, seat: Contender, named: int) -> Row:
-    return Row(
+def _row(place: Place, candidate: Candidate, seat: Contender, named: int) -> tuple[object, ...]:
+    return (
         place.engine_id,
         candidate.node_id,
         candidate.generation,
@@ -186,10 +198,10 @@ def _row(place: Place, candidate: Candidate, seat: Contender, named: int) -> Row
     )
 
 
-def _flat(standing: Standing) -> Seen:
-    """In the order of `_PLAIN`. Seconds that are 0 are an integer in most standings, which takes one byte."""
+def _flat(standing: Standing) -> tuple[object, ...]:
+    """In the order of Seen and `_PLAIN`. Seconds that are 0 are an integer in most standings, which takes one byte."""
     values = astuple(standing)
-    return Seen(_numbers(standing.rates), astuple(standing.bias), values[1:3] + values[4:])
+    return _numbers(standing.rates), astuple(standing.bias), values[1:3] + values[4:]
 
 
 @lru_cache(maxsize=256)

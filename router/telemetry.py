@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ import msgspec
 
 from inventory.clock import Clock
 from router.accounting import RequestRecord
-from router.decision_record import LIMIT_BYTES, DecisionNote, encoded, record_of
+from router.decision_record import LIMIT_BYTES, DecisionNote, packed, predicted_s
 from router.telemetry_schema import open_database
 from router.usage_rollup import KEY_COLUMNS, SUM_COLUMNS, rolled_up
 
@@ -21,15 +22,13 @@ DAY_S = 24 * 3600.0
 RETENTION_S = 7 * DAY_S  # of a request, and of a decision
 USAGE_RETENTION_S = 400 * DAY_S  # of an hour's sums
 QUEUE_LIMIT = 20_000
-DECISIONS_LIMIT = 5_000  # each holds what was known of every candidate
+DECISIONS_LIMIT = 5_000  # each says what was known of every candidate
+ROWS_AT_ONCE = 32  # in a statement: each lets the event loop run, and waits for its turn again
 BATCH_EVERY_S = 0.5
 PRUNE_EVERY_S = 600.0
 
-_INSERT = "INSERT INTO requests (arrived_s, record) VALUES (?, ?)"
-_DECIDED = """
-    INSERT INTO decisions (decided_s, request_id, model, node_id, predicted_s, observed_s, record)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
+_REQUESTS = ("requests", "arrived_s", "record")
+_DECISIONS = ("decisions", "decided_s", "request_id", "model", "node_id", "predicted_s", "observed_s", "record")
 # Stops at the first row that is young enough.
 _PRUNE = """
     DELETE FROM {table} WHERE sequence < ifnull(
@@ -47,6 +46,7 @@ _PRUNE_USAGE = "DELETE FROM usage_hours WHERE hour_s < ?"
 _encoder = msgspec.json.Encoder()
 
 Item = TypeVar("Item")
+DecisionRow = tuple[float, str, str, str, float | None, float | None, bytes]
 
 
 class TelemetryWriter:
@@ -56,7 +56,7 @@ class TelemetryWriter:
         self._clock = clock
         self._connection = open_database(path)
         self._pending: deque[RequestRecord] = deque()  # both ends are atomic, so the loop needs no lock
-        self._decided: deque[DecisionNote] = deque()
+        self._decided: deque[DecisionRow] = deque()
         self._stop = threading.Event()
         self._pruned_s = 0.0
         self.dropped = 0
@@ -68,8 +68,8 @@ class TelemetryWriter:
         self._keep(self._pending, records, QUEUE_LIMIT)
 
     def decided(self, notes: Sequence[DecisionNote]) -> None:
-        """They become records in the thread."""
-        self._keep(self._decided, notes, DECISIONS_LIMIT)
+        """Packed at once: what they refer to would otherwise stay in memory until the thread writes."""
+        self._keep(self._decided, list(map(decision_row_of, notes)), DECISIONS_LIMIT)
 
     def _keep(self, pending: deque[Item], items: Sequence[Item], limit: int) -> None:
         room = max(0, limit - len(pending))
@@ -89,14 +89,14 @@ class TelemetryWriter:
 
     def _write_batch(self) -> None:
         batch = [self._pending.popleft() for _ in range(len(self._pending))]
-        notes = [self._decided.popleft() for _ in range(len(self._decided))]
+        decided = [self._decided.popleft() for _ in range(len(self._decided))]
         try:
-            if batch or notes:
-                write(self._connection, batch, notes)
+            if batch or decided:
+                write(self._connection, batch, decided)
             if self._clock.wall_s() - self._pruned_s > PRUNE_EVERY_S:
                 self._prune()
         except sqlite3.Error:  # a full disk must not stop the gateway; the counters are exported
-            self.dropped += len(batch) + len(notes)
+            self.dropped += len(batch) + len(decided)
             self.failed_batches += 1
 
     def _prune(self) -> None:
@@ -106,18 +106,26 @@ class TelemetryWriter:
         self._connection.execute(_PRUNE_USAGE, (self._pruned_s - USAGE_RETENTION_S,))
 
 
-def write(connection: sqlite3.Connection, batch: Sequence[RequestRecord], notes: Sequence[DecisionNote] = ()) -> None:
+def write(connection: sqlite3.Connection, batch: Sequence[RequestRecord], decided: Sequence[DecisionRow] = ()) -> None:
     """Rows and sums, all or none of them. Raises sqlite3.Error."""
-    decided = [decision_row_of(note) for note in notes]
     connection.execute("BEGIN")
     try:
-        connection.executemany(_INSERT, map(row_of, batch))
+        _insert(connection, _REQUESTS, list(map(row_of, batch)))
         connection.executemany(_ADD, ((*key, *sums) for key, sums in rolled_up(batch).items()))
-        connection.executemany(_DECIDED, decided)
+        _insert(connection, _DECISIONS, decided)
         connection.execute("COMMIT")  # a full disk may show here first
     except sqlite3.Error:
         connection.rollback()
         raise
+
+
+def _insert(connection: sqlite3.Connection, into: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    table, *columns = into
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[first : first + ROWS_AT_ONCE]
+        values = ", ".join((f"({', '.join('?' * len(columns))})",) * len(some))
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}"
+        connection.execute(statement, list(chain.from_iterable(some)))
 
 
 def read_records(path: Path) -> list[RequestRecord]:
@@ -131,9 +139,10 @@ def row_of(record: RequestRecord) -> tuple[float, str]:
     return record.arrived_wall_s, _encoder.encode(record).decode()
 
 
-def decision_row_of(note: DecisionNote) -> tuple[float, str, str, str, float | None, float | None, bytes]:
-    record = record_of(note)
-    request_id, model, node_id = note.request_id, note.model, record.node_id
-    beside = len(f"{request_id}{model}{node_id}".encode())
-    body = encoded(record, LIMIT_BYTES - beside)
-    return note.decided_wall_s, request_id, model, node_id, record.predicted_s, record.observed_s, body
+def decision_row_of(note: DecisionNote) -> DecisionRow:
+    decision, request_id, model = note.decision, note.request_id, note.model
+    chosen = decision.chosen
+    assert chosen is not None
+    beside = len(f"{request_id}{model}{chosen.node_id}".encode())
+    body = packed(note, LIMIT_BYTES - beside)
+    return note.decided_wall_s, request_id, model, chosen.node_id, predicted_s(decision), note.observed_s, body
