@@ -48,8 +48,7 @@ def choose(
     """By what this gateway knows at this moment. Guests count for guests only."""
     ledger, parsed, prospect = context.guests.ledger if request.is_guest else context.ledger, request.parsed, None
     if routes.measured:
-        engine_ids = [candidate.engine_id for candidate in routes.candidates]
-        prospect = context.foresight.prospect(question, engine_ids, now_s)
+        prospect = context.foresight.prospect(question, routes.engine_ids, now_s)
     turn = context.turns.get(routes.view.name, 0)
     return decide(routes, parsed, ledger.in_flight, context.health.ejected, tried, ledger.promised, prospect, turn)
 

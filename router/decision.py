@@ -88,11 +88,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     rejected: Sequence[Rejection]
     reason: RouteReason
     contest: Contest
+    chosen: Candidate | None  # the first of its places
     prospect: Prospect | None = None  # what the seconds were reckoned from
-
-    @property
-    def chosen(self) -> Candidate | None:
-        return self.entrants[self.places[0].at][0] if self.places else None
 
     @property
     def ranked(self) -> Sequence[ScoreBreakdown]:
@@ -108,6 +105,8 @@ class ModelRoutes:
     candidates: tuple[Candidate, ...]  # by engine id
     rejected: tuple[Rejection, ...]
     smallest_context: int  # tokens, among the candidates
+    engine_ids: tuple[EngineId, ...]  # theirs, in the same order
+    plain: bool = False  # none is of last resort or shares a cache among its requests: all are looked at alike
     held_up: str = ""  # why engines that serve get nothing new for now, where that is all that stands in the way
     policy: RouterPolicy = "seconds"
     measured: bool = False  # every candidate: seconds and counts are not compared
@@ -158,11 +157,14 @@ def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection], policy: 
     verdicts = tuple(verdicts)
     fit = [verdict for verdict in verdicts if isinstance(verdict, Candidate)]
     short = [verdict[1] for verdict in verdicts if not isinstance(verdict, Candidate) and verdict[1].startswith(SHORT)]
+    candidates = tuple(sorted(fit, key=lambda candidate: candidate.engine_id))
     return ModelRoutes(
         view=view,
-        candidates=tuple(sorted(fit, key=lambda candidate: candidate.engine_id)),
+        candidates=candidates,
         rejected=tuple(sorted(verdict for verdict in verdicts if not isinstance(verdict, Candidate))),
         smallest_context=min((candidate.context_tokens for candidate in fit), default=0),
+        engine_ids=tuple(candidate.engine_id for candidate in candidates),
+        plain=not any(candidate.last_resort or candidate.cache_tokens for candidate in fit),
         held_up=short[0] if short and not fit else "",
         policy=policy,
         measured=all(candidate.rates is not None for candidate in fit),

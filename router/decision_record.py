@@ -100,16 +100,16 @@ class DecisionRecord(msgspec.Struct, frozen=True, array_like=True):
 
 def record_of(note: DecisionNote) -> DecisionRecord:
     """All of it, as long as it may be."""
-    return decoded(_pack(_values(note)))
+    return decoded(_pack(_values(note, predicted_s(note.decision))))
 
 
-def packed(note: DecisionNote, limit_bytes: int = LIMIT_BYTES) -> bytes:
+def packed(note: DecisionNote, predicted: float | None, limit_bytes: int = LIMIT_BYTES) -> bytes:
     """The record of it as `encoded` would write it, made at once: one is made of each request, and most fit."""
-    body = _pack(_values(note))
+    body = _pack(_values(note, predicted))
     return body if len(body) <= limit_bytes else encoded(decoded(body), limit_bytes)
 
 
-def _values(note: DecisionNote) -> tuple[object, ...]:
+def _values(note: DecisionNote, predicted: float | None) -> tuple[object, ...]:
     """In the order of DecisionRecord, its rows in that of Row: an array is written alike whatever it was made of."""
     decision, contest = note.decision, note.decision.contest
     ask, entrants, seats, names = contest.ask, decision.entrants, contest.contenders, tuple[str, ...]()
@@ -131,7 +131,7 @@ def _values(note: DecisionNote) -> tuple[object, ...]:
         [_row(place, entrants[place.at][0], seats[place.at], len(names)) for place in decision.places],
         decision.rejected,
         0,
-        predicted_s(decision),
+        predicted,
         note.observed_s,
         note.side_call,
     )
@@ -205,12 +205,13 @@ def _flat(standing: Standing) -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=256)
-def _numbers(rates: Rates) -> tuple[Number, ...]:
-    """The same in fewer bytes, where they are whole."""
-    return tuple(
+def _numbers(rates: Rates) -> msgspec.Raw:
+    """As they are written: in fewer bytes where they are whole."""
+    numbers = [
         int(value) if type(value) is float and value.is_integer() and -EXACT < value < EXACT else value
         for value in astuple(rates)
-    )
+    ]
+    return msgspec.Raw(_pack(numbers))
 
 
 def _shorter(record: DecisionRecord) -> Iterator[DecisionRecord]:

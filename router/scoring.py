@@ -1,6 +1,6 @@
 """Which engine should serve a request, and why: candidates and live counts in, a Decision out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from nodes.snapshot import EngineId
 from router.capabilities import lacking
@@ -39,37 +39,56 @@ def decide(  # noqa: PLR0913 - a wrapper around the live counts would be made an
     """
     # Most requests fit wherever they may go, which one look tells.
     small = parsed.prompt_characters <= routes.smallest_context * MOST_CHARACTERS_PER_TOKEN
-    plain = small and not tried and not parsed.needs
+    plain = small and routes.plain and not (tried or parsed.needs or ejected)
+    rejected: list[Rejection] = list(routes.rejected)
+    entrants: list[Entrant] = []
+    for candidate in routes.candidates:
+        running = in_flight.get(candidate.engine_id, 0)
+        plain = plain and running < SMALLEST_CEILING
+        entrants.append((candidate, running))
+    if not plain:
+        entrants = _passed(entrants, parsed, ejected, tried, promised, rejected)
+    if len(entrants) > 1:
+        entrants = _narrowed(routes, parsed, entrants, rejected)
+    contest = _contest(routes, entrants, promised, prospect, turn)
+    reason = _reason(contest, tried, parsed.side is not None)
+    places = rank(contest)
+    return Decision(
+        entrants, places, rejected, reason, contest, entrants[places[0].at][0] if places else None, prospect
+    )
+
+
+def _passed(
+    candidates: Sequence[Entrant],
+    parsed: Parsed,
+    ejected: Mapping[EngineId, str],
+    tried: Collection[EngineId],
+    promised: Mapping[EngineId, int],
+    rejected: list[Rejection],
+) -> list[Entrant]:
+    """Without those that cannot or should not have it, which are rejected."""
     fit: list[Entrant] = []
     resort: list[Entrant] = []
     broken: list[Entrant] = []
-    rejected: list[Rejection] = list(routes.rejected)
-    for candidate in routes.candidates:
-        engine_id = candidate.engine_id
-        running = in_flight.get(engine_id, 0)
-        why = None
-        if not plain or running >= SMALLEST_CEILING:
-            why = _unfit(candidate, parsed, running, tried)
+    for entrant in candidates:
+        candidate, running = entrant
+        why = _unfit(candidate, parsed, running, tried)
         if why is None and candidate.cache_tokens:
-            why = _crowded(candidate, parsed, running, promised.get(engine_id, 0))
+            why = _crowded(candidate, parsed, running, promised.get(candidate.engine_id, 0))
         if why is not None:
-            rejected.append((engine_id, why))
-        elif engine_id in ejected:
-            broken.append((candidate, running))
+            rejected.append((candidate.engine_id, why))
+        elif candidate.engine_id in ejected:
+            broken.append(entrant)
         elif candidate.last_resort:
-            resort.append((candidate, running))
+            resort.append(entrant)
         else:
-            fit.append((candidate, running))
+            fit.append(entrant)
     entrants = fit or resort or broken
     if fit and resort:
         rejected.extend((candidate.engine_id, candidate.last_resort) for candidate, _ in resort)
     if broken and entrants is not broken:
         rejected.extend((candidate.engine_id, ejected[candidate.engine_id]) for candidate, _ in broken)
-    if len(entrants) > 1:
-        entrants = _narrowed(routes, parsed, entrants, rejected)
-    contest = _contest(routes, entrants, promised, prospect, turn)
-    reason = _reason(contest, tried, parsed.side is not None)
-    return Decision(entrants, rank(contest), rejected, reason, contest, prospect)
+    return entrants
 
 
 def _unfit(candidate: Candidate, parsed: Parsed, running: int, tried: Collection[EngineId]) -> str | None:

@@ -144,5 +144,6 @@ def decision_row_of(note: DecisionNote) -> DecisionRow:
     chosen = decision.chosen
     assert chosen is not None
     beside = len(f"{request_id}{model}{chosen.node_id}".encode())
-    body = packed(note, LIMIT_BYTES - beside)
-    return note.decided_wall_s, request_id, model, chosen.node_id, predicted_s(decision), note.observed_s, body
+    predicted = predicted_s(decision)
+    body = packed(note, predicted, LIMIT_BYTES - beside)
+    return note.decided_wall_s, request_id, model, chosen.node_id, predicted, note.observed_s, body

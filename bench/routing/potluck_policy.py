@@ -143,7 +143,8 @@ def _routes(engines: list[Engine]) -> ModelRoutes:
     candidates = tuple(sorted((_candidate(engine) for engine in engines), key=lambda one: one.engine_id))
     model = engines[0].spec.model
     view = ModelView(ModelName(model), None, "ready", "", 0, None, frozenset())
-    return ModelRoutes(view, candidates, (), min(one.context_tokens for one in candidates))
+    engine_ids = tuple(one.engine_id for one in candidates)
+    return ModelRoutes(view, candidates, (), min(one.context_tokens for one in candidates), engine_ids)
 
 
 def _candidate(engine: Engine) -> Candidate:

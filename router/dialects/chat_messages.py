@@ -81,7 +81,8 @@ def check_messages(messages: list[Message]) -> tuple[int, bool]:
             raise invalid("a message of role tool needs `tool_call_id`", f"messages[{index}].tool_call_id")
         if message.role == "developer":
             message.role = "system"  # the templates of open models know no other name for it
-        message.annotations = None
+        if message.annotations is not None:  # setting a field costs more than reading it
+            message.annotations = None
     return characters, media
 
 

@@ -85,7 +85,7 @@ class BodyPrompt(msgspec.Struct, frozen=True):
 
 def as_read(*parts: object) -> bytes:
     """JSON without the bracket at its end: a conversation that goes on begins with what it was."""
-    return b"".join(_encoder.encode(part) for part in parts if part is not None)[:-1]
+    return b"".join([_encoder.encode(part) for part in parts if part is not None])[:-1]
 
 
 def usage_asked(options: StreamOptions | None, stream: bool) -> bool:
