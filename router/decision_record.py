@@ -176,7 +176,7 @@ def encoded(record: DecisionRecord, limit_bytes: int = LIMIT_BYTES) -> bytes:
     return body
 
 
-def decoded(body: bytes) -> DecisionRecord:
+def decoded(body: bytes | bytearray) -> DecisionRecord:
     """Raises msgspec.DecodeError for what no potluck wrote."""
     return _unpack(body)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from inventory.clock import Clock
 from router.accounting import RequestRecord
 from router.decision_record import LIMIT_BYTES, DecisionNote, packed, predicted_s
 from router.telemetry_schema import open_database
-from router.usage_rollup import KEY_COLUMNS, SUM_COLUMNS, rolled_up
+from router.usage_rollup import KEY_COLUMNS, SUM_COLUMNS, UsageKey, rolled_up
 
 DAY_S = 24 * 3600.0
 RETENTION_S = 7 * DAY_S  # of a request, and of a decision
@@ -45,17 +45,28 @@ _ADD = f"""
 _PRUNE_USAGE = "DELETE FROM usage_hours WHERE hour_s < ?"
 _encoder = msgspec.json.Encoder()
 
-Item = TypeVar("Item")
-DecisionRow = tuple[float, str, str, str, float | None, float | None, bytes]
+RequestRow = tuple[float, str]
+DecisionRow = tuple[float, str, str, str, float | None, float | None, bytearray]
+
+
+class Batch(NamedTuple):
+    """Requests as they are written, and what they add to the sums."""
+
+    rows: Sequence[RequestRow]
+    sums: dict[UsageKey, list[float]]
 
 
 class TelemetryWriter:
-    """A record sink that never blocks: what its thread cannot write in time is dropped and counted."""
+    """A record sink that never blocks: what its thread cannot write in time is dropped and counted.
+
+    Rows are made at once, a batch in a row: what they are made of would otherwise stay in memory until the thread
+    writes, and the thread would hold up the event loop to make them.
+    """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
         self._connection = open_database(path)
-        self._pending: deque[RequestRecord] = deque()  # both ends are atomic, so the loop needs no lock
+        self._pending: deque[Batch] = deque()  # both ends are atomic, so the loop needs no lock
         self._decided: deque[DecisionRow] = deque()
         self._stop = threading.Event()
         self._pruned_s = 0.0
@@ -65,16 +76,14 @@ class TelemetryWriter:
         self._thread.start()
 
     def record(self, records: Sequence[RequestRecord]) -> None:
-        self._keep(self._pending, records, QUEUE_LIMIT)
+        kept = records[: max(0, QUEUE_LIMIT - sum(len(batch.rows) for batch in tuple(self._pending)))]
+        self._pending.append(batch_of(kept))
+        self.dropped += len(records) - len(kept)
 
     def decided(self, notes: Sequence[DecisionNote]) -> None:
-        """Packed at once: what they refer to would otherwise stay in memory until the thread writes."""
-        self._keep(self._decided, list(map(decision_row_of, notes)), DECISIONS_LIMIT)
-
-    def _keep(self, pending: deque[Item], items: Sequence[Item], limit: int) -> None:
-        room = max(0, limit - len(pending))
-        pending.extend(items[:room])
-        self.dropped += max(0, len(items) - room)
+        kept = notes[: max(0, DECISIONS_LIMIT - len(self._decided))]
+        self._decided.extend(map(decision_row_of, kept))
+        self.dropped += len(notes) - len(kept)
 
     def close(self) -> None:
         """Write what is pending and end the thread."""
@@ -88,15 +97,15 @@ class TelemetryWriter:
         self._write_batch()
 
     def _write_batch(self) -> None:
-        batch = [self._pending.popleft() for _ in range(len(self._pending))]
+        batches = [self._pending.popleft() for _ in range(len(self._pending))]
         decided = [self._decided.popleft() for _ in range(len(self._decided))]
         try:
-            if batch or decided:
-                write(self._connection, batch, decided)
+            if batches or decided:
+                _write(self._connection, batches, decided)
             if self._clock.wall_s() - self._pruned_s > PRUNE_EVERY_S:
                 self._prune()
         except sqlite3.Error:  # a full disk must not stop the gateway; the counters are exported
-            self.dropped += len(batch) + len(decided)
+            self.dropped += sum(len(batch.rows) for batch in batches) + len(decided)
             self.failed_batches += 1
 
     def _prune(self) -> None:
@@ -106,12 +115,16 @@ class TelemetryWriter:
         self._connection.execute(_PRUNE_USAGE, (self._pruned_s - USAGE_RETENTION_S,))
 
 
-def write(connection: sqlite3.Connection, batch: Sequence[RequestRecord], decided: Sequence[DecisionRow] = ()) -> None:
+def write(connection: sqlite3.Connection, records: Sequence[RequestRecord]) -> None:
     """Rows and sums, all or none of them. Raises sqlite3.Error."""
+    _write(connection, [batch_of(records)], ())
+
+
+def _write(connection: sqlite3.Connection, batches: Sequence[Batch], decided: Sequence[DecisionRow]) -> None:
     connection.execute("BEGIN")
     try:
-        _insert(connection, _REQUESTS, list(map(row_of, batch)))
-        connection.executemany(_ADD, ((*key, *sums) for key, sums in rolled_up(batch).items()))
+        _insert(connection, _REQUESTS, [row for batch in batches for row in batch.rows])
+        connection.executemany(_ADD, ((*key, *sums) for batch in batches for key, sums in batch.sums.items()))
         _insert(connection, _DECISIONS, decided)
         connection.execute("COMMIT")  # a full disk may show here first
     except sqlite3.Error:
@@ -135,7 +148,11 @@ def read_records(path: Path) -> list[RequestRecord]:
     return [msgspec.json.decode(text, type=RequestRecord) for (text,) in rows]
 
 
-def row_of(record: RequestRecord) -> tuple[float, str]:
+def batch_of(records: Sequence[RequestRecord]) -> Batch:
+    return Batch(list(map(row_of, records)), rolled_up(records))
+
+
+def row_of(record: RequestRecord) -> RequestRow:
     return record.arrived_wall_s, _encoder.encode(record).decode()
 
 
@@ -145,5 +162,5 @@ def decision_row_of(note: DecisionNote) -> DecisionRow:
     assert chosen is not None
     beside = len(f"{request_id}{model}{chosen.node_id}".encode())
     predicted = predicted_s(decision)
-    body = packed(note, predicted, LIMIT_BYTES - beside)
+    body = bytearray(packed(note, predicted, LIMIT_BYTES - beside))  # of bytes SQLite's driver looks for an adapter
     return note.decided_wall_s, request_id, model, chosen.node_id, predicted, note.observed_s, body
