@@ -23,7 +23,7 @@ from router.token_ratio import TokenRatios
 from router.waiting import WaitingRoom
 from router.warmer import Warmer
 
-BATCH = 128
+BATCH = 32
 USUAL_ANSWER = 256  # tokens, of one that may be as long or longer
 
 
