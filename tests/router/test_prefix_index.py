@@ -115,3 +115,18 @@ def test_a_cache_stays_within_bounds_whatever_it_is_told(told: list[tuple[int, i
 
         assert LEAST_KEPT <= index.kept <= MOST_KEPT
         assert len(index) * 64 <= max(index.kept_tokens, 64)
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=12), max_size=30), st.integers(1, 20))
+def test_as_much_of_a_prompt_is_found_as_is_there_block_by_block(prompts: list[bytes], room: int) -> None:
+    index, oldest_first = PrefixIndex(room, block_tokens=1, caution=1.0), list[int]()
+    for prompt in prompts:
+        chain = chain_of("school", prompt, 1)
+        there = 0
+        while there < len(chain) and chain[there] in oldest_first:
+            there += 1
+        assert index.match(chain) == there
+        index.insert(chain)
+        oldest_first = [block for block in oldest_first if block not in chain] + list(reversed(chain))
+        del oldest_first[: -len(index)]

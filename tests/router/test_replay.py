@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nodes.snapshot import EngineId
 from router.cost import Standing, cost, first_token_s
 from router.decision import Decision
-from router.decision_record import LIMIT_BYTES, contest_of, decoded, encoded, record_of, terms_of
+from router.decision_record import LIMIT_BYTES, contest_of, decoded, encoded, packed, record_of, terms_of
 from router.ranking import rank
 from router.replay import replayed
 from router.telemetry import decision_row_of
@@ -31,6 +31,16 @@ def test_a_record_says_what_the_decision_said(decision: Decision) -> None:
     assert sorted(contest_of(record).contenders, key=lambda one: one.engine_id) == sorted(
         decision.contest.contenders, key=lambda one: one.engine_id
     )
+
+
+@settings(deadline=None)
+@given(ANY, st.integers(300, 4000))
+def test_what_is_packed_at_once_is_what_its_record_says_in_as_little_room(decision: Decision, limit_bytes: int) -> None:
+    note = note_of(decision)
+    whole = record_of(note)
+
+    assert decoded(packed(note, whole.predicted_s, limit_bytes)) == decoded(encoded(whole, limit_bytes))
+    assert len(packed(note, whole.predicted_s, limit_bytes)) <= max(limit_bytes, 440)
 
 
 @settings(deadline=None)
