@@ -132,7 +132,6 @@ class Sessions:
             session_id = _named(name) if name is not None else SessionId(f"#{self._count}")
         self._sessions[session_id] = session
         if tail is not None and name is None:
-            self._forget_first_of(tail)
             self._tails[tail] = session_id
         if session.quick:
             self._residents.setdefault(stay.engine_id, _Residents()).add(session_id, stay.tokens)
@@ -167,12 +166,6 @@ class Sessions:
         session.pauses, session.pause_s = known.pauses, known.pause_s
         if not known.in_flight:
             session.paused(pause_s)
-
-    def _forget_first_of(self, tail: Hashable) -> None:
-        """Of a prompt that is asked again: nothing leads there any more; where it lives nowhere, nothing counts it."""
-        session_id = self._tails.get(tail)
-        if session_id is not None and not self._sessions[session_id].quick:
-            del self._sessions[session_id]
 
     def _drop(self, session_id: SessionId) -> None:
         session = self._sessions.pop(session_id)

@@ -168,18 +168,6 @@ def test_no_more_sessions_are_kept_than_allowed() -> None:
     assert sessions.live_tokens(MAC, 9.0) == MOST_SESSIONS * 1000
 
 
-def test_a_prompt_that_is_asked_over_and_over_takes_no_other_sessions_place() -> None:
-    sessions = Sessions()
-    first = turn(sessions, None, (1, 2), MAC, 0.0)
-    ended = turn(sessions, None, (7, 8), MAC, 0.0)
-    for number in range(MOST_SESSIONS + 10):
-        last = turn(sessions, None, (7, 8), MAC, 1.0 + number / 1000)
-    sessions.touch(ended, 20.0)
-
-    assert sessions.recognise(None, (1, 2, 3)) == first
-    assert sessions.recognise(None, (7, 8, 9)) == last != ended
-
-
 def test_a_client_cannot_take_the_name_of_a_session_without_one() -> None:
     sessions = Sessions()
     unnamed = turn(sessions, None, (1, 2), MAC, 0.0)
