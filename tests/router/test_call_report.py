@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from inventory.catalog import ModelName
 from nodes.relay.contract import Address
 from router.accounting import RECORD_VERSION
-from router.call_report import CallReport
+from router.call_report import MADE_WAY, CallReport
 from router.decision import routing_table
 from router.dialects import chat
 from router.request import Arrival, Identity, Parsed
@@ -60,7 +60,24 @@ def test_a_record_holds_every_fact_under_its_own_name() -> None:
         "first_byte_s": 1.0, "attempts": 2, "route_reason": "only_fit", "route_terms": (("wait", 0.5),),
         "decision_s": 0.25, "queued_s": 1.5, "input_tokens": 31, "cached_tokens": 16, "output_tokens": 7,
         "user": "u-17", "tokens_exact": True, "reasoning_tokens": 5, "cache_hit": False, "side_call": None,
+        "batch_id": None,
     }  # fmt: skip
+
+
+def test_a_line_that_made_way_takes_nothing_of_its_keys_limits() -> None:
+    class Permit:
+        prompt_tokens = 90
+        settled: int | None = None
+
+        def settle(self, tokens: int) -> None:
+            self.settled = tokens
+
+    for code, taken in (("client_closed", 90), (MADE_WAY, 0)):
+        report, permit = CallReport(ARRIVAL, "toy", "toy", False), Permit()
+        report.permit, report.attempts = permit, 1  # type: ignore[assignment]  # all that a report asks of one
+        report.end("cancelled", 499, code, 14.0)
+        report.settle(TokenRatios())
+        assert permit.settled == taken
 
 
 def test_what_an_engine_counted_is_what_is_remembered() -> None:

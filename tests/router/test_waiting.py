@@ -264,7 +264,7 @@ async def test_sleeping_models_are_listed_make_the_gateway_ready_and_waits_are_m
     assert ready.status_code == 200
     assert 'potluck_requests_waiting{model="toy"} 1.0' in during
     assert 'potluck_model_wait_seconds_count{model="toy"} 1.0' in after
-    assert 'potluck_engine_load_seconds{engine="toy-1",node="here"} 2.5' in after
+    assert 'potluck_engine_load_seconds{engine="toy-1",model="toy",node="here"} 2.5' in after
     assert 'potluck_model_state{model="toy",state="ready"} 1.0' in after
 
 
