@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json, talk, waiting
+from cli.options import AsJson, Output, StateDir, paths_of
+from cli.output import show, talk, waiting
 
 app = typer.Typer(no_args_is_help=True, help="Engines on this machine: each kind in an environment of its own.")
 
@@ -29,18 +29,12 @@ def install(kind: Kind, state_dir: StateDir = None) -> None:
 
 
 @app.command()
-def ls(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List installed engines."""
-    from cli.render import engines_table
+    from cli.render import engines_listing
     from nodes.engine_envs import installed
 
-    found = installed(paths_of(state_dir).ensure().engines)
-    if as_json:
-        import msgspec
-
-        data_json("EngineEnvironmentList", {"engines": msgspec.to_builtins(found)})
-    else:
-        data(engines_table(found))
+    show(engines_listing(installed(paths_of(state_dir).ensure().engines)), output, as_json)
 
 
 @app.command()

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json, talk
+from cli.options import AsJson, Output, StateDir, paths_of
+from cli.output import data, data_json, show, talk
 from cluster.roles import SCOPES, Role, Scope
 
 if TYPE_CHECKING:
@@ -62,22 +62,18 @@ def create(
 @app.command()
 def ls(
     every: Annotated[bool, typer.Option("--all", help="Revoked keys as well.")] = False,
+    output: Output = "table",
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """List the keys: whose, as what, for which models, until when. Never the keys themselves."""
     import asyncio
 
-    from cli.render_keys import keys_table
+    from cli.render_keys import keys_listing
     from inventory.clock import SystemClock
 
     keys = [key for key in asyncio.run(_admin(state_dir).keys()) if every or key.revoked_s is None]
-    if as_json:
-        import msgspec
-
-        data_json("KeyList", {"keys": msgspec.to_builtins(keys)})
-    else:
-        data(keys_table(keys, SystemClock().wall_s()))
+    show(keys_listing(keys, SystemClock().wall_s()), output, as_json)
 
 
 @app.command()

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import AsJson, StateDir, paths_of
-from cli.output import byte_progress, data, data_json, talk
+from cli.options import AsJson, Output, StateDir, paths_of
+from cli.output import byte_progress, data, data_json, show, talk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,18 +93,12 @@ def convert(
 
 
 @app.command()
-def ls(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List the models in the store."""
-    from cli.render import models_table
+    from cli.render import models_listing
     from cli.wire import model_store
 
-    held = model_store(paths_of(state_dir).ensure()).held()
-    if as_json:
-        import msgspec
-
-        data_json("ModelList", {"models": msgspec.to_builtins(held)})
-    else:
-        data(models_table(held))
+    show(models_listing(model_store(paths_of(state_dir).ensure()).held()), output, as_json)
 
 
 @app.command()

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json, talk
+from cli.options import AsJson, Output, StateDir, paths_of
+from cli.output import data, data_json, show, talk
 
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
@@ -16,20 +16,15 @@ Name = Annotated[str, typer.Argument(help="A machine's name; see `potluck nodes 
 
 
 @app.command()
-def ls(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List the machines with their state, its reason, and what each can run."""
     import asyncio
 
-    from cli.render_nodes import nodes_table
+    from cli.render_nodes import nodes_listing
     from inventory.clock import SystemClock
 
     nodes = asyncio.run(_admin(state_dir).snapshot()).nodes
-    if as_json:
-        import msgspec
-
-        data_json("NodeList", {"nodes": msgspec.to_builtins(nodes)})
-    else:
-        data(nodes_table(nodes, SystemClock().wall_s()))
+    show(nodes_listing(nodes, SystemClock().wall_s()), output, as_json)
 
 
 @app.command()

@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from inventory.paths import StatePaths
 
 StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep all state here (or POTLUCK_STATE_DIR).")]
+OutputForm = Literal["table", "wide", "json", "yaml", "name"]
+"""What a list is printed as. wide: with columns that few need. name: one a line, for other commands."""
+Output = Annotated[OutputForm, typer.Option("--output", "-o", help="table, wide, json, yaml, or name: one a line.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, stable and versioned.")]
 
 

@@ -1,11 +1,13 @@
 """What commands print: data on stdout, talk on stderr, JSON with a version."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import typer
+
+from cli.options import OutputForm
 
 API_VERSION = "potluck/v1"
 
@@ -22,6 +24,45 @@ def data(text: str) -> None:
 
 def talk(text: str) -> None:
     typer.echo(text, err=True)
+
+
+class Listing(NamedTuple):
+    """A list to be printed. `document` makes what JSON and YAML hold, `table` the text, wide or not."""
+
+    kind: str
+    document: Callable[[], Mapping[str, object]]
+    names: Sequence[str]
+    table: Callable[[bool], str]
+
+
+def document_of(name: str, values: object) -> Callable[[], Mapping[str, object]]:
+    """Of plain dataclasses and structs, under this name."""
+
+    def document() -> Mapping[str, object]:
+        import msgspec
+
+        return {name: msgspec.to_builtins(values)}
+
+    return document
+
+
+def show(listing: Listing, form: OutputForm, as_json: bool = False) -> None:
+    """`as_json`: --json was given, which is short for `-o json`. Raises typer.BadParameter where both say something
+    else."""
+    if as_json and form not in ("table", "json"):
+        raise typer.BadParameter(f"it is either JSON or {form}", param_hint="--output")
+    if as_json or form == "json":
+        data_json(listing.kind, listing.document())
+    elif form == "yaml":
+        import yaml
+
+        told = {"apiVersion": API_VERSION, "kind": listing.kind, **listing.document()}
+        data(yaml.safe_dump(json.loads(json.dumps(told)), sort_keys=False, allow_unicode=True).rstrip())
+    elif form == "name":
+        for name in listing.names:
+            data(name)
+    else:
+        data(listing.table(form == "wide"))
 
 
 def data_json(kind: str, fields: Mapping[str, object]) -> None:

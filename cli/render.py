@@ -1,9 +1,11 @@
 """Snapshots and facts as text: values in, a string out."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cli.table import duration, gib, mib_or_gib, printable, table
+from cli.output import Listing, document_of
+from cli.table import duration, gib, instant, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
 from inventory.catalog import HeldModel, StoredModel
 from inventory.hardware import MemoryPool
@@ -45,8 +47,14 @@ def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -
     return "\n\n".join(part for part in [*parts, "\n".join([*notes, *warnings])] if part)
 
 
-def models_table(held: Sequence[HeldModel]) -> str:
-    return table(("NAME", "FORMAT", "SIZE", "CONTEXT", "REVISION", "CAPABILITIES"), [
+def models_listing(held: Sequence[HeldModel]) -> Listing:
+    names = list(dict.fromkeys(model.ref.name for model in held))
+    return Listing("ModelList", document_of("models", held), names, partial(_models_table, held))
+
+
+def _models_table(held: Sequence[HeldModel], wide: bool) -> str:
+    headers = ("NAME", "FORMAT", "SIZE", "CONTEXT", "REVISION", "CAPABILITIES")
+    return table((*headers, *(("SOURCE", "STORED") if wide else ())), [
         (
             model.ref.name,
             model.format,
@@ -54,6 +62,7 @@ def models_table(held: Sequence[HeldModel]) -> str:
             str(model.context_length or "?"),
             model.ref.revision,
             ",".join(sorted(model.capabilities)),
+            *((model.source or "?", instant(model.created_s)) if wide else ()),
         )
         for model in held
     ])  # fmt: skip
@@ -94,12 +103,13 @@ def model_sheet(stored: StoredModel) -> str:
     return table(("", ""), rows).lstrip("\n")
 
 
-def engines_table(found: "Sequence[EngineEnvironment]") -> str:
+def engines_listing(found: "Sequence[EngineEnvironment]") -> Listing:
     rows = [
         (engine.kind, engine.version, mib_or_gib(engine.size_bytes) if engine.size_bytes else "?", engine.suits)
         for engine in found
     ]
-    return table(("KIND", "VERSION", "SIZE", "FOR"), rows)
+    names, document = [engine.kind for engine in found], document_of("engines", found)
+    return Listing("EngineEnvironmentList", document, names, lambda _: table(("KIND", "VERSION", "SIZE", "FOR"), rows))
 
 
 def _engines(node: NodeView) -> tuple[EngineSnapshot, ...]:

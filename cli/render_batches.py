@@ -1,24 +1,33 @@
 """Batches of a gateway, as a table and as JSON."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from cli.output import Listing
 from cli.table import instant, table
 from router.batches.values import BatchRow, Counts
 
 
-def batches_table(found: Sequence[tuple[BatchRow, Counts]]) -> str:
+def batches_listing(found: Sequence[tuple[BatchRow, Counts]]) -> Listing:
     """The youngest first."""
+    names = [batch.batch_id for batch, _ in found]
+    return Listing("Batches", lambda: _documents(found), names, partial(_batches_table, found))
+
+
+def _batches_table(found: Sequence[tuple[BatchRow, Counts]], wide: bool) -> str:
     rows = [
         (
             batch.batch_id, batch.status, batch.owner.tenant, batch.owner.key_id, batch.endpoint,
             f"{counts.completed:,}", f"{counts.failed:,}", f"{counts.total:,}", instant(batch.times["validating"]),
+            *((instant(batch.expires_s), batch.owner.user or "-", batch.output_file or "-") if wide else ()),
         )
         for batch, counts in found
     ]  # fmt: skip
-    return table(("BATCH", "STATUS", "TENANT", "KEY", "ENDPOINT", "DONE", "FAILED", "LINES", "CREATED"), rows)
+    headers = ("BATCH", "STATUS", "TENANT", "KEY", "ENDPOINT", "DONE", "FAILED", "LINES", "CREATED")
+    return table((*headers, *(("EXPIRES", "USER", "OUTPUT") if wide else ())), rows)
 
 
-def batches_document(found: Sequence[tuple[BatchRow, Counts]]) -> dict[str, object]:
+def _documents(found: Sequence[tuple[BatchRow, Counts]]) -> dict[str, object]:
     return {"rows": [_document(batch, counts) for batch, counts in found]}
 
 

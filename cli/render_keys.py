@@ -3,7 +3,9 @@
 import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
+from cli.output import Listing, document_of
 from cli.table import duration, table
 from cluster.admin_wire import KeyFacts
 from cluster.limits import NAMES, Limits
@@ -28,9 +30,14 @@ def find_key(keys: Sequence[KeyFacts], name: str) -> KeyFacts:
     return next((key for key in found if key.revoked_s is None), found[-1])
 
 
-def keys_table(keys: Sequence[KeyFacts], now_s: float) -> str:
+def keys_listing(keys: Sequence[KeyFacts], now_s: float) -> Listing:
+    names = [key.name for key in keys]
+    return Listing("KeyList", document_of("keys", keys), names, partial(_keys_table, keys, now_s))
+
+
+def _keys_table(keys: Sequence[KeyFacts], now_s: float, wide: bool) -> str:
     headers = ("NAME", "ID", "ROLE", "GROUP", "MODELS", "STATE", "AGE")
-    return table(headers, [
+    return table((*headers, *(("TENANT", "DATA CLASS", "MAY") if wide else ())), [
         (
             key.name,
             key.key_id,
@@ -39,19 +46,19 @@ def keys_table(keys: Sequence[KeyFacts], now_s: float) -> str:
             "all" if key.models is None else ",".join(key.models),
             state_of(key, now_s),
             duration(max(0.0, now_s - key.created_s)),
+            *((key.tenant, key.data_class, ",".join(_scopes(key))) if wide else ()),
         )
         for key in keys
     ])  # fmt: skip
 
 
 def key_sheet(key: KeyFacts, now_s: float) -> str:
-    scopes = sorted(SCOPES_OF[key.role]) if key.scopes is None else key.scopes
     rows = (
         ("name", key.name),
         ("id", f"{key.key_id} (the key begins with pl_{key.key_id}_)"),
         ("state", state_of(key, now_s)),
         ("role", key.role),
-        ("may", ", ".join(scopes)),
+        ("may", ", ".join(_scopes(key))),
         ("models", "all" if key.models is None else ", ".join(key.models)),
         ("group", key.group),
         ("tenant", key.tenant),
@@ -63,6 +70,10 @@ def key_sheet(key: KeyFacts, now_s: float) -> str:
         ("expires", "never" if key.expires_s is None else _moment(key.expires_s)),
     )
     return "\n".join(f"{name:12}{value}" for name, value in rows)
+
+
+def _scopes(key: KeyFacts) -> Sequence[str]:
+    return sorted(SCOPES_OF[key.role]) if key.scopes is None else key.scopes
 
 
 def state_of(key: KeyFacts, now_s: float) -> str:

@@ -2,7 +2,9 @@
 
 import difflib
 from collections.abc import Sequence
+from functools import partial
 
+from cli.output import Listing, document_of
 from cli.table import duration, gib, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
 from nodes.rates import Rates
@@ -45,8 +47,15 @@ def parse_labels(changes: Sequence[str]) -> dict[str, str | None]:
     return parsed
 
 
-def nodes_table(nodes: Sequence[NodeView], now_s: float) -> str:
-    return table(("NODE", "STATE", "FOR", "LINK", "ENGINES", "BUDGET GiB", "LABELS"), [
+def nodes_listing(nodes: Sequence[NodeView], now_s: float) -> Listing:
+    names = [node.node_id for node in nodes]
+    return Listing("NodeList", document_of("nodes", nodes), names, partial(_nodes_table, nodes, now_s))
+
+
+def _nodes_table(nodes: Sequence[NodeView], now_s: float, wide: bool) -> str:
+    headers = ("NODE", "STATE", "FOR", "LINK", "ENGINES", "BUDGET GiB", "LABELS")
+    more = ("ADDRESS", "SYSTEM", "ACCELERATORS", "RUNS") if wide else ()
+    return table((*headers, *more), [
         (
             node.node_id,
             f"{node.state}: {node.reason}" if node.reason else node.state,
@@ -55,9 +64,19 @@ def nodes_table(nodes: Sequence[NodeView], now_s: float) -> str:
             ",".join(f"{engine.kind} {engine.version}" for engine in node.snapshot.installed) if node.snapshot else "?",
             _budgets(node),
             ",".join(f"{key}={value}" for key, value in node.labels) or "-",
+            *(_wide(node) if wide else ()),
         )
         for node in nodes
     ])  # fmt: skip
+
+
+def _wide(node: NodeView) -> tuple[str, str, str, str]:
+    address = f"{node.address.host}:{node.address.port}" if node.address is not None else "-"
+    if node.snapshot is None:
+        return address, "?", "?", "?"
+    host, accelerators = node.snapshot.hardware.host, node.snapshot.hardware.accelerators
+    names = ", ".join(accelerator.name for accelerator in accelerators) or "-"
+    return address, f"{host.os} {host.arch}", names, ",".join(one.engine_id for one in node.snapshot.engines) or "-"
 
 
 def node_sheet(node: NodeView, now_s: float) -> str:

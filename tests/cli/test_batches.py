@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from inventory.paths import StatePaths
@@ -59,3 +60,18 @@ def test_where_no_gateway_has_run_that_is_said_with_what_to_do(tmp_path: Path) -
     said = batches(StatePaths.at(tmp_path / "state").ensure(), expect=4)
     assert said.stdout == ""
     assert "--state-dir" in said.stderr
+
+
+def test_a_list_is_printed_in_the_form_that_is_asked_for(paths: StatePaths) -> None:
+    wide = batches(paths, "-o", "wide").stdout.splitlines()
+    assert wide[0].split()[-3:] == ["EXPIRES", "USER", "OUTPUT"]
+    assert wide[1].split()[-3:] == ["2027-01-16T08:00:00Z", "-", "-"]
+    assert batches(paths, "--all", "-o", "name").stdout.splitlines() == ["batch_begun", "batch_old"]
+    document = yaml.safe_load(batches(paths, "-o", "yaml").stdout)
+    assert document == json.loads(batches(paths, "-o", "json").stdout) == json.loads(batches(paths, "--json").stdout)
+    assert (document["apiVersion"], document["kind"], document["rows"][0]["total"]) == ("potluck/v1", "Batches", 1500)
+
+
+def test_two_forms_at_once_are_refused(paths: StatePaths) -> None:
+    assert "either JSON or yaml" in batches(paths, "--json", "-o", "yaml", expect=2).stderr
+    assert "xml" in batches(paths, "-o", "xml", expect=2).stderr
