@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import prometheus_client
 import uvicorn
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from cluster.admin_client import AdminClient
 from cluster.keys import check_private
@@ -320,6 +320,12 @@ def _gauges(
             dropped = GaugeMetricFamily("potluck_telemetry_dropped_records", "Records not written to telemetry.db.")
             dropped.add_metric([], sink.dropped)
             yield dropped
+            errors = HistogramMetricFamily(
+                "potluck_route_ttft_prediction_error_seconds", "Observed and predicted apart.", labels=("model", "node")
+            )
+            for key, histogram in sink.prediction_errors.items():
+                errors.add_metric(list(key), *histogram.export())
+            yield errors
     guests = GaugeMetricFamily("potluck_batch_lines_running", "Lines of batches on engines.", labels=("engine",))
     for engine_id, count in context.guests.running.items():
         guests.add_metric([engine_id], count)

@@ -3,7 +3,7 @@ one thread."""
 
 import sqlite3
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import chain
@@ -15,6 +15,7 @@ import msgspec
 from inventory.clock import Clock
 from router.accounting import RequestRecord
 from router.decision_record import LIMIT_BYTES, DecisionNote, packed, predicted_s
+from router.metrics import FIRST_TOKEN_S, Histogram
 from router.telemetry_schema import open_database
 from router.usage_rollup import KEY_COLUMNS, SUM_COLUMNS, UsageKey, rolled_up
 
@@ -72,6 +73,8 @@ class TelemetryWriter:
         self._pruned_s = 0.0
         self.dropped = 0
         self.failed_batches = 0
+        # Of times to the first token, in seconds, by model and node.
+        self.prediction_errors: defaultdict[tuple[str, str], Histogram] = defaultdict(lambda: Histogram(FIRST_TOKEN_S))
         self._thread = threading.Thread(target=self._work, name="telemetry", daemon=True)
         self._thread.start()
 
@@ -82,7 +85,11 @@ class TelemetryWriter:
 
     def decided(self, notes: Sequence[DecisionNote]) -> None:
         kept = notes[: max(0, DECISIONS_LIMIT - len(self._decided))]
-        self._decided.extend(map(decision_row_of, kept))
+        rows = [decision_row_of(note) for note in kept]
+        self._decided.extend(rows)
+        for _, _, model, node_id, predicted, observed, _ in rows:
+            if predicted is not None and observed is not None:
+                self.prediction_errors[model, node_id].observe(abs(observed - predicted))
         self.dropped += len(notes) - len(kept)
 
     def close(self) -> None:
