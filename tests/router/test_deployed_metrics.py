@@ -18,6 +18,7 @@ from support.gateway import MODEL, cluster_of, running_gateway, served_by
 
 Series = Mapping[str, Mapping[str, set[str]]]
 """By the name of a sample: its labels with the values that were seen."""
+ENDINGS = {"counter": "_total", "histogram": "_bucket"}
 EXPRESSIONS = alerts() | panels()
 
 
@@ -55,7 +56,7 @@ async def exported(tmp_path: Path) -> Series:
     assert discovered == [{"targets": [f"127.0.0.1:{running.address.port}"], "labels": discovered[0]["labels"]}]
     assert discovered[0]["labels"] == {"__scheme__": "http", "cluster": "test"}
     for family in text_string_to_metric_families(text):
-        found[family.name if family.type != "counter" else f"{family.name}_total"]
+        found[f"{family.name}{ENDINGS.get(family.type, '')}"]  # it is there, maybe with nothing counted yet
         for sample in family.samples:
             for label, value in sample.labels.items():
                 found[sample.name][label].add(value)

@@ -64,6 +64,10 @@ def test_decisions_are_kept_beside_requests_and_removed_with_them(tmp_path: Path
         request_id, model, node_id, observed_s
     )  # fmt: skip
     assert record.rows[0].engine_id == decision.ranked[0].engine_id
+    ((key, errors),) = writer.prediction_errors.items()
+    assert key == (model, node_id), "the one that was observed counts"
+    buckets, total = errors.export()
+    assert (buckets[-1], total) == (("+Inf", 1), abs(observed_s - (record.predicted_s or 0)))
 
 
 def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path: Path) -> None:
