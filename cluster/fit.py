@@ -222,7 +222,8 @@ def _runtime(workload: Workload, engine: EngineMemory) -> Item:
     tables = (shape.vocabulary_size or 0) * engine.vocab_bytes + shape.layers * engine.layer_bytes
     texts = workload.slots * workload.context_tokens * engine.token_bytes
     told = f", {format_bytes(tables + texts)} of it for vocabulary, layers and texts" if tables + texts else ""
-    size = engine.runtime_bytes + tables + texts + dict(engine.more_of).get(shape.architecture, 0)
+    own = dict(engine.runtime_of).get(shape.architecture, 0) + dict(engine.more_of).get(shape.architecture, 0)
+    size = engine.runtime_bytes + own + tables + texts
     return Item("runtime", size, f"{engine.kind} {engine.version}, {engine.origin}{told}")
 
 

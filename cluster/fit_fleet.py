@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cluster.config import ClusterConfig, HardwareSection, NodeSection
-from cluster.desired import FORMAT_OF
+from cluster.desired import FORMATS_OF
 from cluster.fit import KvBits, Workload, need_of
 from cluster.fit_engines import EngineMemory
 from cluster.fit_ledger import memory_for
@@ -167,7 +167,7 @@ def _suited(hardware: HardwareSection) -> tuple[EngineKind, ...]:
 
 def _shapes(query: FitQuery, kind: EngineKind, held: Sequence[HeldModel]) -> list[tuple[ModelShape, str]]:
     """The artifact that this kind reads, if some machine has one; else the model as the world knows it."""
-    mine = [one for one in held if one.ref.name == query.model and one.format == FORMAT_OF[kind]]
+    mine = [one for one in held if one.ref.name == query.model and one.format in FORMATS_OF[kind]]
     if mine and query.quant is None:
         return [(mine[0].shape or bare_shape(mine[0].size_bytes), f"the {mine[0].format} artifact's own headers")]
     known = known_model(query.model)

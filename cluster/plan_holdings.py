@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cluster.config import ClusterConfig
-from cluster.desired import FORMAT_OF, WantedModel, desired_state
+from cluster.desired import WantedModel, desired_state
 from cluster.fit_fleet import USUAL, machines
 from cluster.placement_values import Candidate
 from cluster.snapshot import NodeView
@@ -23,7 +23,7 @@ def as_known(model: WantedModel) -> tuple[HeldModel, ...]:
         shape = known.shape(_quantisation(source, kind))
         ref = ModelRef(model.name, "not here yet", ArtifactId(f"{model.name}-{kind}"), None, None)
         size, chat = shape.weight_bytes, frozenset[Capability]({"chat"})
-        found.append(HeldModel(ref, FORMAT_OF[kind], size, 0, known.context, chat, shape=shape))
+        found.append(HeldModel(ref, model.format_for(kind), size, 0, known.context, chat, shape=shape))
     return tuple(found)
 
 

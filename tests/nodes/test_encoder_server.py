@@ -28,12 +28,14 @@ class Library:
     """A token a character. A vector says how long its text is, and which letter it begins with."""
 
     dimensions: int = 4
+    longest: int | None = None
+    call_characters: int = 64_000
     calls: list[int] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     broken: bool = False
 
-    def tokens(self, text: str) -> list[int]:
-        return [ord(letter) for letter in text]
+    def read(self, text: str) -> tuple[int, list[int]]:
+        return len(text), [ord(letter) for letter in text]
 
     def vectors(self, texts: Sequence[list[int]]) -> Any:
         self.gate.wait(10)

