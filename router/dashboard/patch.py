@@ -24,7 +24,7 @@ def difference(before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[st
             inner = difference(known, value)
             if inner:
                 changed[key] = inner
-        elif key not in before or known != value or type(known) is not type(value):
+        elif key not in before or not _same(known, value):
             changed[key] = value
     return changed
 
@@ -40,3 +40,12 @@ def patched(document: Json, patch: Json) -> Json:
         else:
             result[key] = patched(result.get(key), value)
     return result
+
+
+def _same(one: Json, other: Json) -> bool:
+    """As JSON: there 1, 1.0 and true are three values."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and one == other

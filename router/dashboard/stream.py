@@ -6,7 +6,7 @@ finds the state old makes it anew, for all.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 import msgspec
 
@@ -39,6 +39,10 @@ class StateStream:
         self._deltas: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Event] = set()
 
+    @property
+    def watchers(self) -> int:
+        return len(self._watchers)
+
     def tell(self) -> None:
         """The cluster has changed."""
         self._news = True
@@ -59,7 +63,7 @@ class StateStream:
             self._document, self._made_s = document, now_s
         return self._document
 
-    async def events(self, last_event_id: str | None, goes_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+    async def events(self, last_event_id: str | None, goes_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Until `goes_on` says no. Raises ApiError 429 where too many watch."""
         if len(self._watchers) >= MOST_WATCHERS:
             raise ApiError(429, "too_many_watchers", f"{MOST_WATCHERS} dashboards are open").retry_after(10)
