@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev web browser clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev web check-web browser clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -88,6 +88,11 @@ check: dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	PYTHONPATH=tests $(BIN)/python -m support.built_page
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-web; fi
+
+check-web: $(WEB)/node_modules/.installed
+	cd $(WEB) && npm run --silent check
 
 unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"

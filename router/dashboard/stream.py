@@ -90,7 +90,7 @@ class StateStream:
 
     async def _wait(self, watcher: asyncio.Event) -> None:
         try:
-            async with asyncio.timeout(RENEW_S):
+            async with asyncio.timeout(NEWS_S if self._news else RENEW_S):  # news may have come too soon to be told
                 await watcher.wait()
             await asyncio.sleep(NEWS_S)
         except TimeoutError:
