@@ -61,7 +61,7 @@ def row_of(dashboard: Dashboard, caption: str, words: str) -> Locator:
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_page_is_whole_for_everybody(browser: Browser, running: Running, theme: Theme, width: int) -> None:
     """No barrier that axe knows, no error, no stranger asked, nothing wider than the window."""
-    ask(running)
+    request_id = ask(running)
 
     with window(browser, running.root, theme, width) as dashboard:
         dashboard.open()
@@ -70,25 +70,30 @@ def test_every_page_is_whole_for_everybody(browser: Browser, running: Running, t
         dashboard.sign_in(running.api_key)
         for title in PAGES:
             dashboard.go(title)
-            settled(dashboard, title).wait_for(timeout=PATIENT_MS)
+            settled(dashboard, title, request_id).wait_for(timeout=PATIENT_MS)
             look(dashboard, title.lower(), theme, width)
-            request_id = ask(running)
+            ask(running)
         dashboard.page.goto(f"{running.root}/dashboard/#/requests/{request_id}")
         dashboard.page.get_by_role("dialog").get_by_role("table").wait_for()
         look(dashboard, "request", theme, width)
         assert dashboard.faults == []
 
 
-def settled(dashboard: Dashboard, title: str) -> Locator:
+def settled(dashboard: Dashboard, title: str, request_id: str) -> Locator:
     """What a page shows last."""
     page = dashboard.page
     return {
         "Cluster": page.get_by_role("article").get_by_text("ready", exact=True).first,
         "Fit": page.locator(".verdict").first,
         "Live": page.get_by_role("table", name="By machine"),
-        "Requests": page.get_by_role("table"),
+        "Requests": link_to(dashboard, request_id),
         "Connect": page.get_by_role("heading", name="Open WebUI"),
     }[title]
+
+
+def link_to(dashboard: Dashboard, request_id: str) -> Locator:
+    """In the list of requests, once it is on record."""
+    return dashboard.page.locator(f'a[href="#/requests/{request_id}"]')
 
 
 def look(dashboard: Dashboard, name: str, theme: Theme, width: int) -> None:
@@ -218,7 +223,7 @@ def test_the_drawer_of_a_request_says_what_route_explain_says(
     request_id = ask(running)
     explained = eventually(lambda: explanation(shared_machine, request_id), 30, "its decision is on record")
     dashboard.go("Requests")
-    link = dashboard.page.locator(f'a[href="#/requests/{request_id}"]')
+    link = link_to(dashboard, request_id)
     link.click(timeout=PATIENT_MS)
 
     drawer = dashboard.page.get_by_role("dialog")

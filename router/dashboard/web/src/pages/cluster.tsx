@@ -7,7 +7,7 @@ import { Cli } from "../parts/copy";
 import { Empty } from "../parts/empty";
 import { MEMORY_PARTS } from "../parts/memory";
 import { Table } from "../parts/table";
-import { bytes, clock, count, rate, span, tokens } from "../parts/words";
+import { bytes, clock, count, plain, rate, span, tokens } from "../parts/words";
 import { cluster } from "../store/cluster";
 import { entries, type State } from "../wire/state";
 
@@ -129,7 +129,7 @@ function Happenings({ state }: { state: State }) {
           {newest.map((event, at) => (
             <li key={`${event.at} ${at}`}>
               <time dateTime={new Date(event.at * 1000).toISOString()}>{clock(event.at)}</time>
-              <span class="kind">{event.kind}</span>
+              <span class="kind">{plain(event.kind)}</span>
               <span>{event.text}</span>
             </li>
           ))}

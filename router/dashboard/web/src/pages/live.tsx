@@ -4,13 +4,16 @@ import { useMemo, useState } from "preact/hooks";
 import { Chart } from "../parts/chart";
 import { Cli } from "../parts/copy";
 import { Empty } from "../parts/empty";
-import { Table } from "../parts/table";
+import { Table, type Column } from "../parts/table";
 import { clock, count, rate, seconds, share } from "../parts/words";
 import { cluster } from "../store/cluster";
 import { history, type Sample } from "../store/history";
 import { entries, type Figures } from "../wire/state";
 
 const TABLE_STEP_S = 10;
+
+/** For a model; what waits has no machine yet. */
+const WAITING: Column<[string, Figures]> = { title: "waiting", number: true, cell: ([, one]) => count(one.waiting) };
 
 export function LivePage() {
   const [asTable, setAsTable] = useState(false);
@@ -95,7 +98,9 @@ function FiguresTable({ title, what, of }: { title: string; what: string; of: Re
           columns={[
             { title: what, cell: ([name]) => name },
             { title: "in flight", number: true, cell: ([, one]) => count(one.in_flight) },
-            { title: "waiting", number: true, cell: ([, one]) => count(one.waiting) },
+            ...(what === "model" ? [WAITING] : []),
+            { title: "requests/s", number: true, cell: ([, one]) => rate(one.requests_per_s) },
+            { title: "tokens/s in", number: true, cell: ([, one]) => rate(one.input_tokens_per_s) },
             { title: "tokens/s out", number: true, cell: ([, one]) => rate(one.output_tokens_per_s) },
             ...percentiles("first token", "ttft"),
             ...percentiles("each token", "tpot"),

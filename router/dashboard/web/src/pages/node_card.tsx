@@ -91,6 +91,12 @@ function EngineLine({ id, engine }: { id: string; engine: Engine }) {
             {bytes(engine.memory_bytes)} <span class="quietly">of {bytes(engine.need_bytes)} reckoned</span>
           </dd>
         </div>
+        {engine.restarts ? (
+          <div>
+            <dt>restarts</dt>
+            <dd>{count(engine.restarts)}</dd>
+          </div>
+        ) : null}
         <div>
           <dt>KV used</dt>
           <dd>{share(used)}</dd>

@@ -7,7 +7,7 @@ import { Bar, Legend, type Part } from "../parts/bar";
 import { Cli } from "../parts/copy";
 import { Drawer } from "../parts/drawer";
 import { Problem } from "../parts/empty";
-import { clock, count, milliseconds, seconds } from "../parts/words";
+import { clock, count, milliseconds, plain, seconds } from "../parts/words";
 import { refused } from "../store/session";
 import { api } from "../wire/api";
 import type { Decided, DecisionRow, Explanation } from "../wire/documents";
@@ -64,7 +64,7 @@ function Facts({ found }: { found: Explanation }) {
   const facts: [string, string][] = [
     ["model", found.model],
     ["went to", found.chosen ?? "nobody"],
-    ["because", found.reason],
+    ["because", plain(found.reason)],
     ["policy", found.policy],
     ["first token, predicted", seconds(found.predicted_s)],
     ["first token, observed", seconds(found.observed_s)],

@@ -6,7 +6,7 @@ import { Badge } from "../parts/badge";
 import { Cli } from "../parts/copy";
 import { Empty, Problem } from "../parts/empty";
 import { Table } from "../parts/table";
-import { clock, count, milliseconds } from "../parts/words";
+import { clock, count, milliseconds, plain } from "../parts/words";
 import { attended } from "../store/activity";
 import { addressOf, place } from "../store/place";
 import { refused } from "../store/session";
@@ -78,7 +78,7 @@ function List({ rows }: { rows: DecisionRow[] }) {
         },
         { title: "model", cell: (row) => row.model },
         { title: "machine", cell: (row) => row.node ?? "nobody" },
-        { title: "reason", cell: (row) => row.reason },
+        { title: "reason", cell: (row) => plain(row.reason) },
         { title: "outcome", cell: (row) => <Outcome row={row} /> },
         { title: "queued", number: true, cell: (row) => milliseconds(row.queued_ms) },
         { title: "first token", number: true, cell: (row) => milliseconds(row.first_token_ms) },
@@ -93,6 +93,6 @@ function List({ rows }: { rows: DecisionRow[] }) {
 export function Outcome({ row }: { row: DecisionRow }) {
   if (row.outcome == null) return <span class="quietly">not known</span>;
   const failed = row.status != null && row.status >= 400;
-  const words = failed ? `${row.outcome} ${row.status}` : row.outcome;
+  const words = plain(failed ? `${row.outcome} ${row.status}` : row.outcome);
   return <Badge state={words} tone={failed ? "bad" : row.outcome === "ok" ? "good" : "warn"} />;
 }

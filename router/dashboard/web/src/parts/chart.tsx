@@ -73,7 +73,7 @@ function optionsOf(box: HTMLElement, lines: Line[]): uPlot.Options {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false },
-    scales: { x: { range: (_, from, to) => [Math.min(from, to - SHORTEST_S), to] }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+    scales: { x: { range: timeRange }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
     axes: [{ ...axis, size: 30, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56 }],
     series: [
       {},
@@ -86,4 +86,11 @@ function optionsOf(box: HTMLElement, lines: Line[]): uPlot.Options {
       })),
     ],
   };
+}
+
+/** From the first sample to the last. uPlot would show a day around a single one. */
+function timeRange(plot: uPlot): uPlot.Range.MinMax {
+  const times = plot.data[0];
+  const last = times[times.length - 1] ?? Date.now() / 1000;
+  return [Math.min(times[0] ?? last, last - SHORTEST_S), last];
 }

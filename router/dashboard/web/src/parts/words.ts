@@ -60,6 +60,11 @@ export function tokens(value: Known): string {
   return value >= 1024 && value % 1024 === 0 ? `${value / 1024}k` : count(value);
 }
 
+/** A word of the wire, as a person would write it. */
+export function plain(word: string): string {
+  return word.replaceAll("_", " ");
+}
+
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }

@@ -48,11 +48,14 @@ export interface Engine {
   kv_used?: number;
   memory_bytes?: number;
   need_bytes?: number;
+  restarts?: number;
 }
 
 export interface Figures {
   in_flight?: number;
   waiting?: number;
+  requests_per_s?: number;
+  input_tokens_per_s?: number;
   output_tokens_per_s?: number;
   ttft_p50_s?: number;
   ttft_p95_s?: number;
