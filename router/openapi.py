@@ -44,8 +44,8 @@ from router.token_wire import CountAnswer, DetokenizeAnswer, DetokenizeBody, Tok
 
 ABOUT = (
     "Errors of every kind have the envelope of their dialect. A path that is not here is a 404, another method on one "
-    "that is, a 405; whoever shows no key gets a 401 instead, but for /healthz and /readyz. Unknown fields of a body "
-    "are refused, never ignored."
+    "that is, a 405; whoever shows no key gets a 401 instead, but for /healthz, /readyz and the dashboard's page below "
+    "/dashboard/. Unknown fields of a body are refused, never ignored."
 )
 
 Document = dict[str, Any]  # JSON that FastAPI goes on to merge

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
-from router.dashboard.cookie import NAME, Headers, same_origin
+from router.dashboard.cookie import NAME, Headers, same_origin, session_id
 from router.dashboard.desk import Dashboard
 from router.dashboard.rows import MOST, newest, told
 from router.dashboard.sessions import IDLE_S
@@ -45,7 +45,8 @@ def _add_session(app: FastAPI, dashboard: Dashboard) -> None:
     @app.post(SESSION, response_model=None, openapi_extra=json_operation(f"POST {SESSION}"))
     async def log_in(request: Request) -> Response:
         check_login(request)
-        session, identity = door.enter(decode(_logins, await body_of(request, BODY_LIMIT_BYTES)).key, SESSION)
+        key = decode(_logins, await body_of(request, BODY_LIMIT_BYTES)).key
+        session, identity = door.enter(key, SESSION, before=session_id(headers_of(request)))
         answer = facts(identity)
         secure = request.url.scheme == "https"
         answer.set_cookie(NAME, session, path="/", httponly=True, samesite="strict", secure=secure)

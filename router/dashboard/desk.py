@@ -88,8 +88,8 @@ class Door:
     def _view(self) -> GatewayView:
         return self._dispatcher.view
 
-    def enter(self, key: str, route: str) -> tuple[str, Identity]:
-        """A session's id, and whose it is. Raises ApiError 401, which goes on record."""
+    def enter(self, key: str, route: str, before: str | None) -> tuple[str, Identity]:
+        """A session's id, and whose it is; the one before it ends. Raises ApiError 401, which goes on record."""
         headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
         try:
             identity = self._dispatcher.identify(headers)
@@ -98,6 +98,7 @@ class Door:
             if error.status == 401:
                 self._dispatcher.refusals.note(claimed_key_id(headers), error.code, route)
             raise
+        self._sessions.end(before or "")
         return self._sessions.begin(identity.key_id, self._clock.monotonic_s()), identity
 
     def leave(self, headers: Headers) -> None:

@@ -153,6 +153,16 @@ async def test_after_the_logout_the_cookie_is_nobodys(tmp_path: Path) -> None:
     assert again.json()["error"]["code"] == "no_session"
 
 
+async def test_another_login_ends_the_session_before_it(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running, running.http(None) as client:
+        first, second = (await log_in(client)).cookies[NAME], (await log_in(client, "display")).cookies[NAME]
+        client.cookies.clear()
+        seen = [await client.get(SESSION, headers={"cookie": f"{NAME}={one}"}) for one in (first, second)]
+
+    assert [one.status_code for one in seen] == [401, 200]
+    assert seen[1].json()["role"] == "display"
+
+
 async def test_a_session_ends_when_it_is_idle_and_lives_while_it_is_used(tmp_path: Path) -> None:
     clock = ManualClock()
     async with gateway(tmp_path, clock) as running, running.http(None) as client:
