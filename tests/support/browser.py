@@ -84,6 +84,7 @@ def window(browser: Browser, root: str, theme: Theme = "light", width: int = 144
 
 
 def save_picture(dashboard: Dashboard, path: Path) -> None:
-    """All of the page, with its open drawer."""
+    """All of the page; with an open drawer, which covers the window only, what the window shows."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    dashboard.page.screenshot(path=path, full_page=True, animations="disabled")
+    whole = dashboard.page.get_by_role("dialog").count() == 0
+    dashboard.page.screenshot(path=path, full_page=whole, animations="disabled")

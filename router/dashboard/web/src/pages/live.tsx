@@ -58,7 +58,7 @@ function Charts({ samples }: { samples: readonly Sample[] }) {
   return (
     <div class="charts">
       <Chart title="Tokens a second" times={times} lines={lines.tokens} />
-      <Chart title="Requests at this moment" times={times} lines={lines.queue} />
+      <Chart title="Requests at this moment" times={times} lines={lines.queue} whole />
       <Chart title="Requests a second" times={times} lines={lines.requests} />
     </div>
   );

@@ -14,12 +14,14 @@ interface Props {
   title: string;
   times: number[];
   lines: Line[];
+  whole?: boolean; // what is counted: no half of it on the axis
 }
 
 const HEIGHT = 180;
 const SHORTEST_S = 60;
+const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
-export function Chart({ title, times, lines }: Props) {
+export function Chart({ title, times, lines, whole = false }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const names = lines.map((line) => line.name).join("|");
@@ -28,7 +30,7 @@ export function Chart({ title, times, lines }: Props) {
     if (!box) return undefined;
     const draw = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(optionsOf(box, lines), [[], ...lines.map(() => [])] as uPlot.AlignedData, box);
+      plot.current = new uPlot(optionsOf(box, lines, whole), [[], ...lines.map(() => [])] as uPlot.AlignedData, box);
     };
     draw();
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -61,7 +63,7 @@ export function Chart({ title, times, lines }: Props) {
   );
 }
 
-function optionsOf(box: HTMLElement, lines: Line[]): uPlot.Options {
+function optionsOf(box: HTMLElement, lines: Line[], whole: boolean): uPlot.Options {
   const style = getComputedStyle(box);
   const ink = style.getPropertyValue("--ink-quiet").trim();
   const rule = style.getPropertyValue("--rule").trim();
@@ -74,7 +76,7 @@ function optionsOf(box: HTMLElement, lines: Line[]): uPlot.Options {
     legend: { show: false },
     cursor: { y: false },
     scales: { x: { range: timeRange }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [{ ...axis, size: 30, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56 }],
+    axes: [{ ...axis, size: 30, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56, ...(whole ? { incrs: WHOLE_STEPS } : {}) }],
     series: [
       {},
       ...lines.map((line) => ({
