@@ -14,6 +14,7 @@ UV := $(TOOLS)/bin/uv
 # A find-links directory of the machine's pip also holds for uv, which does not read pip's settings.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export PYTHONDONTWRITEBYTECODE =
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # The tests share one place for engine environments; `make up` uses the state directory's own.
 TEST_ENGINES := $(CURDIR)/.potluck/engines
 TEST_KINDS ?= llamacpp encoder mlx $(if $(filter Linux,$(shell uname -s)),vllm)
@@ -21,13 +22,14 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: programs help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
 	@echo "make down    stop it"
 	@echo "make test    check, unit tests and end-to-end tests, from a fresh clone"
 	@echo "make check   format, lint, types, walls between rooms"
+	@echo "make web     the dashboard's page, built from its sources"
 	@echo "make bench   every bench;  make soak: long runs;  make fmt: format;  make lock: new lock files"
 
 $(UV): requirements/tools.txt
@@ -57,6 +59,24 @@ $(TOOLS)/clients/.installed: $(UV) requirements/clients.txt
 	$(UV) pip install -q --python $(TOOLS)/clients/bin/python --require-hashes -r requirements/clients.txt
 	@touch $@
 
+# The dashboard's page. What it is built to is committed: a cluster runs without node.
+WEB := router/dashboard/web
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --loglevel=error
+	@touch $@
+
+web: $(WEB)/node_modules/.installed
+	cd $(WEB) && npm run --silent check && npm run --silent build
+
+# The distribution's own programs that tests drive; PATH may have another browser of the family. Where they cannot be had,
+# those tests are skipped and say so.
+PROGRAMS := chromium fonts-dejavu-core prometheus
+programs:
+	@if command -v apt-get >/dev/null && ! { command -v prometheus && command -v chromium chromium-browser google-chrome; } \
+		>/dev/null; then $(AS_ROOT) apt-get update -qq && $(AS_ROOT) apt-get install -qq -y --no-install-recommends \
+		$(PROGRAMS) >/dev/null; fi
+
 setup: $(VENV)/.runtime
 dev: $(VENV)/.dev
 
@@ -71,17 +91,16 @@ check: dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	PYTHONPATH=tests $(BIN)/python -m support.built_page
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-web; fi
+
+check-web: $(WEB)/node_modules/.installed
+	cd $(WEB) && npm run --silent check
 
 unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
-# Debian's own programs that tests drive. Where they cannot be had, those tests are skipped and say so.
-PROGRAMS := prometheus
-programs:
-	@if ! command -v $(PROGRAMS) >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PROGRAMS) >/dev/null; fi
-
-e2e: dev programs $(CLIENTS)
+e2e: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
 
@@ -135,6 +154,7 @@ lock: $(UV)
 	$(LOCK) --no-deps requirements/packaged.in -o requirements/packaged.txt
 	$(LOCK) requirements/clients.in -o requirements/clients.txt
 	cd tests/clients && npm install --package-lock-only --loglevel=error
+	cd $(WEB) && npm install --package-lock-only --loglevel=error
 	printf 'hatchling>=1.27\n' | $(LOCK) pyproject.toml - --extra one-machine -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev -o requirements/dev.txt
 	for lock in nodes/engines/locks/*.in; do \
@@ -142,4 +162,4 @@ lock: $(UV)
 			$$lock -o $${lock%.in}.txt; done
 
 clean:
-	rm -rf $(VENV) $(TOOLS) .potluck dist build tests/clients/node_modules
+	rm -rf $(VENV) $(TOOLS) .potluck dist build tests/clients/node_modules $(WEB)/node_modules

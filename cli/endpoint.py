@@ -49,6 +49,10 @@ class Endpoint:
     def root_url(self) -> str:
         return self.base_url.removesuffix("/v1")
 
+    @property
+    def dashboard_url(self) -> str:
+        return f"{self.root_url}/dashboard/"
+
 
 def local_endpoint(paths: StatePaths) -> Endpoint:
     """Raises NotRunningError, ExposedSecretError."""

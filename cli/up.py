@@ -1,12 +1,15 @@
 """`potluck up` and `potluck down`: one machine, started whole and stopped whole."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import AsJson, StateDir, paths_of
 from cli.output import data, talk
+
+if TYPE_CHECKING:
+    from cli.endpoint import Endpoint
 
 HELLO = "What is the capital of France?"
 
@@ -23,7 +26,7 @@ def up(
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for models.")] = 600.0,
     state_dir: StateDir = None,
 ) -> None:
-    """Start potluck on this machine, or find it running. Prints the endpoint and the owner's key."""
+    """Start potluck on this machine, or find it running. Prints the endpoint, the owner's key and the dashboard."""
     from cli.machine import ensure_running
     from cli.readiness import wait_until_ready
 
@@ -33,7 +36,7 @@ def up(
     started = ensure_running(paths, config=config, install=install, host=host, port=port, detach=detach)
     try:
         endpoint = wait_until_ready(paths, wait_s)
-        _announce(endpoint.base_url, endpoint.api_key, as_json)
+        _announce(endpoint, as_json)
         if hello:
             _say_hello(paths.root)
         if started is not None and not detach:
@@ -53,13 +56,14 @@ def down(state_dir: StateDir = None) -> None:
     talk(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
 
-def _announce(base_url: str, api_key: str, as_json: bool) -> None:
+def _announce(endpoint: "Endpoint", as_json: bool) -> None:
+    base_url, api_key, dashboard = endpoint.base_url, endpoint.api_key, endpoint.dashboard_url
     if as_json:
         import json
 
-        data(json.dumps({"endpoint": base_url, "api_key": api_key}))
+        data(json.dumps({"endpoint": base_url, "api_key": api_key, "dashboard": dashboard}))
     else:
-        data(f"endpoint  {base_url}\napi key   {api_key}")
+        data(f"endpoint  {base_url}\napi key   {api_key}\ndashboard {dashboard}")
 
 
 def _say_hello(root: Path) -> None:

@@ -31,6 +31,7 @@ from cluster.admin_wire import (
 from cluster.audit_tally import Refusal
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
+from cluster.fit_wire import FitDocument
 from cluster.key_order import KeyOrder
 from cluster.ledger_report import LedgerDocument
 from cluster.limits import NO_LIMITS, Limits
@@ -141,6 +142,10 @@ class AdminClient:
     async def demand(self, report: DemandReport) -> None:
         """What a gateway has of models that sleep while nobody asks; it holds for a few seconds."""
         await self._call("POST", "/api/v1/demand", DemandNoted, asdict(report))
+
+    async def fit(self, question: Mapping[str, object]) -> FitDocument:
+        """Whether a model fits, and where. Raises AdminRefusedError with code `not_found` or `invalid_request`."""
+        return await self._call("POST", "/api/v1/fit", FitDocument, question)
 
     async def ledger(self, node: str | None = None) -> LedgerDocument:
         """What was predicted for engines and what they took, on one machine or on all."""

@@ -13,6 +13,7 @@ from cluster.fit import KvBits, Workload, need_of
 from cluster.fit_engines import EngineMemory
 from cluster.fit_ledger import memory_for
 from cluster.fit_pools import KV_BITS_OF, accelerated, bare_shape, room_of
+from cluster.fit_running import workload_of
 from cluster.fit_verdict import Answer, Needing, Resident, Room, Verdict, judge, largest
 from cluster.snapshot import ClusterSnapshot, NodeView
 from inventory.apple_facts import wired_limit
@@ -196,8 +197,5 @@ def _resident(engine: EngineSnapshot, place: Machine, shapes: Mapping[str, Model
     shape = shapes.get(engine.model.artifact_id)
     size = 0
     if shape is not None:
-        gpu = accelerated(place.snapshot, engine.kind)
-        slots, cache = engine.load.slots or 1, engine.cache_tokens
-        workload = Workload(engine.kind, shape, engine.context_tokens, slots, 16, gpu, cache)
-        size = place.needing(engine.kind)(workload).total_bytes
+        size = place.needing(engine.kind)(workload_of(engine, shape, place.snapshot)).total_bytes
     return Resident(engine.engine_id, engine.model.name, size, movable=not engine.load.running)

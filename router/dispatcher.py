@@ -56,10 +56,11 @@ class Dispatcher:
         view.on_access(self.limits.follow)
         self.draining = False
 
-    def admit(self, headers: HeaderMap, route: str | None) -> Identity:
-        """Who asks, if he may use this route. Raises ApiError 401 or 403, which go on record, or 503."""
+    def admit(self, headers: HeaderMap, route: str | None, known: Identity | None = None) -> Identity:
+        """Who asks, if he may use this route. Raises ApiError 401 or 403, which go on record, or 503. `known`: whoever
+        a session of the dashboard stands for."""
         try:
-            identity = self.identify(headers)
+            identity = known or self.identify(headers)
             refused = refusal(identity, route) if route is not None else None
             if refused is not None:
                 raise refused

@@ -11,6 +11,9 @@ from starlette.types import Receive, Scope, Send
 from router.asgi_host import AsgiRelay
 from router.batches.api import add_batch_routes
 from router.batches.desk import BatchDesk
+from router.dashboard.api import add_dashboard_routes
+from router.dashboard.assets import Assets, add_pages
+from router.dashboard.desk import Dashboard, MinuteSink
 from router.dialects.error_shapes import shape_at
 from router.dispatcher import HOT_PATHS, Dispatcher
 from router.errors import ApiError
@@ -40,11 +43,15 @@ class RelayResponse(Response):
 
 
 def create_app(
-    dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry, batches: BatchDesk | None = None
+    dispatcher: Dispatcher,
+    registry: prometheus_client.CollectorRegistry,
+    batches: BatchDesk | None = None,
+    dashboard: Dashboard | None = None,
 ) -> FastAPI:
     """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here."""
+    dashboard = dashboard or Dashboard(dispatcher, MinuteSink(dispatcher.context.clock).minute)
     app = DocumentedApp(title="potluck gateway", description=ABOUT, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, dispatcher=dispatcher, routes=app.router.routes)
+    app.add_middleware(Guard, dispatcher=dispatcher, routes=app.router.routes, door=dashboard.door)
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -56,6 +63,8 @@ def create_app(
     add_route_explain(app, dispatcher)
     add_token_routes(app, dispatcher)
     add_batch_routes(app, batches)
+    add_dashboard_routes(app, dispatcher, dashboard)
+    add_pages(app, Assets())
     return app
 
 

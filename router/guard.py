@@ -9,10 +9,12 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inventory.logs import told
+from router.dashboard.cookie import session_id
+from router.dashboard.desk import Door
 from router.dialects.error_shapes import shape_at
 from router.dispatcher import Dispatcher
 from router.errors import ApiError, internal, too_large
-from router.permissions import OPEN_ROUTES
+from router.permissions import LOGIN_ROUTES, OPEN_ROUTES
 from router.request import Identity
 
 
@@ -20,8 +22,8 @@ class Guard:
     """Default-deny, as middleware: a route cannot be added without it. It asks the routes themselves which one will
     answer, so that what is authorised is what is served."""
 
-    def __init__(self, app: ASGIApp, dispatcher: Dispatcher, routes: Sequence[BaseRoute]) -> None:
-        self._app, self._dispatcher, self._routes = app, dispatcher, routes
+    def __init__(self, app: ASGIApp, dispatcher: Dispatcher, routes: Sequence[BaseRoute], door: Door) -> None:
+        self._app, self._dispatcher, self._routes, self._door = app, dispatcher, routes, door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -54,10 +56,12 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Raises ApiError 401 for somebody unknown, 403 for somebody who may not; leaves who it is to the route."""
         path = self._declared_path(scope)
-        if path in OPEN_ROUTES:
+        if path in OPEN_ROUTES or path in LOGIN_ROUTES:
             return
-        identity = self._dispatcher.admit(dict(scope["headers"]), path)
-        scope.setdefault("state", {})["identity"] = identity
+        headers, state = dict(scope["headers"]), scope.setdefault("state", {})
+        known = self._door.cookie_holder(headers, scope["method"], path)
+        state["identity"] = self._dispatcher.admit(headers, path, known)
+        state["session"] = session_id(headers) if known is not None else None
 
     def _declared_path(self, scope: Scope) -> str | None:
         """Of the route that will answer, by the router's own order: the first that fits, else the first that would by

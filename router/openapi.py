@@ -12,7 +12,11 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from cluster.fit_wire import FitDocument
 from router.batches.wire import BatchBody, BatchList, BatchObject, FileDeleted, FileList, FileObject
+from router.dashboard.rows import RequestRows, RequestTold
+from router.dashboard.state import State
+from router.dashboard.wire import FitQuestion, Login, SessionEnded, SessionFacts
 from router.dialects import DIALECTS
 from router.dialects.chat import ChatBody
 from router.dialects.completions import CompletionBody
@@ -40,8 +44,8 @@ from router.token_wire import CountAnswer, DetokenizeAnswer, DetokenizeBody, Tok
 
 ABOUT = (
     "Errors of every kind have the envelope of their dialect. A path that is not here is a 404, another method on one "
-    "that is, a 405; whoever shows no key gets a 401 instead, but for /healthz and /readyz. Unknown fields of a body "
-    "are refused, never ignored."
+    "that is, a 405; whoever shows no key gets a 401 instead, but for /healthz, /readyz and the dashboard's page below "
+    "/dashboard/. Unknown fields of a body are refused, never ignored."
 )
 
 Document = dict[str, Any]  # JSON that FastAPI goes on to merge
@@ -88,7 +92,19 @@ class _Json(NamedTuple):
 _NAMED = {"404": "NotFound"}
 _ASKED = {"404": "NotFound", "413": "TooLarge"}
 _OF_ENGINE = {**_ASKED, "429": "Limited", "501": "NotSupported", "502": "EngineFailed", "504": "EngineSilent"}
+_SESSION = {"401": "NoKey", "403": "Forbidden"}
 _JSON_ROUTES: Mapping[str, _Json] = {
+    "POST /dashboard/session": _Json(
+        "Log in: a cookie then stands for the key.", Login, SessionFacts, "The session.", _SESSION | {"413": "TooLarge"}
+    ),
+    "GET /dashboard/session": _Json("Whose session it is.", None, SessionFacts, "The session.", _SESSION),
+    "DELETE /dashboard/session": _Json("Log out.", None, SessionEnded, "It is over.", _SESSION),
+    "/api/v1/state": _Json("The cluster as it is.", None, State, "Without what is unknown.", {}),
+    "/api/v1/fit": _Json("Whether a model fits, and where.", FitQuestion, FitDocument, "By machine.", _ASKED),
+    "/api/v1/decisions": _Json("Requests that ended, the newest first.", None, RequestRows, "The list.", {}),
+    "/api/v1/decisions/{request_id}": _Json(
+        "One of them, and why it went where it went.", None, RequestTold, "The request.", _NAMED
+    ),
     "/api/v1/route/explain": _Json(
         "Where a request would go, and why; none is sent.", RouteQuestion, Explanation, "The decision.", _ASKED
     ),
@@ -226,6 +242,20 @@ def _event(hot: _Hot, envelope: type) -> Document:
     }
     data = said if hot.end is None else {"anyOf": [{"const": hot.end, "description": "The last."}, said]}
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+
+
+def stream_operation(name: str) -> Document:
+    """The same of a route whose answer goes on for as long as somebody listens."""
+    data = {"type": "string", "contentMediaType": "application/json"}
+    event = {"type": "object", "properties": {"event": {"enum": ["snapshot", "delta"]}, "data": data}}
+    content = {"text/event-stream": {"schema": event}}
+    return {
+        "summary": "The state, then what changes of it, as RFC 7396 merge patches.",
+        "responses": {
+            "200": {"description": "Events.", "content": content},
+            **_refer({"429": "Limited"}, prefix_of(name)),
+        },
+    }
 
 
 def text_answer(media_type: str) -> Document:

@@ -7,7 +7,10 @@ from cluster.roles import Scope
 from router.errors import ApiError
 from router.request import Identity
 
-OPEN_ROUTES = frozenset({"/healthz", "/readyz"})  # for supervisors and load balancers: no name, no figure, no key
+OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/dashboard", "/dashboard/{path:path}"})
+"""For supervisors and load balancers, and the dashboard's page before anybody has logged in: no name, no figure."""
+LOGIN_ROUTES = frozenset({"/dashboard/session"})
+"""They take a key in the body, or a session's cookie, and look at it themselves."""
 NEEDED: Mapping[str, Scope] = {
     "/v1/chat/completions": "inference",
     "/v1/completions": "inference",
@@ -40,6 +43,11 @@ NEEDED: Mapping[str, Scope] = {
     "/metrics": "metrics.read",
     "/api/v1/prometheus-sd": "metrics.read",
     "/api/v1/route/explain": "route.explain",
+    "/api/v1/state": "status.read",
+    "/api/v1/events": "status.read",
+    "/api/v1/fit": "status.read",
+    "/api/v1/decisions": "route.explain",
+    "/api/v1/decisions/{request_id}": "route.explain",
 }
 
 

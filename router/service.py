@@ -36,6 +36,7 @@ from router.call_context import CallContext
 from router.call_parts import CallParts
 from router.cluster_metrics import cluster_metrics
 from router.credentials import GatewayCredentials
+from router.dashboard.desk import Dashboard, MinuteSink
 from router.decision import Candidate
 from router.demand import DemandReporter, Uses
 from router.dispatcher import Dispatcher
@@ -91,11 +92,12 @@ class Gateway:
     registry: prometheus_client.CollectorRegistry
     uses: Uses
     batches: BatchDesk | None
+    dashboard: Dashboard
 
     def server(self) -> QuietServer:
         """uvicorn with the hot protocol in front of the FastAPI app."""
         config = uvicorn.Config(
-            create_app(self.dispatcher, self.registry, self.batches),
+            create_app(self.dispatcher, self.registry, self.batches, self.dashboard),
             http=hot_protocol(self.dispatcher, self.sweeper, self.settings),
             ws="none",
             lifespan="off",
@@ -146,8 +148,10 @@ def build_gateway(
     parts = CallParts(
         settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table, salt_of, several_tenants, ids
     )
-    uses = Uses()
-    context = CallContext(parts, (metrics, uses, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)])
+    uses, minute = Uses(), MinuteSink(clock)
+    context = CallContext(
+        parts, (metrics, uses, minute, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)]
+    )
     view.on_change(context.follow)
     view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
@@ -158,7 +162,7 @@ def build_gateway(
         runner = BatchRunner(batches, RelayJobs(dispatcher), GatewayHouse(dispatcher), clock, log)
         desk = BatchDesk(batches, runner, clock)
         context.guests.wanted = runner.wanted
-    return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk)
+    return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk, Dashboard(dispatcher, minute.minute))
 
 
 def tune_collector() -> None:
@@ -189,6 +193,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
         listener = listen_again(settings.host, settings.port, earlier)
         endpoint = base_url(*listener.getsockname()[:2])
         lock.publish(endpoint)
+        gateway.dashboard.stage.endpoint = endpoint
         log.emit("gateway_listens", endpoint=endpoint)
         keeping = asyncio.create_task(learnt.run())
         await _serve(gateway, listener, feed, stop)

@@ -54,7 +54,7 @@ def test_what_the_engine_took_is_in_the_ledger_beside_what_was_predicted(
 def test_up_json_is_one_line_with_endpoint_and_key(shared_machine: Machine, running: object) -> None:
     (line,) = shared_machine.potluck("up", "--detach", "--json").stdout.splitlines()
 
-    assert {"endpoint", "api_key"} <= set(json.loads(line))
+    assert {"endpoint", "api_key", "dashboard"} <= set(json.loads(line))
 
 
 def test_down_where_nothing_runs_is_fine(machine: Machine) -> None:

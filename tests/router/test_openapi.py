@@ -13,7 +13,7 @@ from cluster.routes import NamedRoute, RouteRule
 from inventory.catalog import ModelName
 from router.dialects import DIALECTS
 from router.errors import ApiError
-from router.permissions import NEEDED, OPEN_ROUTES
+from router.permissions import LOGIN_ROUTES, NEEDED, OPEN_ROUTES
 from support.gateway import KEY, Running, access_with, cluster_of, engine_at, key_record, running_gateway
 
 HOT = ("/v1/chat/completions", "/v1/completions")
@@ -73,11 +73,14 @@ async def test_every_route_names_its_scope_and_the_refusals_of_those_who_lack_it
         document = await document_of(running)
     scopes = {path.replace(":path}", "}"): scope for path, scope in NEEDED.items()}
 
-    assert {path for path, _ in operations(document)} == (scopes.keys() | OPEN_ROUTES) - {"/openapi.json"}
+    hidden = {"/openapi.json", "/dashboard", "/dashboard/{path:path}"}
+    assert {path for path, _ in operations(document)} == (scopes.keys() | OPEN_ROUTES | LOGIN_ROUTES) - hidden
     for path, operation in operations(document):
         refusals = {"401", "403"} & operation["responses"].keys()
         if path in OPEN_ROUTES:
             assert ("security" in operation, refusals) == (False, set())
+        elif path in LOGIN_ROUTES:
+            assert ("security" in operation, refusals) == (False, {"401", "403"})
         else:
             assert operation["security"] == [{"bearer": [scopes[path]]}, {"x-api-key": [scopes[path]]}]
             assert refusals == {"401", "403"}

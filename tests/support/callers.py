@@ -44,6 +44,14 @@ ANSWERED: Mapping[str, frozenset[str]] = {  # written down a second time: the ga
     "/metrics": frozenset({"admin", "operator", "display"}),
     "/api/v1/prometheus-sd": frozenset({"admin", "operator", "display"}),
     "/api/v1/route/explain": frozenset({"admin", "operator"}),
+    "/dashboard": EVERYBODY,
+    "/dashboard/{path:path}": EVERYBODY,
+    "/dashboard/session": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/api/v1/state": frozenset({"admin", "operator", "display"}),
+    "/api/v1/events": frozenset({"admin", "operator", "display"}),
+    "/api/v1/fit": frozenset({"admin", "operator", "display"}),
+    "/api/v1/decisions": frozenset({"admin", "operator"}),
+    "/api/v1/decisions/{request_id}": frozenset({"admin", "operator"}),
 }
 
 

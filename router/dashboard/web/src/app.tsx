@@ -1,0 +1,99 @@
+/** The frame around every page: who one is, where one is, and how fresh what is shown is. */
+
+import type { FunctionComponent } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { ClusterPage } from "./pages/cluster";
+import { ConnectPage } from "./pages/connect";
+import { FitPage } from "./pages/fit";
+import { LivePage } from "./pages/live";
+import { LoginPage } from "./pages/login";
+import { RequestsPage } from "./pages/requests";
+import { Patterns } from "./parts/bar";
+import { Badge } from "./parts/badge";
+import { span } from "./parts/words";
+import { cluster, link } from "./store/cluster";
+import { addressOf, PAGES, place, type PageId } from "./store/place";
+import { session, signOut } from "./store/session";
+
+const STALE_S = 15;
+
+const VIEWS: Record<PageId, FunctionComponent> = {
+  cluster: ClusterPage,
+  fit: FitPage,
+  live: LivePage,
+  requests: RequestsPage,
+  connect: ConnectPage,
+};
+
+export function App() {
+  if (session.value === undefined) return null;
+  return session.value === null ? <LoginPage /> : <Frame />;
+}
+
+function Frame() {
+  const { page } = place.value;
+  const title = PAGES.find((one) => one.id === page)?.title ?? "";
+  const heading = useRef<HTMLHeadingElement>(null);
+  const first = useRef(true);
+  useEffect(() => {
+    document.title = `${title} · ${cluster.value?.cluster ?? "potluck"}`;
+    if (!first.current) heading.current?.focus(); // so that a screen reader says where it is
+    first.current = false;
+  }, [title]);
+  const View = VIEWS[page];
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); heading.current?.focus(); }}>
+        Skip to the page
+      </a>
+      <Patterns />
+      <header class="top">
+        <div class="brand">
+          potluck <span>{cluster.value?.cluster ?? ""}</span>
+        </div>
+        <nav aria-label="Pages">
+          {PAGES.map((one) => (
+            <a key={one.id} href={addressOf(one.id)} aria-current={one.id === page ? "page" : undefined}>
+              {one.title}
+            </a>
+          ))}
+        </nav>
+        <div class="who">
+          <Freshness />
+          <Name />
+          <button type="button" class="quiet" onClick={() => void signOut()}>
+            Sign out
+          </button>
+        </div>
+      </header>
+      <main id="main">
+        <h1 ref={heading} tabIndex={-1}>
+          {title}
+        </h1>
+        {cluster.value ? <View /> : <p class="quietly">Waiting for the cluster's state …</p>}
+      </main>
+    </>
+  );
+}
+
+function Name() {
+  const { name, role } = session.value ?? { name: "", role: "" };
+  return (
+    <span class="name">
+      {name} {role !== name && <span class="quietly">{role}</span>}
+    </span>
+  );
+}
+
+function Freshness() {
+  const age = cluster.value?.age_s;
+  const stale = age != null && age > STALE_S;
+  return (
+    <span role="status" class="fresh">
+      {link.value === "connecting" && <Badge state="connecting" tone="busy" />}
+      {link.value === "lost" && <Badge state="no connection, trying again" tone="bad" />}
+      {link.value === "live" && stale && <Badge state={`head away for ${span(age)}`} tone="warn" />}
+      {link.value === "live" && !stale && <Badge state="live" tone="good" />}
+    </span>
+  );
+}
