@@ -60,7 +60,11 @@ def row_of(dashboard: Dashboard, caption: str, words: str) -> Locator:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_page_is_whole_for_everybody(browser: Browser, running: Running, theme: Theme, width: int) -> None:
-    """No barrier that axe knows, no error, no stranger asked, nothing wider than the window."""
+    """No barrier that axe knows, no error, no stranger asked, nothing wider than the window; and a request that was
+    refused is among those that are shown."""
+    unknown = {"model": "no-such-model", "messages": [{"role": "user", "content": "Say hello."}]}
+    refused = httpx2.post(f"{running.endpoint}/chat/completions", json=unknown, headers=bearer(running))
+    assert refused.status_code == 404
     request_id = ask(running)
 
     with window(browser, running.root, theme, width) as dashboard:

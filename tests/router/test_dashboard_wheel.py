@@ -1,5 +1,6 @@
 """The wheel has the dashboard's page as it is served, and nothing of what it was built from."""
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,14 @@ from support.built_page import ROOT, fingerprint, sources_of, stale
 
 def test_the_committed_page_is_built_from_the_committed_sources() -> None:
     assert not stale(ROOT)
+
+
+def test_the_page_is_small_enough_for_a_slow_network() -> None:
+    files = [path for path in (ROOT / "router/dashboard/static").rglob("*") if path.suffix in (".js", ".css")]
+    packed = sum(len(gzip.compress(path.read_bytes())) for path in files)
+    print(f"RESULT dashboard gzipped_bytes={packed}")
+
+    assert 10_000 < packed <= 120_000
 
 
 def test_another_source_is_another_fingerprint() -> None:

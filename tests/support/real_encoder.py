@@ -1,5 +1,6 @@
 """The real encoder with one of its packaged models, run by a supervisor, and what its vectors are held against."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ from nodes.rates_book import RatesBook
 from nodes.snapshot import EngineId, EngineSnapshot
 from nodes.supervisor import Supervisor, supervising
 from support.nodes import until_state
-from support.real_engines import CHIEF, this_machine
+from support.real_engines import CHIEF, client_of, this_machine
 
 DOCUMENT = "/v1/embeddings"
 
@@ -66,3 +67,29 @@ def by_the_library(python: str, script: str, texts: list[str]) -> Vectors:
 def cosines(vectors: Vectors) -> Vectors:
     long = np.linalg.norm(vectors, axis=1)
     return np.asarray(vectors @ vectors.T / np.outer(long, long), dtype=np.float64)
+
+
+async def calls_after_leaving(supervisor: Supervisor, texts: list[str]) -> int:
+    """How often the library is still called for a client that leaves while many texts of its are encoded, the call for
+    the next client among them."""
+    engine = engine_of(supervisor)
+
+    async def abandoned() -> None:
+        async with client_of(engine) as leaver:
+            await leaver.post(DOCUMENT, json={"model": "vectors", "input": texts})
+
+    async with client_of(engine) as client:
+
+        async def calls() -> int:
+            return EncoderAdapter().parse_load((await client.get("/metrics")).text).steps_total or 0
+
+        before = await calls()
+        request = asyncio.create_task(abandoned())
+        while await calls() < before + 2:  # noqa: ASYNC110  the engine tells it to those who ask
+            await asyncio.sleep(0.01)
+        request.cancel()
+        await asyncio.wait([request])
+        after = await calls()
+        answer = await client.post(DOCUMENT, json={"model": "vectors", "input": "next"})
+        assert answer.status_code == 200
+        return await calls() - after

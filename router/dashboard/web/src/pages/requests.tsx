@@ -78,7 +78,7 @@ function List({ rows }: { rows: DecisionRow[] }) {
         },
         { title: "model", cell: (row) => row.model },
         { title: "machine", cell: (row) => row.node ?? "nobody" },
-        { title: "reason", cell: (row) => plain(row.reason) },
+        { title: "reason", cell: (row) => plain(row.reason ?? row.error ?? "none") },
         { title: "outcome", cell: (row) => <Outcome row={row} /> },
         { title: "queued", number: true, cell: (row) => milliseconds(row.queued_ms) },
         { title: "first token", number: true, cell: (row) => milliseconds(row.first_token_ms) },

@@ -42,7 +42,8 @@ export interface DecisionRow {
   model: string;
   node?: string | null;
   engine?: string | null;
-  reason: string;
+  reason?: string | null; // none where no engine was chosen
+  error?: string | null;
   status?: number | null;
   outcome?: string | null;
   queued_ms?: number | null;
