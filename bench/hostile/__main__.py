@@ -14,11 +14,12 @@ from threading import Thread
 import platformdirs
 
 from bench.hostile.attack import CUT_AFTER_S, Outcome, attack
+from bench.one_machine import BenchError
 from bench.relay import programs
 from bench.relay.machine import Cores
 from bench.relay.peers import GATEWAY, launch_of, mock_engines
-from bench.relay.scenarios import Load, LoadFailedError, LoadGenerator, Scenario
-from bench.relay.targets import Target, TargetFailedError
+from bench.relay.scenarios import Load, LoadGenerator, Scenario
+from bench.relay.targets import Target
 
 STREAMS, STREAM_TOKENS = 16, 1000
 """They begin together. So long, their beginnings are fewer than one gap in a hundred; and so few, that their
@@ -84,7 +85,7 @@ def main() -> int:
     os.nice(10)
     try:
         run(options.rounds, cache)
-    except (programs.MissingProgramError, TargetFailedError, LoadFailedError) as error:
+    except BenchError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

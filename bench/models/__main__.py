@@ -16,11 +16,12 @@ import httpx2
 import platformdirs
 
 from bench.models.fleet import HANGING, hanging_ports, hung_models, write_fleet
+from bench.one_machine import BenchError
 from bench.relay import programs
 from bench.relay.machine import Cores, ForeignLoad, free_port
 from bench.relay.peers import GATEWAY, mock_engines
-from bench.relay.scenarios import PACED_64, STREAM_TOKENS, Load, LoadFailedError, LoadGenerator, Scenario
-from bench.relay.targets import Launch, Target, TargetFailedError
+from bench.relay.scenarios import PACED_64, STREAM_TOKENS, Load, LoadGenerator, Scenario
+from bench.relay.targets import Launch, Target
 
 CALLS, QUICK_CALLS = 4000, 400
 A_SECOND = 200  # calls: as many front ends as anybody has
@@ -117,7 +118,7 @@ def main() -> int:
     cache.mkdir(parents=True, exist_ok=True)
     try:
         return 0 if asyncio.run(run(QUICK_CALLS if options.quick else CALLS, cache)) else 1
-    except (programs.MissingProgramError, TargetFailedError, LoadFailedError) as error:
+    except BenchError as error:
         print(error, file=sys.stderr)
         return 1
 

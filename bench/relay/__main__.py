@@ -9,11 +9,12 @@ from pathlib import Path
 
 import platformdirs
 
+from bench.one_machine import BenchError
 from bench.relay import key_check, programs, report
 from bench.relay.machine import Cores, ForeignLoad
 from bench.relay.peers import ALL_TARGETS, GATEWAY, launch_of, mock_engines
-from bench.relay.scenarios import LoadFailedError, LoadGenerator, Sample, scenarios, translated
-from bench.relay.targets import Target, TargetFailedError
+from bench.relay.scenarios import LoadGenerator, Sample, scenarios, translated
+from bench.relay.targets import Target
 
 
 def arguments() -> argparse.Namespace:
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
 def main() -> int:
     try:
         run(arguments())
-    except (programs.MissingProgramError, TargetFailedError, LoadFailedError) as error:
+    except BenchError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

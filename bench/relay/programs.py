@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.one_machine import BenchError
+
 SOURCES = Path(__file__).parent
 VLLM_ROUTER_VERSION = "0.1.17"
 
 
-class MissingProgramError(Exception):
+class MissingProgramError(BenchError):
     """A program that can be neither found nor made. The bench's entry prints it and exits 1."""
 
     def __init__(self, program: str, detail: str) -> None:

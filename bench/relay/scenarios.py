@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.one_machine import BenchError
 from bench.relay.machine import pinned
 from bench.relay.targets import Target, tail_of
 
@@ -94,7 +95,7 @@ class Sample:
     rss_bytes: int | None
 
 
-class LoadFailedError(Exception):
+class LoadFailedError(BenchError):
     """An answer was wrong or missing. The bench's entry prints it and exits 1: such a run measures nothing."""
 
     def __init__(self, target: Target, scenario: str, detail: str) -> None:

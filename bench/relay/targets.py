@@ -12,13 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.one_machine import BenchError
 from bench.relay.machine import Usage, pinned, usage_of_tree
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 
 
-class TargetFailedError(Exception):
+class TargetFailedError(BenchError):
     """A proxy or mock that did not start, or died. The bench's entry prints it and exits 1."""
 
     def __init__(self, name: str, what: str, log: Path) -> None:

@@ -8,9 +8,10 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from router.batches.desk import BatchDesk, Slice
-from router.batches.upload import no_batches, read_form
+from router.batches.upload import read_form
 from router.batches.wire import BatchBody
 from router.dialects.common import decode
+from router.errors import ApiError
 from router.guard import body_of, caller, json_answer
 from router.openapi import form_operation, json_operation, text_answer
 
@@ -27,7 +28,8 @@ def add_batch_routes(app: FastAPI, desk: BatchDesk | None) -> None:
 
     def there() -> BatchDesk:
         if desk is None:
-            raise no_batches("its database cannot be opened, as its log says")
+            why = "its database cannot be opened, as its log says"
+            raise ApiError(503, "batches_off", f"this gateway keeps no files and batches: {why}")
         return desk
 
     _add_files(app, there)

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -239,7 +240,7 @@ class BatchRunner:
         if status == "completed":
             work.row = work.row.turned("finalizing", wall_s)
             await asyncio.to_thread(self._store.save, work.row)
-        files = await asyncio.to_thread(self._write_files, work.row, unanswered and (f"batch_{status}", unanswered))
+        files = await asyncio.to_thread(self._write_files, work.row, f"batch_{status}", unanswered)
         row = work.row.turned(status, self._clock.wall_s())
         output, errors = files
         row = replace(
@@ -255,21 +256,22 @@ class BatchRunner:
         self._works.pop(work.row.batch_id, None)
         self._log.emit("batch_ends", name=work.row.batch_id, state=work.row.status, why=why or None)
 
-    def _write_files(self, batch: BatchRow, unanswered: tuple[str, str] | str) -> tuple[FileRow | None, FileRow | None]:
-        """Its output file, and the one of what went wrong; neither where it would be empty."""
+    def _write_files(self, batch: BatchRow, code: str, unanswered: str) -> tuple[FileRow | None, FileRow | None]:
+        """Its output file, and the one of what went wrong; neither where it would be empty. `code` and `unanswered` are
+        said of lines without an answer."""
         store, batch_id = self._store, batch.batch_id
         done = (output_line(batch_id, *one) for one in store.answers(batch_id, failed=False))
         failed = (output_line(batch_id, *one) for one in store.answers(batch_id, failed=True))
         return (
             self._write_one(batch, "output", done),
-            self._write_one(batch, "error", _both(failed, self._unanswered(batch_id, unanswered))),
+            self._write_one(batch, "error", chain(failed, self._unanswered(batch_id, code, unanswered))),
         )
 
-    def _unanswered(self, batch_id: str, said: tuple[str, str] | str) -> Iterator[bytes]:
+    def _unanswered(self, batch_id: str, code: str, why: str) -> Iterator[bytes]:
         after = 0
-        while isinstance(said, tuple) and (lines := self._store.left(batch_id, after, AHEAD)):
+        while lines := self._store.left(batch_id, after, AHEAD):
             for line in lines:
-                yield unanswered_line(batch_id, line.at, line.custom_id, *said)
+                yield unanswered_line(batch_id, line.at, line.custom_id, code, why)
             after = lines[-1].at + 1
 
     def _write_one(self, batch: BatchRow, what: str, lines: Iterable[bytes]) -> FileRow | None:
@@ -280,11 +282,6 @@ class BatchRunner:
             return None
         name = f"{batch.batch_id}_{what}.jsonl"
         return FileRow(file_id, batch.owner, name, "batch_output", size, created_s, created_s + KEPT_S)
-
-
-def _both(first: Iterable[bytes], second: Iterable[bytes]) -> Iterator[bytes]:
-    yield from first
-    yield from second
 
 
 def _read_span(path: Path, line: LineSpan) -> bytes:

@@ -41,6 +41,8 @@ _TABLES = """
     ) STRICT;
     CREATE INDEX lines_left ON lines (batch, at) WHERE failed IS NULL;
 """
+_NEW_FILE = "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)"
+_OWN = "tenant = ? AND key_id = ? AND user = ?"
 _LINE = "at, custom_id, model, offset, size"
 
 _encode = msgspec.json.Encoder().encode
@@ -96,21 +98,15 @@ class BatchStore:
 
     def add_file(self, row: FileRow) -> None:
         """Of whose content the bytes are in place."""
-        facts = (row.file_id, *row.owner, row.created_s, row.expires_s, _encode(row))
-        self._write("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", facts)
+        self._write(_NEW_FILE, _facts_of(row))
 
     def file(self, owner: Owner, file_id: str) -> FileRow | None:
-        rows = self._read(
-            "SELECT row FROM files WHERE id = ? AND tenant = ? AND key_id = ? AND user = ?", file_id, *owner
-        )
+        rows = self._read(f"SELECT row FROM files WHERE id = ? AND {_OWN}", file_id, *owner)
         return _files.decode(rows[0][0]) if rows else None
 
     def files(self, owner: Owner) -> list[FileRow]:
         """The youngest first."""
-        rows = self._read(
-            "SELECT row FROM files WHERE tenant = ? AND key_id = ? AND user = ? ORDER BY created_s DESC, rowid DESC",
-            *owner,
-        )
+        rows = self._read(f"SELECT row FROM files WHERE {_OWN} ORDER BY created_s DESC, rowid DESC", *owner)
         return [_files.decode(row) for (row,) in rows]
 
     def drop_file(self, file_id: str) -> None:
@@ -136,7 +132,7 @@ class BatchStore:
             if self.in_use(file_id) is None:
                 self.drop_file(file_id)
         known = {file_id for (file_id,) in self._read("SELECT id FROM files")}
-        for batch in [batch for batch in self._all() if batch.status in FINAL]:
+        for batch in [batch for batch in self.batches() if batch.status in FINAL]:
             if not known & {batch.input_file, batch.output_file, batch.error_file}:
                 self._write("DELETE FROM lines WHERE batch = ?", (batch.batch_id,))
                 self._write("DELETE FROM batches WHERE id = ?", (batch.batch_id,))
@@ -152,15 +148,14 @@ class BatchStore:
         )
 
     def batch(self, owner: Owner, batch_id: str) -> BatchRow | None:
-        rows = self._read(
-            "SELECT row FROM batches WHERE id = ? AND tenant = ? AND key_id = ? AND user = ?", batch_id, *owner
-        )
+        rows = self._read(f"SELECT row FROM batches WHERE id = ? AND {_OWN}", batch_id, *owner)
         return _batches.decode(rows[0][0]) if rows else None
 
     def batches(self, owner: Owner | None = None) -> list[BatchRow]:
         """The youngest first."""
-        found = [batch for batch in self._all() if owner in (None, batch.owner)]
-        return found[::-1]
+        where, facts = ("true", ()) if owner is None else (_OWN, owner)
+        rows = self._read(f"SELECT row FROM batches WHERE {where} ORDER BY created_s DESC, rowid DESC", *facts)
+        return [_batches.decode(row) for (row,) in rows]
 
     def open_batches(self) -> list[BatchRow]:
         """Those that are not over, the oldest first."""
@@ -214,14 +209,9 @@ class BatchStore:
         """It is over, and its answers are in these files, whose bytes are in place."""
         with self._lock, self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
-            for row in files:
-                facts = (row.file_id, *row.owner, row.created_s, row.expires_s, _encode(row))
-                connection.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", facts)
+            connection.executemany(_NEW_FILE, map(_facts_of, files))
             connection.execute("UPDATE batches SET row = ?, over = 1 WHERE id = ?", (_encode(batch), batch.batch_id))
             connection.execute("UPDATE lines SET answer = NULL WHERE batch = ?", (batch.batch_id,))
-
-    def _all(self) -> list[BatchRow]:
-        return [_batches.decode(row) for (row,) in self._read("SELECT row FROM batches ORDER BY rowid")]
 
     def _read(self, statement: str, *facts: object) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock:
@@ -230,6 +220,10 @@ class BatchStore:
     def _write(self, statement: str, facts: Sequence[object]) -> None:
         with self._lock:
             self._connection.execute(statement, tuple(facts))
+
+
+def _facts_of(row: FileRow) -> tuple[object, ...]:
+    return row.file_id, *row.owner, row.created_s, row.expires_s, _encode(row)
 
 
 def batches_at(paths: StatePaths, open_only: bool) -> list[tuple[BatchRow, Counts]]:

@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, create_form_parser
 
 from router.batches.store import write_file
-from router.errors import ApiError, invalid, too_large
+from router.errors import invalid, too_large
 
 FILE_LIMIT_BYTES = 200_000_000  # OpenAI's, of a batch
 FORM_BYTES = 64 * 1024  # of all that is around it
@@ -116,7 +116,3 @@ def _kept_s(fields: dict[str, str]) -> int | None:
     if not seconds.isdecimal() or not LEAST_KEPT_S <= int(seconds) <= MOST_KEPT_S:
         raise invalid(f"`expires_after[seconds]` is {LEAST_KEPT_S} to {MOST_KEPT_S}", "expires_after")
     return int(seconds)
-
-
-def no_batches(reason: str) -> ApiError:
-    return ApiError(503, "batches_off", f"this gateway keeps no files and batches: {reason}")

@@ -1,7 +1,7 @@
 """What a batch is: its file, its lines, how it stands, and what becomes of one line."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -12,7 +12,6 @@ BatchStatus = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
 ]
 FINAL: frozenset[BatchStatus] = frozenset({"failed", "completed", "expired", "cancelled"})
-STATUSES: tuple[BatchStatus, ...] = get_args(BatchStatus)
 Purpose = Literal["batch", "batch_output"]
 
 ENDPOINTS: Mapping[str, Api] = {
@@ -119,9 +118,9 @@ class LineAnswer(msgspec.Struct, frozen=True):
     retry_after_s: float | None = None
 
 
-_encode = msgspec.json.Encoder().encode
-decode_job = msgspec.json.Decoder(LineJob).decode
-decode_answer = msgspec.json.Decoder(LineAnswer).decode
+_encode = msgspec.msgpack.Encoder().encode  # bodies are bytes, which JSON would hold as base64
+decode_job = msgspec.msgpack.Decoder(LineJob).decode
+decode_answer = msgspec.msgpack.Decoder(LineAnswer).decode
 
 
 def encode_job(job: LineJob) -> bytes:

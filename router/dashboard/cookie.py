@@ -32,10 +32,10 @@ def session_id(headers: Headers) -> str | None:
 def own_page(method: str, headers: Headers) -> bool:
     """Whether the request may come from our page. What changes or costs something needs a proof: a header that no form
     can send, and the browser's own word for where it comes from."""
-    told = [_from_here(headers), _fetched_here(headers)]
-    if False in told:
+    if not same_origin(headers):
         return False
-    return method in _SAFE or (headers.get(OWN_HEADER) == b"1" and True in told)
+    told_so = _from_here(headers) or _fetched_here(headers)
+    return method in _SAFE or (headers.get(OWN_HEADER) == b"1" and told_so is True)
 
 
 def same_origin(headers: Headers) -> bool:
