@@ -20,11 +20,17 @@ from inventory.folder_template import OLD_TEMPLATE, TEMPLATE, TOKENIZER_CONFIG, 
 from inventory.model_error import FolderError
 from inventory.safetensors_header import SafeTensor, SafetensorsHeader
 
-FOLDER_SPEC_VERSION = 2  # raise it when a change gives another answer for the same folder: the store then reads again
+FOLDER_SPEC_VERSION = 3  # raise it when a change gives another answer for the same folder: the store then reads again
 MAX_LAYERS = 4_096
 MAX_CONTEXT = 1 << 30
 MAX_TEXT_BYTES = 4 << 20
-READ_WHOLE = (CONFIG, INDEX, TEMPLATE, TOKENIZER_CONFIG, OLD_TEMPLATE)  # the files whose content this module reads
+# What Sentence Transformers write beside a model that pools; the name is that of the model it was made from.
+SENTENCES = tuple(
+    f"sentence_{base}_config.json"
+    for base in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+# the files whose content this module reads
+READ_WHOLE = (CONFIG, INDEX, TEMPLATE, TOKENIZER_CONFIG, OLD_TEMPLATE, *SENTENCES)
 _LANGUAGE_SECTIONS = ("text_config", "llm_config", "language_config")
 
 FolderFormat = Literal["safetensors", "mlx"]
@@ -71,7 +77,7 @@ def spec_of_folder(folder: FolderContent) -> tuple[FolderFormat, ModelSpec]:
         layers=layers,
         embedding_size=facts.required("hidden_size", "n_embd", "d_model", "dim"),
         vocabulary_size=facts.integer("vocab_size", least=1),
-        context_length=_context_length(facts),
+        context_length=_least(_context_length(facts), _sentence_length(folder)),
         attention=attention_shape(facts, layers, by_layer),
         recurrent=recurrent_shape(facts, by_layer),
         experts=_experts(facts),
@@ -139,6 +145,18 @@ def _context_length(facts: ConfigFacts) -> int | None:
     ):
         return max(stated, min(MAX_CONTEXT, int(stated * factor)))
     return stated
+
+
+def _sentence_length(folder: FolderContent) -> int | None:
+    """The length that a model which pools was trained for: often less than it has positions, and what vLLM holds to."""
+    name = next((name for name in SENTENCES if name in folder.texts), None)
+    if name is None:
+        return None
+    return parse_config(folder.texts[name], folder.place(name)).integer("max_seq_length", least=1, most=MAX_CONTEXT)
+
+
+def _least(*lengths: int | None) -> int | None:
+    return min((length for length in lengths if length is not None), default=None)
 
 
 def _experts(facts: ConfigFacts) -> ExpertShape | None:

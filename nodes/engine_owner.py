@@ -214,15 +214,16 @@ class EngineOwner:
         status = await body.exit_status()
         asking.cancel()
         taken = status is not None and status == self._workshop.adapter(body.lease.spec).port_taken_exit_code
-        self._inbox.put_nowait(Exited(body.lease.generation, self._how_it_ended(status), taken))
+        self._inbox.put_nowait(Exited(body.lease.generation, self._how_it_ended(body, status), taken))
 
-    def _how_it_ended(self, status: int | None) -> str:
+    def _how_it_ended(self, body: EngineBody, status: int | None) -> str:
         if status is None:
             return "it ended (its status is unknown: another daemon had started it)"
         if status < 0:
             return f"killed by signal {-status}"
-        last = engine_log.tail(log_file(self._workshop.paths, self._wanted.spec.engine_id), lines=1)
-        return f"exited with status {status}" + (f": {last[-300:]}" if last and status else "")
+        log = log_file(self._workshop.paths, body.lease.engine_id)
+        why = engine_log.why_it_ended(log, since=body.lease.log_offset or 0) if status else ""
+        return f"exited with status {status}" + (f": {why[:300]}" if why else "")
 
     async def _ask(self, body: EngineBody) -> None:
         """Readiness first, often; then what it is doing, once a second."""

@@ -105,6 +105,8 @@ def _memory(launch: EngineLaunch, options: dict[str, str]) -> list[str]:
     """The cache is given in bytes: by its own choice vLLM would take the whole GPU, or half of a CPU server."""
     chosen = int(options["kv-cache-mib"]) << 20 or _needed(launch, options["dtype"])
     words = ["--kv-cache-memory-bytes", str(chosen)] if chosen else []
+    if not chosen and launch.whole_tokens and not launch.accelerated:
+        words = ["--kv-cache-memory-bytes", "1"]  # it keeps no cache; unsaid, nine tenths of all memory had to be free
     if launch.accelerated:
         words += ["--gpu-memory-utilization", f"{min(int(options['gpu-memory-percent']), 100) / 100:g}"]
     return words

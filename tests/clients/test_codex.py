@@ -13,6 +13,8 @@ pytestmark = pytest.mark.e2e
 
 ALONE = ("plugins", "apps")  # features that ask the vendor's servers
 BARE = ("shell_tool", "multi_agent", "goals", "view_image")  # features that are tools and instructions
+RAMBLED = "Incomplete response returned, reason: max_output_tokens"
+TRIES = 6  # a small model that finds no end fills its context now and then, and Codex calls that a failure
 
 
 def command(*more: str) -> tuple[str | Path, ...]:
@@ -28,10 +30,15 @@ async def test_it_gets_a_real_answer(real_model: RealModel, home: Home) -> None:
     instructions.write_text("Be brief.")
     bare = [word for name in BARE for word in ("--disable", name)]
 
-    done = await home.run(
+    question = (
         *command(*bare, "-c", f"model_instructions_file={json.dumps(str(instructions))}"),
         f"What is the capital of {CANARY}?",
     )
+    done = await home.run(*question)
+    for _ in range(TRIES - 1):
+        if RAMBLED not in done.out:
+            break
+        done = await home.run(*question)
 
     assert done.status == 0, done
     assert said(done.out)[0]

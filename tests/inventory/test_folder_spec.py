@@ -295,6 +295,22 @@ def test_an_embedding_model_is_known_by_its_pooling(tmp_path: Path) -> None:
     assert read(folder)[1].capabilities == {"embed"}
 
 
+@pytest.mark.parametrize(("trained", "expected"), [("256", 256), ("8192", 4096), ("null", 4096)])
+def test_an_encoder_takes_no_longer_texts_than_it_was_trained_with(tmp_path: Path, trained: str, expected: int) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    (folder / "sentence_bert_config.json").write_text(f'{{"max_seq_length": {trained}, "do_lower_case": false}}')
+
+    assert read(folder)[1].context_length == expected
+
+
+def test_a_length_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    (folder / "sentence_roberta_config.json").write_text('{"max_seq_length": "long"}')
+
+    with pytest.raises(FolderError, match=r"sentence_roberta_config\.json.*max_seq_length should be a whole number"):
+        read(folder)
+
+
 def test_a_template_of_its_own_beats_the_tokenizers(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "tiny")
     (folder / "chat_template.jinja").write_text("{{ tools }}")

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from nodes import engine_log
 from nodes.engines.base import Command
 from nodes.process import EngineProcess
@@ -129,3 +131,42 @@ def test_a_log_that_outgrew_its_limit_keeps_its_end(tmp_path: Path) -> None:
     assert log.stat().st_size == 108
     assert engine_log.tail(log, lines=2).endswith("the end\ngoes on")
     assert engine_log.tail(tmp_path / "no such log") == ""
+
+
+PYDANTIC = """\
+    raise refusal
+pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
+  Value error, max_model_len (512) is more than the model has (256). [type=value_error]
+    For further information visit https://errors.pydantic.dev/2.14/v/value_error
+"""
+CHILD = """\
+(EngineCore pid=7) ValueError: 1.9 GiB KV cache is needed, 0.4 GiB is there.
+(APIServer pid=5) Traceback (most recent call last):
+(APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        (PYDANTIC, "Value error, max_model_len (512) is more than the model has (256). [type=value_error]"),
+        (CHILD, "ValueError: 1.9 GiB KV cache is needed, 0.4 GiB is there."),
+        ("ValueError: of old\nTraceback:\nOSError: no such file\n", "OSError: no such file"),
+        ("main: exiting due to model loading error\n\n", "main: exiting due to model loading error"),
+        ("", ""),
+    ],
+)
+def test_why_an_engine_ended_is_what_says_the_cause(tmp_path: Path, written: str, why: str) -> None:
+    log = tmp_path / "log"
+    log.write_text(written)
+
+    assert engine_log.why_it_ended(log) == why
+
+
+def test_why_an_engine_ended_is_never_what_an_earlier_one_said(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    earlier = "RuntimeError: of the last start\n"
+    log.write_text(earlier + "no room\n")
+
+    assert engine_log.why_it_ended(log, since=len(earlier)) == "no room"
+    assert engine_log.why_it_ended(log, since=10**6) == "RuntimeError: of the last start", "the log was trimmed since"

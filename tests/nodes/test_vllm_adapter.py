@@ -143,3 +143,10 @@ def test_a_model_for_vectors_or_ranks_pools_and_has_room_for_a_whole_text(purpos
     assert argv[argv.index("--runner") + 1] == "pooling"
     assert argv[argv.index("--max-num-batched-tokens") + 1] == "2048"
     assert "--runner" not in VllmAdapter().command(LAUNCH).argv
+
+
+def test_a_model_without_a_cache_does_not_ask_a_cpu_server_for_nearly_all_its_memory() -> None:
+    encoder = replace(LAUNCH, purpose="embed", whole_tokens=256, kv_cache_bytes=None)
+
+    assert value(encoder, "--kv-cache-memory-bytes") == "1"
+    assert value(replace(encoder, accelerated=True), "--kv-cache-memory-bytes") is None
