@@ -1,6 +1,6 @@
 """The state as a stream of server-sent events: a snapshot, then what changed, resumable for as long as it is kept.
 
-Nothing is made while nobody watches. Whoever watches wakes when there is news, or each second; the first of them that
+Nothing is made while nobody watches. Whoever watches wakes when there is news, or twice a second; the first that
 finds the state old makes it anew, for all.
 """
 
@@ -15,7 +15,7 @@ from router.dashboard.patch import difference
 from router.errors import ApiError
 
 KEPT = 256
-RENEW_S = 1.0
+RENEW_S = 0.5
 NEWS_S = 0.1  # snapshots that come faster are told together
 SILENCE_S = 10.0
 MOST_WATCHERS = 128

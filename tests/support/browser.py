@@ -65,14 +65,18 @@ class Dashboard:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def browser_path() -> str:
     """The distribution's browser, installed by `make programs`; playwright's own is never downloaded."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed: `make programs`")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    return found
 
 
 @contextmanager
