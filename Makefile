@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers fmt lock setup dev web check-web programs clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -131,6 +131,10 @@ bench-embeddings: setup
 # Answers given again, beside the engine that gave them first: half a minute.
 bench-answers: setup
 	@POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/python -m bench.answers $(BENCH)
+
+# How well documents are found: BENCH="--xquad DIR" says where xquad.en.json and xquad.es.json lie. Three minutes.
+bench-rag: setup
+	@POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/python -m bench.rag $(BENCH)
 
 # How many records a second reach the disk; BENCH="--dir PATH" says which disk.
 bench-audit: setup

@@ -1,0 +1,1 @@
+"""How well documents are found, and what a question costs: `make bench-rag`."""

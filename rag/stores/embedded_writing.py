@@ -1,0 +1,191 @@
+"""What changes the embedded store: each change one transaction, with texts, words and vectors together."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from inventory.clock import Clock
+from rag.stores.contract import OtherEncoderError, StoreError, UnknownSpaceError
+from rag.stores.matrix import STORED
+from rag.stores.tables import VERSION_COLUMNS, add_words, open_tables, space_of, version_of
+from rag.values import NewChunk, NewDocument, Space, SpaceId, Vectors, Version, document_id_of
+
+
+class EmbeddedWriter:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self._connection = open_tables(path)
+        self._connection.row_factory = sqlite3.Row
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def make_space(self, space: Space) -> Space:
+        """Raises OtherEncoderError."""
+        with self._change() as connection:
+            row = _space_row(connection, space.space_id)
+            if row is not None:
+                found = space_of(row)
+                if (found.encoder, found.dimensions) != (space.encoder, space.dimensions):
+                    raise OtherEncoderError(found, space.encoder, space.dimensions)
+                return found
+            made_s = self._clock.wall_s()
+            space_row = connection.execute(
+                "INSERT INTO spaces (tenant, name, encoder, dimensions, data_class, description, made_s) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING space_row",
+                (space.space_id.tenant, space.space_id.name, space.encoder, space.dimensions, space.data_class,
+                 space.description, made_s),
+            ).fetchone()[0]  # fmt: skip
+            add_words(connection, space_row)
+            return Space(
+                space.space_id, space.encoder, space.dimensions, space.data_class, made_s, space.description
+            )  # fmt: skip
+
+    def drop_space(self, space_id: SpaceId) -> bool:
+        with self._change() as connection:
+            row = _space_row(connection, space_id)
+            if row is None:
+                return False
+            connection.execute(f"DROP TABLE words_{row['space_row']}")
+            connection.execute("DELETE FROM spaces WHERE space_row = ?", (row["space_row"],))
+            return True
+
+    def put(self, space_id: SpaceId, document: NewDocument, chunks: Sequence[NewChunk], vectors: Vectors) -> Version:
+        """Raises UnknownSpaceError; ValueError where vectors and chunks do not go together."""
+        with self._change() as connection:
+            space = _space_row(connection, space_id)
+            if space is None:
+                raise UnknownSpaceError(space_id)
+            if vectors.shape != (len(chunks), space["dimensions"]):
+                raise ValueError(f"vectors of shape {vectors.shape} for {len(chunks)} chunks of {space['dimensions']}")
+            document_row = _document_row(connection, space["space_row"], space_id, document.name)
+            newest = _newest(connection, document_row)
+            if newest is not None and newest["content_hash"] == document.content_hash:
+                return version_of(space_id, newest)
+            now_s = self._clock.wall_s()
+            if newest is not None:
+                now_s = max(now_s, newest["made_s"])  # a clock that was set back makes no version that never held
+                connection.execute(
+                    "UPDATE versions SET ended_s = ? WHERE version_row = ?", (now_s, newest["version_row"])
+                )
+            number = 1 if newest is None else newest["number"] + 1
+            row = (space["space_row"], document_row, number, len(chunks), now_s)
+            version_row = _add_version(connection, row, document)
+            _add_chunks(connection, space["space_row"], version_row, chunks, vectors)
+            connection.execute("UPDATE spaces SET revision = revision + 1 WHERE space_row = ?", (space["space_row"],))
+            added = _newest(connection, document_row)
+            assert added is not None
+            return version_of(space_id, added)
+
+    def remove(self, space_id: SpaceId, document_id: str) -> bool:
+        """Raises UnknownSpaceError."""
+        with self._change() as connection:
+            space = _space_row(connection, space_id)
+            if space is None:
+                raise UnknownSpaceError(space_id)
+            row = connection.execute(
+                "SELECT document_row FROM documents WHERE space_row = ? AND document_id = ?",
+                (space["space_row"], document_id),
+            ).fetchone()
+            if row is None:
+                return False
+            connection.execute(
+                f"INSERT INTO words_{space['space_row']} (words_{space['space_row']}, rowid, heading, text) "
+                "SELECT 'delete', chunk_row, heading, text FROM chunks JOIN versions USING (version_row) "
+                "WHERE document_row = ?",
+                (row["document_row"],),
+            )
+            connection.execute("DELETE FROM documents WHERE document_row = ?", (row["document_row"],))
+            connection.execute(
+                "UPDATE spaces SET revision = revision + 1, removals = removals + 1 WHERE space_row = ?",
+                (space["space_row"],),
+            )
+            return True
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """A transaction, which is there whole when this returns. Raises StoreError."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise StoreError(f"{self._path} was not changed ({error})") from error
+
+
+def _space_row(connection: sqlite3.Connection, space_id: SpaceId) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM spaces WHERE tenant = ? AND name = ?", (space_id.tenant, space_id.name)
+    ).fetchone()
+    return row
+
+
+def _document_row(connection: sqlite3.Connection, space_row: int, space_id: SpaceId, name: str) -> int:
+    document_id = document_id_of(space_id, name)
+    connection.execute(
+        "INSERT INTO documents (space_row, document_id, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (space_row, document_id, name),
+    )
+    row: int = connection.execute(
+        "SELECT document_row FROM documents WHERE space_row = ? AND document_id = ?", (space_row, document_id)
+    ).fetchone()[0]
+    return row
+
+
+def _newest(connection: sqlite3.Connection, document_row: int) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        f"SELECT {VERSION_COLUMNS} FROM versions JOIN documents USING (document_row) "
+        "WHERE document_row = ? ORDER BY number DESC LIMIT 1",
+        (document_row,),
+    ).fetchone()
+    return row
+
+
+def _add_version(connection: sqlite3.Connection, row: tuple[int, int, int, int, float], document: NewDocument) -> int:
+    version_row: int = connection.execute(
+        "INSERT INTO versions (space_row, document_row, number, chunks, made_s, content_hash, title, media_type, "
+        "language, data_class, attributes, size_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "RETURNING version_row",
+        (*row, document.content_hash, document.title, document.media_type, document.language, document.data_class,
+         json.dumps(dict(document.attributes)), document.size_bytes),
+    ).fetchone()[0]  # fmt: skip
+    return version_row
+
+
+def _add_chunks(
+    connection: sqlite3.Connection,
+    space_row: int,
+    version_row: int,
+    chunks: Sequence[NewChunk],
+    vectors: Vectors,
+) -> None:
+    for ordinal, (chunk, vector) in enumerate(zip(chunks, vectors.astype(STORED), strict=True)):
+        place = chunk.locator
+        (chunk_row,) = connection.execute(
+            "INSERT INTO chunks (version_row, ordinal, first, past, locator_kind, locator_value, heading, text) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING chunk_row",
+            (version_row, ordinal, chunk.start, chunk.end, place.kind, place.value, chunk.heading, chunk.text),
+        ).fetchone()
+        connection.execute(
+            "INSERT INTO vectors (space_row, chunk_row, version_row, vector) VALUES (?, ?, ?, ?)",
+            (space_row, chunk_row, version_row, np.ascontiguousarray(vector).tobytes()),
+        )
+        connection.execute(
+            f"INSERT INTO words_{space_row} (rowid, heading, text) VALUES (?, ?, ?)",
+            (chunk_row, chunk.heading, chunk.text),
+        )
