@@ -62,6 +62,18 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceleratorActivity:
+    """What a GPU does at this moment. None is what its driver does not tell."""
+
+    pool_id: PoolId
+    busy: float | None = None  # 0..1, over the driver's last sampling period
+    temperature_c: float | None = None
+    power_w: float | None = None
+    energy_j: float | None = None  # since its driver was loaded
+    throttled: bool | None = None  # it works slower than it could, since it is too hot
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """The machine apart from its memory. Core counts are None where the OS does not tell."""
 
@@ -91,3 +103,4 @@ class Hardware:
     disk: Disk | None
     cpu_load: float | None  # 1-minute load average; None where the OS has none
     warnings: tuple[str, ...] = ()  # what a probe could not read, in words for the operator
+    activity: tuple[AcceleratorActivity, ...] = ()

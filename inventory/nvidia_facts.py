@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inventory.hardware import Accelerator, HostMemory, MemoryPool, PoolId, reserve
+from inventory.hardware import Accelerator, AcceleratorActivity, HostMemory, MemoryPool, PoolId, reserve
 from inventory.probe import Reading
 
 UNIFIED = PoolId("unified")
@@ -39,6 +39,7 @@ class GpuFacts:
     compute: str | None
     memory: GpuMemory | None
     processes: tuple[GpuProcess, ...] | None
+    activity: AcceleratorActivity | None = None
 
     @property
     def is_integrated(self) -> bool:
@@ -58,6 +59,7 @@ def reading_of(
     """`host` is main memory, needed where a GPU is integrated. `reserved_bytes` is the operator's word on it."""
     pools: dict[PoolId, MemoryPool] = {}
     accelerators: list[Accelerator] = []
+    activity = tuple(gpu.activity for gpu in facts.gpus if gpu.activity is not None)
     warnings = list(facts.warnings)
     shared = _unified_pool(facts.gpus, own_pids, host, reserved_bytes)
     for gpu in facts.gpus:
@@ -72,7 +74,9 @@ def reading_of(
             )
         pools.setdefault(pool.pool_id, pool)
         accelerators.append(Accelerator("nvidia", gpu.name, pool.pool_id, facts.version, gpu.compute))
-    return Reading(pools=tuple(pools.values()), accelerators=tuple(accelerators), warnings=tuple(warnings))
+    return Reading(
+        pools=tuple(pools.values()), accelerators=tuple(accelerators), warnings=tuple(warnings), activity=activity
+    )
 
 
 def bytes_by_process(facts: DriverFacts) -> dict[int, int | None]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inventory.hardware import Accelerator, Disk, Hardware, Host, MemoryPool
+from inventory.hardware import Accelerator, AcceleratorActivity, Disk, Hardware, Host, MemoryPool
 
 UNKNOWN_HOST = Host("other", "unknown", "unknown", None, None, None, None)
 
@@ -23,6 +23,7 @@ class Reading:
     disk: Disk | None = None
     cpu_load: float | None = None
     warnings: tuple[str, ...] = ()
+    activity: tuple[AcceleratorActivity, ...] = ()
 
 
 class Probe(Protocol):
@@ -48,6 +49,7 @@ def survey(probes: Sequence[Probe], own_pids: frozenset[int]) -> Hardware:
         disk=next((reading.disk for reading in readings if reading.disk), None),
         cpu_load=next((reading.cpu_load for reading in readings if reading.cpu_load is not None), None),
         warnings=warnings if host else (*warnings, "no probe could tell what machine this is"),
+        activity=tuple(one for reading in readings for one in reading.activity),
     )
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from inventory.hardware import PoolId
+from inventory.hardware import AcceleratorActivity, PoolId
 from inventory.host_memory import read_host_memory, with_descendants
 from inventory.nvidia_facts import DriverFacts, GpuFacts, GpuMemory, GpuProcess, bytes_by_process, reading_of
 from inventory.probe import Reading
 
+_HOT = 0x20 | 0x40  # clocks are held down by the driver or by the board itself, for heat (nvml.h)
 _PCI_VENDOR, _PCI_DISPLAY = "0x10de", "0x03"
 
 
@@ -114,6 +115,24 @@ def _facts(nvml: ModuleType, device: Any, part: Any, pool_id: PoolId) -> GpuFact
         processes=None
         if processes is None
         else tuple(GpuProcess(process.pid, process.usedGpuMemory) for process in processes),
+        activity=_activity(nvml, device, part, pool_id),
+    )
+
+
+def _activity(nvml: ModuleType, device: Any, part: Any, pool_id: PoolId) -> AcceleratorActivity:
+    """Heat and power are of the whole device, also where `part` is an instance of it."""
+    rates = _answer(nvml, nvml.nvmlDeviceGetUtilizationRates, part)
+    celsius = _answer(nvml, nvml.nvmlDeviceGetTemperature, device, nvml.NVML_TEMPERATURE_GPU)
+    milliwatts = _answer(nvml, nvml.nvmlDeviceGetPowerUsage, device)
+    millijoules = _answer(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, device)
+    reasons = _answer(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, device)
+    return AcceleratorActivity(
+        pool_id=pool_id,
+        busy=None if rates is None else rates.gpu / 100,
+        temperature_c=None if celsius is None else float(celsius),
+        power_w=None if milliwatts is None else milliwatts / 1000,
+        energy_j=None if millijoules is None else millijoules / 1000,
+        throttled=None if reasons is None else bool(reasons & _HOT),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from typing import get_args
 
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from cluster.snapshot import ClusterSnapshot, ModelState, NodeState, NodeView
 from inventory.hardware import MemoryPool
@@ -20,6 +20,7 @@ def cluster_metrics(snapshot: ClusterSnapshot) -> Iterable[Metric]:
     nodes = [(node, node.snapshot) for node in snapshot.nodes if node.snapshot is not None]
     yield from _of_nodes(snapshot)
     yield from _of_hardware([(node.node_id, told) for node, told in nodes])
+    yield from _of_accelerators([(node.node_id, told) for node, told in nodes])
     yield from _of_engines([(node.node_id, engine) for node, told in nodes for engine in told.engines])
     yield _gauge(
         "potluck_model_state", "1 for the state a model is in.", ("model", "state"),
@@ -109,6 +110,25 @@ def _of_hardware(nodes: Sequence[tuple[str, NodeSnapshot]]) -> Iterator[Metric]:
     )  # fmt: skip
 
 
+def _of_accelerators(nodes: Sequence[tuple[str, NodeSnapshot]]) -> Iterator[Metric]:
+    devices = [(node, one) for node, told in nodes for one in told.hardware.activity]
+    labels = ("node", "device")
+
+    def gauge(name: str, text: str, values: Iterable[float | None]) -> Metric:
+        named = ((node, one.pool_id) for node, one in devices)
+        return _gauge(f"potluck_node_accelerator_{name}", text, labels, zip(named, values, strict=True))
+
+    yield gauge("utilization_ratio", "0 to 1, by its driver.", (one.busy for _, one in devices))
+    yield gauge("temperature_celsius", "By its driver.", (one.temperature_c for _, one in devices))
+    yield gauge("power_watts", "By its driver.", (one.power_w for _, one in devices))
+    yield gauge("throttled", "1 while it is slower for heat.", (one.throttled for _, one in devices))
+    energy = CounterMetricFamily("potluck_node_energy_joules", "Since its driver was loaded.", labels=labels)
+    for node, one in devices:
+        if one.energy_j is not None:
+            energy.add_metric((node, one.pool_id), one.energy_j)
+    yield energy
+
+
 def held_bytes(pool: MemoryPool, engines: Sequence[EngineSnapshot]) -> int | None:
     """What engines hold of a pool. None where a driver tells it for all GPUs together, or not at all."""
     if pool.kind == "vram":
@@ -130,6 +150,7 @@ def _of_engines(engines: Sequence[tuple[str, EngineSnapshot]]) -> Iterator[Metri
     yield gauge("slots", "Requests that it works on at once.", (load.slots for load in loads))
     yield gauge("kv_cache_usage_ratio", "0 to 1.", (load.kv_used for load in loads))
     yield gauge("kv_capacity_tokens", "Of all its requests.", (capacity_tokens(engine) for _, engine in engines))
+    yield gauge("kv_headroom_tokens", "That its cache still takes.", (headroom_tokens(engine) for _, engine in engines))
     yield gauge("memory_bytes", "Main memory of its processes.", (engine.memory_bytes for _, engine in engines))
     yield gauge("vram_bytes", "GPU memory of its processes.", (engine.vram_bytes for _, engine in engines))
     yield gauge("load_seconds", "From its process to ready.", (engine.ready_after_s for _, engine in engines))
@@ -148,6 +169,16 @@ def capacity_tokens(engine: EngineSnapshot) -> int | None:
     if engine.cache_tokens:
         return engine.cache_tokens
     return None if engine.load.slots is None else engine.context_tokens * engine.load.slots
+
+
+def headroom_tokens(engine: EngineSnapshot) -> int | None:
+    """How many of those are free at this moment: by the engine's own count, or those of the slots that nobody has."""
+    capacity, load = capacity_tokens(engine), engine.load
+    if capacity is not None and load.kv_used is not None:
+        return max(0, round(capacity * (1.0 - load.kv_used)))
+    if engine.cache_tokens or load.slots is None or load.running is None:
+        return None
+    return engine.context_tokens * max(0, load.slots - load.running)
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Iterable[Value]) -> Metric:

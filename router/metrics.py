@@ -20,6 +20,7 @@ DURATION_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
 FIRST_TOKEN_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 PER_TOKEN_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1)
 DECISION_S = (0.00001, 0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01)
+TOKENS = ("input", "input_cached", "output", "reasoning")
 
 
 class Histogram:
@@ -48,14 +49,17 @@ class Histogram:
 class _Cell:
     """What is counted for one (api, model, node)."""
 
-    __slots__ = ("duration", "first_token", "outcomes", "per_token", "tokens")
+    __slots__ = (
+        "duration", "first_token", "input", "input_cached", "outcomes", "output", "per_token", "queued", "reasoning",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.duration = Histogram(DURATION_S)
         self.first_token = Histogram(FIRST_TOKEN_S)
         self.per_token = Histogram(PER_TOKEN_S)
+        self.queued = Histogram(FIRST_TOKEN_S)
         self.outcomes: defaultdict[str, int] = defaultdict(int)
-        self.tokens = {"input": 0, "input_cached": 0, "output": 0}
+        self.input = self.input_cached = self.output = self.reasoning = 0  # tokens
 
 
 class GatewayMetrics(Collector):
@@ -85,6 +89,7 @@ class GatewayMetrics(Collector):
         if record.batch_id is None:
             cell.outcomes[record.outcome] += 1
             cell.duration.observe(record.duration_s)
+            cell.queued.observe(record.queued_s)
         else:  # nobody waited for it, and it may have made way several times
             self._lines[record.model, record.node_id or "", record.error_code or record.outcome] += 1
         if record.outcome == "rate_limited":
@@ -92,13 +97,11 @@ class GatewayMetrics(Collector):
         if record.route_reason is not None:
             self._reasons[record.route_reason, record.node_id or ""] += 1
             self._decision.observe(record.decision_s)
-        if record.input_tokens is not None:
-            cell.tokens["input"] += record.input_tokens
-        if record.cached_tokens is not None:
-            cell.tokens["input_cached"] += record.cached_tokens
+        cell.input += record.input_tokens or 0
+        cell.input_cached += record.cached_tokens or 0
+        cell.reasoning += record.reasoning_tokens or 0
         output = record.output_tokens
-        if output is not None:
-            cell.tokens["output"] += output
+        cell.output += output or 0
         if record.stream and record.first_byte_s is not None:
             cell.first_token.observe(record.first_byte_s)
             if output is not None and output > 1:
@@ -138,8 +141,8 @@ class GatewayMetrics(Collector):
         yield _counter("potluck_requests", "Finished requests.", ("api", "model", "node", "outcome"), requests)
         tokens: defaultdict[tuple[str, ...], int] = defaultdict(int)
         for (_, model, node), cell in self._cells.items():
-            for kind, count in cell.tokens.items():
-                tokens[model, node, kind] += count
+            for kind in TOKENS:
+                tokens[model, node, kind] += getattr(cell, kind)
         yield _counter("potluck_tokens", "Tokens as engines counted them.", ("model", "node", "kind"), tokens)
 
     def _histograms(self) -> Iterable[Metric]:
@@ -147,15 +150,18 @@ class GatewayMetrics(Collector):
         duration = HistogramMetricFamily("potluck_request_duration_seconds", "Arrival to end.", labels=labels)
         first = HistogramMetricFamily("potluck_time_to_first_token_seconds", "Arrival to first event.", labels=labels)
         pace = HistogramMetricFamily("potluck_time_per_output_token_seconds", "After the first.", labels=labels)
+        queued = HistogramMetricFamily("potluck_queue_wait_seconds", "Without an engine.", labels=labels)
+        families = (duration, first, pace, queued)
         for key, cell in self._cells.items():
-            for family, histogram in ((duration, cell.duration), (first, cell.first_token), (pace, cell.per_token)):
+            histograms = (cell.duration, cell.first_token, cell.per_token, cell.queued)
+            for family, histogram in zip(families, histograms, strict=True):
                 family.add_metric(list(key), *histogram.export())
         decision = HistogramMetricFamily("potluck_route_decision_seconds", "Time to decide.", labels=())
         decision.add_metric([], *self._decision.export())
         waits = HistogramMetricFamily("potluck_model_wait_seconds", "Wait for a model to start.", labels=("model",))
         for model, histogram in self._waits.items():
             waits.add_metric([model], *histogram.export())
-        return duration, first, pace, decision, waits
+        return *families, decision, waits
 
 
 def _counter(name: str, text: str, labels: tuple[str, ...], counts: Mapping[LabelValues, int]) -> Metric:

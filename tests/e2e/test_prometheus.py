@@ -92,10 +92,12 @@ def test_every_panel_has_data_of_a_running_cluster_and_nothing_is_alarmed(
     eventually(lambda: result_of(prometheus, "up == 1"), 60, "the gateway was found and scraped")
     ask(running)  # a rate needs two scrapes with different counts
 
+    shown = panels("potluck")  # those of GPUs have data where there is one
+
     def empty() -> list[str]:
-        return [title for title, expression in panels().items() if not result_of(prometheus, expression)]
+        return [title for title, expression in shown.items() if not result_of(prometheus, expression)]
 
     eventually(lambda: not empty(), 60, "every panel has data")
     firing = [name for name, expression in alerts().items() if result_of(prometheus, expression)]
     assert firing == []
-    print(f"RESULT prometheus panels={len(panels())} alerts={len(alerts())}")
+    print(f"RESULT prometheus panels={len(shown)} alerts={len(alerts())}")

@@ -8,7 +8,7 @@ from types import ModuleType
 import pynvml
 import pytest
 
-from inventory.hardware import GIB, HostMemory, default_reserve
+from inventory.hardware import GIB, AcceleratorActivity, HostMemory, PoolId, default_reserve
 from inventory.nvidia_facts import reading_of
 from inventory.probe import Reading
 from inventory.probe_nvidia import NvidiaProbe, load_nvml, read_driver
@@ -47,6 +47,13 @@ def test_each_gpu_is_a_pool_of_its_own() -> None:
         ("NVIDIA GeForce RTX 4090", "vram:1", "550.163.01", "8.9"),
     ]
     assert reading.warnings == ()
+
+
+def test_what_a_gpu_does_is_told_as_far_as_its_driver_tells_it() -> None:
+    busy, silent = read(SampleDriver("rtx-4090-pair")).activity
+
+    assert busy == AcceleratorActivity(PoolId("vram:0"), 0.87, 84.0, 310.5, 7200.0, throttled=True)
+    assert silent == AcceleratorActivity(PoolId("vram:1"))
 
 
 def test_what_our_engines_hold_is_not_used_by_others() -> None:

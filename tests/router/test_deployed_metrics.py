@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from inventory.clock import SystemClock
-from inventory.hardware import Disk, MemoryPool, PoolId
+from inventory.hardware import AcceleratorActivity, Disk, MemoryPool, PoolId
 from nodes.snapshot import PressureSnapshot
 from router.telemetry import TelemetryWriter
 from support.deployed import alerts, metrics_in, panels, selected
@@ -38,6 +38,8 @@ async def exported(tmp_path: Path) -> Series:
             assert node.snapshot is not None
             pool = MemoryPool(PoolId("ram"), "ram", 1000, 100, 50)
             hardware = replace(node.snapshot.hardware, pools=(pool,), disk=Disk("/", 1000, 10), cpu_load=0.5)
+            does = AcceleratorActivity(PoolId("vram:0"), 0.5, 60.0, 200.0, 1000.0, throttled=False)
+            hardware = replace(hardware, activity=(does,))
             engines = tuple(
                 replace(one, memory_bytes=200, load=replace(one.load, running=1, waiting=0, kv_used=0.5))
                 for one in node.snapshot.engines
@@ -82,3 +84,4 @@ async def test_memory_is_told_by_what_holds_it(exported: Series) -> None:
     assert exported["potluck_node_memory_bytes"]["kind"] == {"total", "other", "reserved", "engines"}
     assert exported["potluck_node_memory_pressure"]["level"] == {"calm", "tight", "short", "critical"}
     assert exported["potluck_engine_kv_capacity_tokens"]["model"] == {MODEL}
+    assert exported["potluck_engine_kv_headroom_tokens"]["model"] == {MODEL}

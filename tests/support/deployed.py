@@ -21,10 +21,15 @@ def alerts() -> dict[str, str]:
     return {rule["alert"]: rule["expr"] for group in document["groups"] for rule in group["rules"]}
 
 
-def panels() -> dict[str, str]:
-    """Expressions by the panel's title."""
-    found: list[dict[str, Any]] = [panel for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]]
-    return {panel["title"]: target["expr"] for panel in found for target in panel.get("targets", ())}
+def panels(*dashboards: str) -> dict[str, str]:
+    """Expressions by the panel's title and their own letter, of these dashboards or of all."""
+    paths = [path for path in DASHBOARDS if not dashboards or path.stem in dashboards]
+    found: list[dict[str, Any]] = [panel for path in paths for panel in json.loads(path.read_text())["panels"]]
+    return {
+        f"{panel['title']} ({target['refId']})": target["expr"]
+        for panel in found
+        for target in panel.get("targets", ())
+    }
 
 
 def metrics_in(expression: str) -> set[str]:

@@ -49,6 +49,11 @@ class SampleDriver:
             "nvmlDeviceGetCudaComputeCapability": lambda device: tuple(device["compute"]),
             "nvmlDeviceGetMemoryInfo": self._memory,
             "nvmlDeviceGetComputeRunningProcesses": self._processes,
+            "nvmlDeviceGetUtilizationRates": lambda device: SimpleNamespace(gpu=_does(device, "percent"), memory=0),
+            "nvmlDeviceGetTemperature": lambda device, _sensor: _does(device, "celsius"),
+            "nvmlDeviceGetPowerUsage": lambda device: _does(device, "milliwatts"),
+            "nvmlDeviceGetTotalEnergyConsumption": lambda device: _does(device, "millijoules"),
+            "nvmlDeviceGetCurrentClocksThrottleReasons": lambda device: _does(device, "reasons"),
             "nvmlDeviceGetMigMode": self._mig_mode,
             "nvmlDeviceGetMaxMigDeviceCount": lambda device: device["mig"]["places"],
             "nvmlDeviceGetMigDeviceHandleByIndex": self._instance,
@@ -86,6 +91,10 @@ class SampleDriver:
     def _mig_mode(device: Any) -> list[int]:
         _known(device.get("mig"))
         return [pynvml.NVML_DEVICE_MIG_ENABLE, pynvml.NVML_DEVICE_MIG_ENABLE]
+
+
+def _does(device: Any, what: str) -> Any:
+    return _known(device.get("does", {}).get(what))
 
 
 def _known(answer: Any, otherwise: int = pynvml.NVML_ERROR_NOT_SUPPORTED) -> Any:
