@@ -49,11 +49,12 @@ def prometheus(running: Running, shared_machine: Machine, tmp_path: Path) -> Ite
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = "{}:{}".format(*free.getsockname())
+    storage = (
+        f"--storage.tsdb.path={tmp_path / 'series'}"  # Debian's has a place of its own, with what was there before
+    )
+    words = ["prometheus", "--config.file=prometheus.yml", f"--web.listen-address={address}", storage]
     with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["prometheus", "--config.file=prometheus.yml", f"--web.listen-address={address}"],
-            cwd=tmp_path / "prometheus", stdout=log, stderr=log,
-        )  # fmt: skip
+        process = subprocess.Popen(words, cwd=tmp_path / "prometheus", stdout=log, stderr=log)
     try:
         with httpx2.Client(base_url=f"http://{address}", trust_env=False, timeout=10) as client:
             yield client
