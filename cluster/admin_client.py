@@ -25,9 +25,11 @@ from cluster.admin_wire import (
     NodeLog,
     RefusalsNoted,
     RotatedKey,
+    SignInsNoted,
     SubjectErased,
     TokenMade,
 )
+from cluster.audit_sign_ins import SignIn
 from cluster.audit_tally import Refusal
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
@@ -171,6 +173,11 @@ class AdminClient:
             for one, count in refusals.items()
         ]
         await self._call("POST", "/api/v1/audit/refusals", RefusalsNoted, {"refusals": told})
+
+    async def signed_in(self, sign_ins: Sequence[SignIn]) -> None:
+        """Who logged in at a gateway's dashboard. Returns once it is on record."""
+        told = [asdict(one) for one in sign_ins]
+        await self._call("POST", "/api/v1/audit/sign-ins", SignInsNoted, {"sign_ins": told})
 
     async def watch(self) -> AsyncIterator[Publication]:
         """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""

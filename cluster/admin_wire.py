@@ -119,6 +119,11 @@ class RefusalsNoted:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInsNoted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditStanding:
     """`trouble`: why nothing can be put on record, "" where it can."""
 

@@ -35,10 +35,11 @@ Action = Literal[
     "node.remove",
     "node.uncordon",
     "ray.rotate_token",
+    "session.begin",
     "token.create",
 ]
 Outcome = Literal["begun", "done", "refused", "failed"]
-ActorKind = Literal["operator", "key", "node", "stranger", "potluck"]
+ActorKind = Literal["operator", "key", "person", "node", "stranger", "potluck"]
 Detail = tuple[str, str | int | bool]
 
 

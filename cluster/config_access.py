@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from cluster.config_oidc import OidcSection
 from cluster.config_section import Section
 from cluster.config_values import PublicName
 from cluster.roles import Role
@@ -69,3 +70,5 @@ class AccessSection(Section):
 
     jwt: JwtSection | None = None
     """Absent: only API keys are taken."""
+    oidc: OidcSection | None = None
+    """Absent: people log in at the dashboard with a key."""

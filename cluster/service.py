@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from cluster.access_issuers import login_issuer, token_issuer
 from cluster.admin_api import AdminParts, admin_app
 from cluster.admin_demand import add_demand_routes
 from cluster.admin_keys import add_key_routes
@@ -43,7 +44,7 @@ from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
 from cluster.ray_setup import ray_program
 from cluster.registry import Registry
-from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord, TokenIssuer
+from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
 from cluster.wish_desk import WishDesk
 from cluster.wish_records import WishRecords
 from inventory.clock import Clock
@@ -191,6 +192,7 @@ class _Head:
                 revoked=self.lan.records.trust().revoked if self.lan is not None else (),
                 issuer=token_issuer(self._config.config),
                 limits=self._config.config.limits.rules(),
+                login=login_issuer(self._config.config),
             )
         )
 
@@ -223,12 +225,6 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
 def _own_name(links: Sequence[NodeLink]) -> str:
     """Of the machine that the head runs on."""
     return next((link.node_id for link in links if link.address is None), "")
-
-
-def token_issuer(config: ClusterConfig) -> TokenIssuer | None:
-    """Whose bearer tokens gateways are to take."""
-    jwt = config.access.jwt
-    return TokenIssuer(jwt.issuer, jwt.audience, jwt.public_key, jwt.roles, jwt.tenant) if jwt is not None else None
 
 
 def ray_offer(config: ClusterConfig) -> RayOffer | str:

@@ -116,6 +116,34 @@ class TokenIssuer:
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleRule:
+    """Of whom `claim` says one of `any_of` has this role."""
+
+    claim: str
+    any_of: tuple[str, ...]
+    role: Role
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginIssuer:
+    """By whom people log in at the dashboard, and who they then are: the first rule that holds, or nobody."""
+
+    issuer: str
+    client_id: str
+    client_secret_file: str | None
+    address: str  # of the gateway, as browsers reach it: scheme, host and port
+    name: str
+    scopes: tuple[str, ...]
+    people: tuple[PeopleRule, ...]
+    refused: tuple[str, ...]
+    lasts_s: float
+    origins: tuple[str, ...]
+    authorities: str | None
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessSnapshot:
     """Who may ask. Published beside the ClusterSnapshot, never inside it: dashboards read that one."""
 
@@ -127,3 +155,4 @@ class AccessSnapshot:
     revoked: tuple[str, ...] = ()  # serials of certificates that no machine of the cluster accepts any more
     issuer: TokenIssuer | None = None
     limits: LimitRules = NO_RULES
+    login: LoginIssuer | None = None

@@ -27,6 +27,7 @@ Feature = Literal[
 WRITING: frozenset[EngineApi] = frozenset({"chat", "completions"})
 """Answered token by token; the others at once."""
 TOKEN_HOLDER = "jwt:"  # begins the key id of whoever came with an issuer's token
+PERSON = "oidc:"  # begins the key id of whoever logged in at the dashboard by an issuer
 
 
 Asker = tuple[str, str | None]

@@ -53,6 +53,7 @@ from router.log import EventLog, StructuredLog
 from router.metrics import GatewayMetrics
 from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
+from router.sign_ins import SignInReporter
 from router.telemetry import TelemetryWriter
 from router.upstreams import Upstreams, proof_body
 from router.usage_reading import used_since
@@ -249,6 +250,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         asker = tasks.create_task(demand.run())
         refusals = RefusalReporter(head, gateway.dispatcher.refusals, context.log)
         accuser = tasks.create_task(refusals.run())
+        registrar = tasks.create_task(SignInReporter(head, gateway.dashboard.door.notes, context.log).run())
         runner = tasks.create_task(gateway.batches.runner.run()) if gateway.batches is not None else None
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
@@ -258,6 +260,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         reporter.cancel()
         asker.cancel()
         accuser.cancel()
+        registrar.cancel()
         if runner is not None:
             runner.cancel()
 

@@ -21,6 +21,12 @@ class SessionFacts(msgspec.Struct, frozen=True):
     idle_s: int
 
 
+class LoginWays(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How else than by a key people may log in. `oidc` is what the operator calls the issuer."""
+
+    oidc: str | None = None
+
+
 class SessionEnded(msgspec.Struct, frozen=True):
     ended: Literal[True] = True
 

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { Cli } from "../parts/copy";
 import { Problem } from "../parts/empty";
 import { notice, signIn } from "../store/session";
+import { ByIssuer } from "./login_issuer";
 
 export function LoginPage() {
   const [key, setKey] = useState("");
@@ -45,6 +46,7 @@ export function LoginPage() {
           Sign in
         </button>
       </form>
+      <ByIssuer />
       {said && <Problem text={said} />}
       <p class="note">The owner's key, on the head's machine:</p>
       <Cli command="potluck keys show-owner" />

@@ -1,6 +1,6 @@
 /** Questions to the gateway, each with what it answers. A refusal is an ApiError with the gateway's own words. */
 
-import type { Decided, DecisionRow, FitDocument, SessionFacts } from "./documents";
+import type { Decided, DecisionRow, FitDocument, LoginWays, SessionFacts } from "./documents";
 
 export class ApiError extends Error {
   readonly status: number;
@@ -21,6 +21,7 @@ export interface FitQuestion {
 export const api = {
   session: () => ask<SessionFacts>("GET", "/dashboard/session"),
   signIn: (key: string) => ask<SessionFacts>("POST", "/dashboard/session", { key }),
+  ways: () => ask<LoginWays>("GET", "/dashboard/ways"),
   signOut: () => ask<unknown>("DELETE", "/dashboard/session"),
   fit: (question: FitQuestion) => ask<FitDocument>("POST", "/api/v1/fit", question),
   decisions: (limit: number) => ask<{ rows: DecisionRow[] }>("GET", `/api/v1/decisions?limit=${limit}`),
