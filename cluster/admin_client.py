@@ -17,6 +17,7 @@ from cluster.admin_wire import (
     ConfigText,
     DemandNoted,
     DoubtsNoted,
+    FactorMade,
     FaultBody,
     KeyFacts,
     KeyList,
@@ -110,6 +111,14 @@ class AdminClient:
     async def limit_key(self, name: str, limits: Limits) -> KeyFacts:
         """Raises AdminRefusedError with code `not_found` or `owner_key`."""
         return await self._call("PUT", f"/api/v1/keys/{quote(name, safe='')}/limits", KeyFacts, _set(limits))
+
+    async def factor_on(self, name: str) -> FactorMade:
+        """Another second factor, in place of one that it may have. Raises AdminRefusedError with code `not_found`."""
+        return await self._call("PUT", f"/api/v1/keys/{quote(name, safe='')}/totp", FactorMade)
+
+    async def factor_off(self, name: str) -> KeyFacts:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("DELETE", f"/api/v1/keys/{quote(name, safe='')}/totp", KeyFacts)
 
     async def revoke_key(self, name: str) -> KeyFacts:
         """Raises AdminRefusedError with code `not_found` or `owner_key`."""

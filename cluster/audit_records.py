@@ -27,6 +27,8 @@ Action = Literal[
     "key.revoke",
     "key.rotate",
     "key.rotate_owner",
+    "key.totp_off",
+    "key.totp_on",
     "member.refuse",
     "node.cordon",
     "node.drain",

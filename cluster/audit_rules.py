@@ -50,6 +50,8 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ),
     ("POST", f"{API}/keys/{{name}}/rotate"): Rule("key.rotate", answered=("facts.key_id",), sealed=("name",)),
     ("PUT", f"{API}/keys/{{name}}/limits"): Rule("key.limit", told=NAMES, answered=("key_id",), sealed=("name",)),
+    ("PUT", f"{API}/keys/{{name}}/totp"): Rule("key.totp_on", answered=("facts.key_id",), sealed=("name",)),
+    ("DELETE", f"{API}/keys/{{name}}/totp"): Rule("key.totp_off", answered=("key_id",), sealed=("name",)),
     ("DELETE", f"{API}/keys/{{name}}"): Rule("key.revoke", answered=("key_id",), sealed=("name",)),
     ("POST", f"{API}/tokens"): Rule("token.create", target="node", told=("ttl_s",), answered=("expires_s",)),
     ("POST", f"{API}/nodes/{{name}}/cordon"): Rule("node.cordon", target="name"),

@@ -72,3 +72,6 @@ class AccessSection(Section):
     """Absent: only API keys are taken."""
     oidc: OidcSection | None = None
     """Absent: people log in at the dashboard with a key."""
+    second_factor: tuple[Role, ...] = ()
+    """Roles whose keys log in at the dashboard with the code of a second factor only; `potluck keys totp NAME` gives a
+    key one. One that has one needs it there in any case. With the key alone, programs work as before."""

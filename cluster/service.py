@@ -110,7 +110,7 @@ class _Head:
         self._paths, self._registry, self.trail = paths, registry, kept.trail
         pepper, self._key_records = ensure_pepper(paths.pepper), KeyRecords(registry, clock)
         self._owner_key = OwnerKey(paths, self._key_records, pepper, clock)
-        self.keys = KeyDesk(self._key_records, pepper, clock, self._publish_access)
+        self.keys = KeyDesk(self._key_records, pepper, clock, self._publish_access, self._cluster_name)
         self._config = kept.config
         self._epoch = registry.next_epoch()
         self.publisher = Publisher()
@@ -150,6 +150,9 @@ class _Head:
     def _transport(self, node_id: NodeId) -> Literal["ray", "https"]:
         section = self._config.config.nodes.get(node_id)
         return section.transport if section is not None else "ray"
+
+    def _cluster_name(self) -> str:
+        return self._config.config.cluster.name
 
     def config(self) -> ConfigText:
         return ConfigText(self._config.revision, str(self._config.file), self._config.text)
@@ -193,6 +196,7 @@ class _Head:
                 issuer=token_issuer(self._config.config),
                 limits=self._config.config.limits.rules(),
                 login=login_issuer(self._config.config),
+                second_factor=self._config.config.access.second_factor,
             )
         )
 

@@ -102,6 +102,7 @@ class KeyRecord:
     front_end: bool = False  # a program with users of its own, trusted to say for whom it asks
     limits: Limits = NO_LIMITS  # its own, which come before its group's
     answers_kept_s: int | None = None  # it may get the answer that its tenant got so long ago; None: as its model says
+    totp: str | None = None  # what its second factor's secret follows from, with the pepper; None: it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +157,4 @@ class AccessSnapshot:
     issuer: TokenIssuer | None = None
     limits: LimitRules = NO_RULES
     login: LoginIssuer | None = None
+    second_factor: tuple[Role, ...] = ()  # whose keys log in at the dashboard with one only

@@ -48,8 +48,8 @@ def _add_session(app: FastAPI, dashboard: Dashboard) -> None:
     @app.post(SESSION, response_model=None, openapi_extra=json_operation(f"POST {SESSION}"))
     async def log_in(request: Request) -> Response:
         check_login(request)
-        key = decode(_logins, await body_of(request, BODY_LIMIT_BYTES)).key
-        session, identity = door.enter(key, SESSION, before=session_id(headers_of(request)))
+        login = decode(_logins, await body_of(request, BODY_LIMIT_BYTES))
+        session, identity = await door.enter(login, SESSION, before=session_id(headers_of(request)))
         answer = facts(identity, session)
         give_cookie(answer, session, request.url.scheme == "https")
         answer.headers.update(NOT_KEPT)

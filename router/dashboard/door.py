@@ -8,12 +8,16 @@ from router.dashboard.cookie import ROUTES, Headers, own_page, session_id
 from router.dashboard.oidc_desk import OidcDesk
 from router.dashboard.people import LoginRefusedError, Person, identity_of
 from router.dashboard.sessions import IDLE_S, Holder, KeyHolder, Sessions
+from router.dashboard.wire import Login
 from router.dispatcher import Dispatcher
 from router.errors import ApiError
 from router.refusals import claimed_key_id
 from router.request import PERSON, TOKEN_HOLDER, Identity
+from router.second_factor import SecondFactors
 from router.sign_ins import SignInNotes
 from router.view import GatewayView
+
+NOTED = frozenset({401, 403, 429})
 
 
 class Door:
@@ -23,24 +27,31 @@ class Door:
         self._dispatcher, self._clock = dispatcher, dispatcher.context.clock
         self._sessions = Sessions(lambda: secrets.token_urlsafe(32))
         self.notes = SignInNotes()
+        context = dispatcher.context
+        self._factors = SecondFactors(context.settings.paths.gateway / "codes.json", self._clock, context.log)
         self.oidc = OidcDesk(dispatcher.view, self._clock)
 
     @property
     def _view(self) -> GatewayView:
         return self._dispatcher.view
 
-    def enter(self, key: str, route: str, before: str | None) -> tuple[str, Identity]:
-        """A session's id, and whose it is; the one before it ends. Raises ApiError 401, which goes on record, or 503
-        where a login cannot."""
-        headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
+    async def enter(self, login: Login, route: str, before: str | None) -> tuple[str, Identity]:
+        """A session's id, and whose it is; the one before it ends. Raises ApiError, which goes on record unless nothing
+        but a code is missing, or 503 where a login cannot be put there."""
+        headers = {b"authorization": b"Bearer " + login.key.encode()} if login.key else {}
         try:
             identity = self._dispatcher.identify(headers)
             check_key(identity)
+            factor = self._view.keys.factor_of(identity.key_id)
+            self._factors.check(factor, self.name_of(identity, None), login.code)
         except ApiError as error:
-            if error.status == 401:
+            if error.status in NOTED and error.code != "totp_needed":
                 self._dispatcher.refusals.note(claimed_key_id(headers), error.code, route)
             raise
-        return self._begin(KeyHolder(identity.key_id), identity, before, "key")
+        if factor.needed:
+            await self._factors.save()
+        how = "key+totp" if factor.needed else "key"
+        return self._begin(KeyHolder(identity.key_id, factor.salt), identity, before, how)
 
     async def enter_by_issuer(self, login_id: str, said: Mapping[str, str], route: str, before: str | None) -> str:
         """The id of the session of whoever the issuer sent back. Raises LoginRefusedError, which goes on record."""
@@ -111,7 +122,12 @@ class Door:
         """Who that is at this moment."""
         if isinstance(holder, Person):
             return identity_of(holder, self.oidc.login)
-        return self._view.keys.holder_of(holder.key_id, self._clock.wall_s())
+        keys = self._view.keys
+        identity = keys.holder_of(holder.key_id, self._clock.wall_s())
+        if identity is None:
+            return None
+        factor = keys.factor_of(holder.key_id)  # a factor that was turned on since was not shown
+        return None if factor.needed and factor.salt != holder.factor else identity
 
     def _begin(
         self, holder: Holder, identity: Identity, before: str | None, how: str, lasts_s: float = float("inf")

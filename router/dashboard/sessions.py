@@ -12,9 +12,11 @@ MOST = 1024  # whoever has a key may begin as many as he likes: beyond this the 
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """`key_id` names the key's record; what it may do is asked of the record each time."""
+    """`key_id` names the key's record; what it may do is asked of the record each time. `factor` is the salt of the
+    second factor that was shown, "" without one."""
 
     key_id: str
+    factor: str = ""
 
 
 Holder = KeyHolder | Person

@@ -9,7 +9,10 @@ from router.access import PRESENTED_BYTES
 
 
 class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`code` is of the key's second factor, where it has one."""
+
     key: Annotated[str, Meta(max_length=PRESENTED_BYTES)]
+    code: Annotated[str, Meta(pattern=r"^[0-9]{6}\Z")] | None = None
 
 
 class SessionFacts(msgspec.Struct, frozen=True):

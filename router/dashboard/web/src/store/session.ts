@@ -28,8 +28,8 @@ export async function resume(): Promise<void> {
   }
 }
 
-export async function signIn(key: string): Promise<void> {
-  begin(await api.signIn(key));
+export async function signIn(key: string, code: string | null): Promise<void> {
+  begin(await api.signIn(key, code));
 }
 
 /** The issuer's page comes next; whoever comes back from it is asked for as after a reload. */
