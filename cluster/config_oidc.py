@@ -1,41 +1,13 @@
 """The section `access.oidc` of cluster.yaml: logins at the dashboard by an OpenID provider of the operator's."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from cluster.config_section import Section
-from cluster.config_values import LOOPBACK_HOSTS, Duration, PublicName
+from cluster.config_values import Duration, Origin, PublicName, Url
 from cluster.roles import Role
 
-_URL = r"^https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?$"
-
-
-def _https(url: str) -> str:
-    """Raises ValueError for what is no plain address, or one whose answers anybody on the way could have written."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"{url!r} is not an address") from None
-    if parts.scheme not in ("https", "http") or not host or parts.username is not None or "@" in parts.netloc:
-        raise ValueError(f"{url!r} is not an address that begins with https://")
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise ValueError(f"{url!r} has more than a host and a path")
-    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
-        raise ValueError(f"{url!r} is plain HTTP; that is for this machine only, others are asked by https://")
-    return url
-
-
-def _origin(url: str) -> str:
-    if urlsplit(_https(url)).path not in ("", "/"):
-        raise ValueError(f"{url!r} has a path; give scheme, host and port only")
-    return url.rstrip("/").lower()
-
-
-Url = Annotated[str, AfterValidator(_https), WithJsonSchema({"type": "string", "pattern": _URL})]
-Origin = Annotated[str, AfterValidator(_origin), WithJsonSchema({"type": "string", "pattern": _URL})]
 ClaimValue = Annotated[str, Field(min_length=1, max_length=256)]
 
 

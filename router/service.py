@@ -55,6 +55,7 @@ from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
 from router.sign_ins import SignInReporter
 from router.telemetry import TelemetryWriter
+from router.tracing import tracer_for
 from router.upstreams import Upstreams, proof_body
 from router.usage_reading import used_since
 from router.view import GatewayView
@@ -112,6 +113,8 @@ class Gateway:
 
     def close(self) -> None:
         self.dispatcher.context.flush()
+        if self.dispatcher.context.tracer is not None:
+            self.dispatcher.context.tracer.close()
         self.dispatcher.context.warmer.close()
         self.dispatcher.context.health.close()
         self.pools.close()
@@ -153,6 +156,7 @@ def build_gateway(
     context = CallContext(
         parts, (metrics, uses, minute, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)]
     )
+    context.tracer = tracer_for(settings.traces, random.getrandbits, log)
     view.on_change(context.follow)
     view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
