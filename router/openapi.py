@@ -93,9 +93,10 @@ _NAMED = {"404": "NotFound"}
 _ASKED = {"404": "NotFound", "413": "TooLarge"}
 _OF_ENGINE = {**_ASKED, "429": "Limited", "501": "NotSupported", "502": "EngineFailed", "504": "EngineSilent"}
 _SESSION = {"401": "NoKey", "403": "Forbidden"}
+_LOGIN = _SESSION | {"413": "TooLarge", "429": "Limited", "503": "NotReady"}
 _JSON_ROUTES: Mapping[str, _Json] = {
     "POST /dashboard/session": _Json(
-        "Log in: a cookie then stands for the key.", Login, SessionFacts, "The session.", _SESSION | {"413": "TooLarge"}
+        "Log in: a cookie then stands for the key.", Login, SessionFacts, "The session.", _LOGIN
     ),
     "GET /dashboard/session": _Json("Whose session it is.", None, SessionFacts, "The session.", _SESSION),
     "DELETE /dashboard/session": _Json("Log out.", None, SessionEnded, "It is over.", _SESSION),

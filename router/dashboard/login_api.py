@@ -32,7 +32,10 @@ def add_login_routes(app: FastAPI, door: Door) -> None:
         login = door.oidc.login
         if login is None:
             return _page("login_off")
-        if request.headers.get("host", "") != login.address.partition("://")[2] and HERE not in request.query_params:
+        if (
+            request.headers.get("host", "").lower() != login.address.partition("://")[2]
+            and HERE not in request.query_params
+        ):
             return _see(f"{login.address}{OFF}?{HERE}")  # what is remembered of this browser belongs to that host
         try:
             begun = await door.oidc.begin()

@@ -83,10 +83,9 @@ class Provider:
 
     async def claims(self, code: str, secrets: Secrets) -> Mapping[str, object]:
         """Of whoever this code is for: the issuer says so to us, by a token that is for us and for this login."""
-        found = await self.discovery()
+        found, secret = await self.discovery(), await asyncio.to_thread(self._secret)
         try:
-            secret = await asyncio.to_thread(self._secret)
-            async with self._client(secret, found) as client:
+            async with asyncio.timeout(TIMEOUT_S), self._client(secret, found) as client:
                 token = await client.fetch_token(
                     found.token_endpoint,
                     grant_type="authorization_code",
@@ -94,11 +93,11 @@ class Provider:
                     code_verifier=secrets.verifier,
                     redirect_uri=f"{self.login.address}{BACK}",
                 )
-        except (OSError, ExposedSecretError) as error:
-            raise LoginRefusedError("issuer_wrong", f"access.oidc.client_secret_file: {error}") from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise LoginRefusedError("issuer_down", f"{found.token_endpoint}: {_words(error)}") from error
-        except (OAuthError, ValueError) as error:
+        except OAuthError as error:
+            raise LoginRefusedError("code_refused", f"no token for the code: {str(error.error)[:64]!r}") from error
+        except ValueError as error:
             raise LoginRefusedError("code_refused", f"no token for the code: {_words(error)}") from error
         presented = token.get("id_token")
         if not isinstance(presented, str) or len(presented) > DOCUMENT_BYTES:
@@ -165,7 +164,8 @@ class Provider:
         if self._failed is not None and now_s - self._failed[0] < PATIENCE_S:
             raise LoginRefusedError("issuer_down", self._failed[1])
         try:
-            return await self._fetched(url)
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._fetched(url)
         except (httpx2.HTTPError, OSError) as error:
             self._failed = now_s, f"{url}: {_words(error)}"
             raise LoginRefusedError("issuer_down", self._failed[1]) from error
@@ -203,7 +203,10 @@ class Provider:
 
     def _secret(self) -> str | None:
         path = self.login.client_secret_file
-        return None if path is None else read_secret(Path(path))
+        try:
+            return None if path is None else read_secret(Path(path))
+        except (OSError, ExposedSecretError) as error:
+            raise LoginRefusedError("issuer_wrong", f"access.oidc.client_secret_file: {error}") from error
 
     def _verify(self) -> ssl.SSLContext | bool:
         """Plain HTTP is for this machine only, and has nobody to verify."""

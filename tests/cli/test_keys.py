@@ -100,6 +100,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     ]  # fmt: skip
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert first.encode() not in kept and second.encode() not in kept
+    assert address.partition("secret=")[2][:32].encode() not in kept
 
 
 @pytest.mark.e2e

@@ -18,6 +18,7 @@ from router.dashboard.oidc_desk import LASTS_S
 from router.dashboard.oidc_provider import KEYS_AGAIN_S, PATIENCE_S, SKEW_S
 from router.dashboard.sessions import IDLE_S
 from router.permissions import NEEDED
+from support.audit_hook import connections
 from support.callers import KEYS, records
 from support.gateway import Running, access_with, engine_at, running_gateway
 from support.manual_clock import ManualClock
@@ -363,6 +364,16 @@ async def test_a_proxy_of_the_environment_is_not_asked(tmp_path: Path, monkeypat
         answer = await log_in(client)
 
     assert answer.headers["location"] == "/dashboard/"
+
+
+async def test_a_login_opens_connections_to_the_issuer_and_to_nobody_else(tmp_path: Path) -> None:
+    async with school(tmp_path) as made, made.browser() as client:
+        with connections() as opened:
+            answer = await log_in(client)
+        issuer, own = urlsplit(made.issuer.url), urlsplit(made.running.base_url)
+
+    assert answer.headers["location"] == "/dashboard/"
+    assert {(issuer.hostname, issuer.port)} <= opened <= {(one.hostname, one.port) for one in (issuer, own)}
 
 
 async def test_a_client_secret_that_others_can_read_is_not_used(tmp_path: Path) -> None:
