@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cluster.roles import granted
 from cluster.snapshot import AccessSnapshot, KeyRecord
+from cluster.totp import secret_of
 from router.errors import expired_key, missing_key, wrong_key
 from router.request import Identity
 
@@ -83,8 +84,6 @@ class KeyRing:
         record, _ = self._records[key_id]
         if record.totp is None:
             return Factor(record.role in self._second_factor, "", None)
-        from cluster.totp import secret_of  # most keys have none
-
         return Factor(True, record.totp, secret_of(self._pepper, record.totp))
 
     def salt_of(self, tenant: str) -> bytes:
