@@ -1,5 +1,7 @@
 """Logins at the dashboard by an issuer that runs here: who gets in, who does not and why, and when it ends."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -374,6 +376,13 @@ async def test_a_login_opens_connections_to_the_issuer_and_to_nobody_else(tmp_pa
 
     assert answer.headers["location"] == "/dashboard/"
     assert {(issuer.hostname, issuer.port)} <= opened <= {(one.hostname, one.port) for one in (issuer, own)}
+
+
+def test_a_gateway_loads_no_library_of_logins_before_somebody_logs_in() -> None:
+    program = "import sys, router.service; print({'authlib', 'joserfc'} & sys.modules.keys())"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert loaded.stdout.strip() == "set()"
 
 
 async def test_a_client_secret_that_others_can_read_is_not_used(tmp_path: Path) -> None:
