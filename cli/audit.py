@@ -71,7 +71,7 @@ def export(
 
 @app.command()
 def erase(
-    subject: Annotated[str, typer.Argument(help="Whom: address:192.168.1.7, key:anna.")],
+    subject: Annotated[str, typer.Argument(help="Whom: address:192.168.1.7, key:anna, subject:anna.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     state_dir: StateDir = None,
 ) -> None:

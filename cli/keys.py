@@ -10,7 +10,7 @@ from cluster.roles import SCOPES, Role, Scope
 
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
-    from cluster.admin_wire import KeyFacts, KeyMade
+    from cluster.admin_wire import FactorMade, KeyFacts, KeyMade
     from cluster.limits import Limits
 
 app = typer.Typer(no_args_is_help=True, help="API keys: one for each person, class or program. All are shown once.")
@@ -110,6 +110,32 @@ def rotate(name: Name, yes: Yes = False, as_json: AsJson = False, state_dir: Sta
 
 
 @app.command()
+def totp(
+    name: Name,
+    off: Annotated[bool, typer.Option("--off", help="Take the second factor away.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Give a key a second factor for the dashboard's login, and print what an authenticator app reads, once."""
+    import asyncio
+
+    from cli.render_keys import find_key
+
+    admin = _admin(state_dir)
+    has = find_key(asyncio.run(admin.keys()), name).totp
+    if off:
+        if not yes:
+            typer.confirm(f"{name} then logs in at the dashboard with the key alone; go on?", abort=True)
+        asyncio.run(admin.factor_off(name))
+        talk(f"{name}: no second factor")
+        return
+    if has and not yes:
+        typer.confirm(f"{name} has a second factor, which this one replaces; go on?", abort=True)
+    _print_factor(asyncio.run(admin.factor_on(name)), as_json)
+
+
+@app.command()
 def revoke(name: Name, yes: Yes = False, state_dir: StateDir = None) -> None:
     """Withdraw a key. It is refused from that moment; answers that have begun are finished."""
     import asyncio
@@ -187,6 +213,17 @@ def _print_key(key: "KeyFacts", as_json: bool) -> None:
         data_json("Key", msgspec.to_builtins(key))
     else:
         data(key_sheet(key, SystemClock().wall_s()))
+
+
+def _print_factor(made: "FactorMade", as_json: bool) -> None:
+    if as_json:
+        data_json("Factor", {"address": made.address, "name": made.facts.name, "key_id": made.facts.key_id})
+        return
+    from cli.render_keys import qr_code
+
+    talk(qr_code(made.address))
+    data(made.address)
+    talk(f"{made.facts.name}: scan it now, it is not shown again; the dashboard asks for its six digits from here on")
 
 
 def _print_made(made: "KeyMade", as_json: bool) -> None:

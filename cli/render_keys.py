@@ -64,6 +64,7 @@ def key_sheet(key: KeyFacts, now_s: float) -> str:
         ("tenant", key.tenant),
         ("data class", key.data_class),
         ("front end", "yes: it says for which of its users it asks" if key.front_end else "no"),
+        ("second", "a code of an authenticator app, at the dashboard's login" if key.totp else "no second factor"),
         ("limits", _limits_text(key.limits)),
         ("answers", _kept_text(key.answers_kept_s)),
         ("made", _moment(key.created_s)),
@@ -103,3 +104,14 @@ def _value_text(value: int | tuple[str, ...]) -> str:
 
 def _moment(wall_s: int) -> str:
     return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def qr_code(text: str) -> str:
+    """Of blocks, two rows a line."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(text, error="l", micro=False).terminal(drawn, compact=True, border=2)
+    return drawn.getvalue()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inventory.hub import HubOptions
     from inventory.probe import Probe
     from nodes.engine_builds import EngineBuild
-    from router.settings import LanDoor
+    from router.settings import LanDoor, TraceSettings
 
 
 def load_or_default(paths: StatePaths) -> LoadedConfig:
@@ -122,6 +122,7 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
         total_s=section.timeouts.total,
         wait_s=section.timeouts.wait,
         lan=_lan_door(section),
+        traces=_traces(section),
         hosts=(*section.hosts, *(section.lan.names if section.lan else ())),
     )
     return partial(run_gateway, settings)
@@ -135,6 +136,15 @@ def _lan_door(section: GatewaySection) -> "LanDoor | None":
         return None
     own = (Path(lan.certificate), Path(lan.key)) if lan.certificate and lan.key else (None, None)
     return LanDoor(lan.listen, lan.port, *own)
+
+
+def _traces(section: GatewaySection) -> "TraceSettings | None":
+    from router.settings import TraceSettings
+
+    traces = section.traces
+    if traces is None:
+        return None
+    return TraceSettings(traces.endpoint, Path(traces.authorities) if traces.authorities else None)
 
 
 def supervisor_service(paths: StatePaths, host: str | None, port: int | None) -> Service:

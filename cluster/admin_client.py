@@ -17,6 +17,7 @@ from cluster.admin_wire import (
     ConfigText,
     DemandNoted,
     DoubtsNoted,
+    FactorMade,
     FaultBody,
     KeyFacts,
     KeyList,
@@ -25,9 +26,11 @@ from cluster.admin_wire import (
     NodeLog,
     RefusalsNoted,
     RotatedKey,
+    SignInsNoted,
     SubjectErased,
     TokenMade,
 )
+from cluster.audit_sign_ins import SignIn
 from cluster.audit_tally import Refusal
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
@@ -109,6 +112,14 @@ class AdminClient:
         """Raises AdminRefusedError with code `not_found` or `owner_key`."""
         return await self._call("PUT", f"/api/v1/keys/{quote(name, safe='')}/limits", KeyFacts, _set(limits))
 
+    async def factor_on(self, name: str) -> FactorMade:
+        """Another second factor, in place of one that it may have. Raises AdminRefusedError with code `not_found`."""
+        return await self._call("PUT", f"/api/v1/keys/{quote(name, safe='')}/totp", FactorMade)
+
+    async def factor_off(self, name: str) -> KeyFacts:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("DELETE", f"/api/v1/keys/{quote(name, safe='')}/totp", KeyFacts)
+
     async def revoke_key(self, name: str) -> KeyFacts:
         """Raises AdminRefusedError with code `not_found` or `owner_key`."""
         return await self._call("DELETE", f"/api/v1/keys/{quote(name, safe='')}", KeyFacts)
@@ -171,6 +182,11 @@ class AdminClient:
             for one, count in refusals.items()
         ]
         await self._call("POST", "/api/v1/audit/refusals", RefusalsNoted, {"refusals": told})
+
+    async def signed_in(self, sign_ins: Sequence[SignIn]) -> None:
+        """Who logged in at a gateway's dashboard. Returns once it is on record."""
+        told = [asdict(one) for one in sign_ins]
+        await self._call("POST", "/api/v1/audit/sign-ins", SignInsNoted, {"sign_ins": told})
 
     async def watch(self) -> AsyncIterator[Publication]:
         """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""

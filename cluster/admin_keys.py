@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from cluster.admin_wire import AdminFault, FaultBody, KeyFacts, KeyList, KeyMade
+from cluster.admin_wire import AdminFault, FactorMade, FaultBody, KeyFacts, KeyList, KeyMade
 from cluster.config_limits import LimitsSection
 from cluster.config_values import PublicName
 from cluster.key_order import KeyOrder, KeyRefusedError
@@ -30,6 +30,10 @@ class KeyControl(Protocol):
     def rotate(self, name: str) -> tuple[KeyRecord, str]: ...
 
     def limit(self, name: str, limits: Limits) -> KeyRecord: ...
+
+    def factor_on(self, name: str) -> tuple[KeyRecord, str]: ...
+
+    def factor_off(self, name: str) -> KeyRecord: ...
 
     def revoke(self, name: str) -> KeyRecord: ...
 
@@ -72,6 +76,15 @@ def add_key_routes(app: FastAPI, keys: KeyControl) -> None:
     async def limit_key(name: str, body: LimitsSection) -> Response:
         return _json(facts_of(keys.limit(name, body.values())))
 
+    @app.put("/api/v1/keys/{name}/totp")
+    async def factor_on(name: str) -> Response:
+        record, address = keys.factor_on(name)
+        return _json(FactorMade(address, facts_of(record)))
+
+    @app.delete("/api/v1/keys/{name}/totp")
+    async def factor_off(name: str) -> Response:
+        return _json(facts_of(keys.factor_off(name)))
+
     @app.delete("/api/v1/keys/{name}")
     async def revoke_key(name: str) -> Response:
         return _json(facts_of(keys.revoke(name)))
@@ -98,6 +111,7 @@ def facts_of(record: KeyRecord, revoked_s: int | None = None) -> KeyFacts:
         revoked_s=revoked_s,
         limits=record.limits,
         answers_kept_s=record.answers_kept_s,
+        totp=record.totp is not None,
     )
 
 

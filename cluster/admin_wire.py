@@ -61,6 +61,7 @@ class KeyFacts:
     revoked_s: int | None
     limits: Limits = NO_LIMITS
     answers_kept_s: int | None = None
+    totp: bool = False  # it has a second factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,14 @@ class KeyMade:
     """The only body that ever holds a key."""
 
     key: str
+    facts: KeyFacts
+
+
+@dataclass(frozen=True, slots=True)
+class FactorMade:
+    """The only body that ever holds the secret of a second factor, in the address."""
+
+    address: str
     facts: KeyFacts
 
 
@@ -115,6 +124,11 @@ class SubjectErased:
 
 @dataclass(frozen=True, slots=True)
 class RefusalsNoted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignInsNoted:
     count: int
 
 

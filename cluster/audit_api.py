@@ -21,10 +21,13 @@ from cluster.admin_wire import (
     AuditStanding,
     FaultBody,
     RefusalsNoted,
+    SignInsNoted,
     SubjectErased,
 )
 from cluster.audit_records import OPERATOR, AuditEvent
 from cluster.audit_rules import READING, Rule, answered, asked, outcome_of, parsed, personal_of, rule_of, target_of
+from cluster.audit_sign_ins import SignIn
+from cluster.audit_sign_ins import event_of as sign_in_event
 from cluster.audit_subjects import SubjectKeys
 from cluster.audit_tally import Refusal, event_of
 from cluster.audit_trail import AuditTrail, new_request_id
@@ -132,6 +135,23 @@ class RefusalsBody(BaseModel):
     refusals: Annotated[list[RefusalBody], Field(max_length=128)]
 
 
+class SignInBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key_id: Annotated[str, Field(max_length=64)]
+    subject: Annotated[str, Field(max_length=255)]
+    tenant: Annotated[str, Field(max_length=64)]
+    role: Annotated[str, Field(max_length=16)]
+    how: Annotated[str, Field(max_length=16)]
+    at_s: Annotated[int, Field(ge=0, le=1 << 40)]
+
+
+class SignInsBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sign_ins: Annotated[list[SignInBody], Field(max_length=128)]
+
+
 def add_audit_routes(app: FastAPI, trail: AuditTrail, subjects: Path, holders: CopyHolders | None) -> None:
     """Call it after every other route is there: from here on each is behind the gate."""
 
@@ -153,6 +173,18 @@ def add_audit_routes(app: FastAPI, trail: AuditTrail, subjects: Path, holders: C
             return _fault(404, "not_found", "the audit knows no such subject; `potluck audit tail` names those it has")
         return _json(SubjectErased(pseudonym))
 
+    _add_gateways_routes(app, trail)
+
+    @app.exception_handler(AuditUnavailableError)
+    async def unavailable(_: object, error: AuditUnavailableError) -> Response:
+        return _fault(503, UNAVAILABLE, str(error))
+
+    app.add_middleware(AuditGate, trail=trail, routes=app.routes)
+
+
+def _add_gateways_routes(app: FastAPI, trail: AuditTrail) -> None:
+    """What gateways have seen, put on record."""
+
     @app.post("/api/v1/audit/refusals")
     async def refusals(body: RefusalsBody) -> Response:
         for one in body.refusals:
@@ -160,11 +192,11 @@ def add_audit_routes(app: FastAPI, trail: AuditTrail, subjects: Path, holders: C
             await trail.write(event_of(refusal, one.count))
         return _json(RefusalsNoted(len(body.refusals)))
 
-    @app.exception_handler(AuditUnavailableError)
-    async def unavailable(_: object, error: AuditUnavailableError) -> Response:
-        return _fault(503, UNAVAILABLE, str(error))
-
-    app.add_middleware(AuditGate, trail=trail, routes=app.routes)
+    @app.post("/api/v1/audit/sign-ins")
+    async def sign_ins(body: SignInsBody) -> Response:
+        for one in body.sign_ins:
+            await trail.write(sign_in_event(SignIn(**dict(one))))
+        return _json(SignInsNoted(len(body.sign_ins)))
 
 
 def _erase(path: Path, subject: str) -> str | None:

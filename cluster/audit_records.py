@@ -27,6 +27,8 @@ Action = Literal[
     "key.revoke",
     "key.rotate",
     "key.rotate_owner",
+    "key.totp_off",
+    "key.totp_on",
     "member.refuse",
     "node.cordon",
     "node.drain",
@@ -35,10 +37,11 @@ Action = Literal[
     "node.remove",
     "node.uncordon",
     "ray.rotate_token",
+    "session.begin",
     "token.create",
 ]
 Outcome = Literal["begun", "done", "refused", "failed"]
-ActorKind = Literal["operator", "key", "node", "stranger", "potluck"]
+ActorKind = Literal["operator", "key", "person", "node", "stranger", "potluck"]
 Detail = tuple[str, str | int | bool]
 
 

@@ -50,6 +50,8 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ),
     ("POST", f"{API}/keys/{{name}}/rotate"): Rule("key.rotate", answered=("facts.key_id",), sealed=("name",)),
     ("PUT", f"{API}/keys/{{name}}/limits"): Rule("key.limit", told=NAMES, answered=("key_id",), sealed=("name",)),
+    ("PUT", f"{API}/keys/{{name}}/totp"): Rule("key.totp_on", answered=("facts.key_id",), sealed=("name",)),
+    ("DELETE", f"{API}/keys/{{name}}/totp"): Rule("key.totp_off", answered=("key_id",), sealed=("name",)),
     ("DELETE", f"{API}/keys/{{name}}"): Rule("key.revoke", answered=("key_id",), sealed=("name",)),
     ("POST", f"{API}/tokens"): Rule("token.create", target="node", told=("ttl_s",), answered=("expires_s",)),
     ("POST", f"{API}/nodes/{{name}}/cordon"): Rule("node.cordon", target="name"),
@@ -59,6 +61,7 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("DELETE", f"{API}/nodes/{{name}}"): Rule("node.remove", target="name"),
     ("POST", f"{API}/audit/erase"): Rule("audit.erase", answered=("pseudonym",)),  # whom, is what must not stay
     ("POST", f"{API}/audit/refusals"): None,  # they are records themselves
+    ("POST", f"{API}/audit/sign-ins"): None,
     ("POST", f"{API}/doubts"): None,
     ("POST", f"{API}/demand"): None,
     ("POST", f"{API}/fit"): None,

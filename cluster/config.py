@@ -5,6 +5,7 @@ descriptions of cluster.schema.json, so that an editor shows them.
 """
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -18,7 +19,9 @@ from cluster.config_limits import LimitRulesSection
 from cluster.config_router import RouterSection
 from cluster.config_routes import RouteSection
 from cluster.config_section import Section
+from cluster.config_traces import TracesSection
 from cluster.config_values import (
+    LOOPBACK_HOSTS,
     MOST_REPLICAS,
     Address,
     Alias,
@@ -113,6 +116,8 @@ class GatewaySection(Section):
     """Names that a reverse proxy or a container uses for this machine; `*.` stands for any beginning. Others than its
     own name, `localhost` and addresses are refused, so that no web page can pass for the endpoint."""
     timeouts: TimeoutsSection = TimeoutsSection()
+    traces: TracesSection | None = None
+    """Absent: there are none."""
 
 
 class MemorySection(Section):
@@ -282,4 +287,12 @@ class ClusterConfig(Section):
         lan = self.gateway.lan
         if lan is not None and lan.certificate is None and self.cluster.listen is None:
             raise ValueError("`gateway.lan` needs `cluster.listen`, or `certificate` and `key` of your own")
+        return self
+
+    @model_validator(mode="after")
+    def _traces_that_stay_here(self) -> "ClusterConfig":
+        traces, lan = self.gateway.traces, self.gateway.lan
+        own = {*LOOPBACK_HOSTS, self.cluster.listen, lan.listen if lan is not None else None}
+        if traces is not None and not traces.elsewhere and urlsplit(traces.endpoint).hostname not in own:
+            raise ValueError("`gateway.traces.endpoint` is another machine's; say `elsewhere: true` if they may leave")
         return self

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from cluster.config_oidc import OidcSection
 from cluster.config_section import Section
 from cluster.config_values import PublicName
 from cluster.roles import Role
@@ -69,3 +70,8 @@ class AccessSection(Section):
 
     jwt: JwtSection | None = None
     """Absent: only API keys are taken."""
+    oidc: OidcSection | None = None
+    """Absent: people log in at the dashboard with a key."""
+    second_factor: tuple[Role, ...] = ()
+    """Roles whose keys log in at the dashboard with the code of a second factor only; `potluck keys totp NAME` gives a
+    key one. One that has one needs it there in any case. With the key alone, programs work as before."""

@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 from typing import Annotated, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema
 
@@ -30,6 +31,31 @@ def _address(host: str) -> str:
         return str(ip_address(host))
     except ValueError:
         raise ValueError(f"{host!r} is not an IP address; 0.0.0.0 is every address of this machine") from None
+
+
+_URL = r"^https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?$"
+
+
+def _https(url: str) -> str:
+    """Raises ValueError for what is no plain address, or one whose answers anybody on the way could have written."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{url!r} is not an address") from None
+    if parts.scheme not in ("https", "http") or not host or parts.username is not None or "@" in parts.netloc:
+        raise ValueError(f"{url!r} is not an address that begins with https://")
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise ValueError(f"{url!r} has more than a host and a path")
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise ValueError(f"{url!r} is plain HTTP; that is for this machine only, others are asked by https://")
+    return url
+
+
+def _origin(url: str) -> str:
+    if urlsplit(_https(url)).path not in ("", "/"):
+        raise ValueError(f"{url!r} has a path; give scheme, host and port only")
+    return url.rstrip("/").lower()
 
 
 def _source(source: str) -> str:
@@ -115,3 +141,5 @@ Options = Annotated[
     BeforeValidator(_by_kind),
     WithJsonSchema({**_OPTIONS, "properties": dict.fromkeys(get_args(EngineKind), _OPTIONS)}),
 ]
+Url = Annotated[str, AfterValidator(_https), WithJsonSchema({"type": "string", "pattern": _URL})]
+Origin = Annotated[str, AfterValidator(_origin), WithJsonSchema({"type": "string", "pattern": _URL})]

@@ -1,5 +1,6 @@
 """Where keys are made, changed for others and withdrawn: checked, written down, published to the gateways at once."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from cluster.key_records import KeyRecords, StoredKey
 from cluster.keys import key_digest, new_key
 from cluster.limits import Limits
 from cluster.snapshot import KeyRecord
+from cluster.totp import address_of, secret_of
 from inventory.clock import Clock
 
 log = structlog.get_logger("potluck.cluster.keys")
@@ -18,8 +20,22 @@ log = structlog.get_logger("potluck.cluster.keys")
 class KeyDesk:
     """Implements cluster.admin_keys.KeyControl. `publish` tells every gateway which keys there are."""
 
-    def __init__(self, records: KeyRecords, pepper: bytes, clock: Clock, publish: Callable[[], None]) -> None:
-        self._records, self._pepper, self._clock, self._publish = records, pepper, clock, publish
+    def __init__(
+        self,
+        records: KeyRecords,
+        pepper: bytes,
+        clock: Clock,
+        publish: Callable[[], None],
+        cluster: Callable[[], str] = str,
+    ) -> None:
+        """`cluster` is what the cluster is called: an authenticator app may know several."""
+        self._records, self._pepper, self._clock, self._publish, self._cluster = (
+            records,
+            pepper,
+            clock,
+            publish,
+            cluster,
+        )
 
     def all(self) -> tuple[StoredKey, ...]:
         return self._records.all()
@@ -66,6 +82,24 @@ class KeyDesk:
         log.info("key_limited", key_id=record.key_id)
         return replace(record, limits=limits)
 
+    def factor_on(self, name: str) -> tuple[KeyRecord, str]:
+        """Another second factor, and its address, which nobody can show again. Raises KeyRefusedError."""
+        record = self._named(name)
+        salt = secrets.token_hex(16)
+        self._records.set_totp(record.key_id, salt)
+        self._publish()
+        log.info("key_factor_on", key_id=record.key_id)
+        address = address_of(secret_of(self._pepper, salt), name, self._cluster())
+        return replace(record, totp=salt), address
+
+    def factor_off(self, name: str) -> KeyRecord:
+        """Raises KeyRefusedError."""
+        record = self._named(name)
+        self._records.set_totp(record.key_id, None)
+        self._publish()
+        log.info("key_factor_off", key_id=record.key_id)
+        return replace(record, totp=None)
+
     def revoke(self, name: str) -> KeyRecord:
         """Raises KeyRefusedError."""
         record = self._known(name)
@@ -86,6 +120,9 @@ class KeyDesk:
         if name == OWNER:
             message = "the owner's key has no limits and no end; it is replaced by: potluck keys rotate-owner"
             raise KeyRefusedError(409, "owner_key", message)
+        return self._named(name)
+
+    def _named(self, name: str) -> KeyRecord:
         record = self._records.named(name)
         if record is None:
             raise KeyRefusedError(404, "not_found", f"no key is called {name}; `potluck keys ls` shows which there are")

@@ -14,14 +14,15 @@ from inventory.clock import Clock
 
 _COLUMNS = (
     "key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s, name, scopes, models, front_end, "
-    "limits, answers_kept_s"
+    "limits, answers_kept_s, totp"
 )
 _scopes = msgspec.json.Decoder(tuple[Scope, ...] | None)
 _models = msgspec.json.Decoder(tuple[str, ...] | None)
 _limits = msgspec.json.Decoder(Limits)
 _Row = tuple[
-    str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, str, int | None, int | None
-]
+    str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, str, int | None, str | None,
+    int | None,
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class KeyRecords:
             record.key_id, record.digest_hex, record.role, record.tenant, record.group, record.data_class,
             record.created_s, record.expires_s, record.name, _encoded(record.scopes), _encoded(record.models),
             int(record.front_end), msgspec.json.encode(record.limits).decode(), record.answers_kept_s,
+            record.totp,
         )  # fmt: skip
         with self._registry.transaction() as connection:
             connection.executemany(
@@ -70,6 +72,10 @@ class KeyRecords:
         with self._registry.transaction() as connection:
             values = (msgspec.json.encode(limits).decode(), key_id)
             connection.execute("UPDATE keys SET limits = ? WHERE key_id = ?", values)
+
+    def set_totp(self, key_id: str, salt: str | None) -> None:
+        with self._registry.transaction() as connection:
+            connection.execute("UPDATE keys SET totp = ? WHERE key_id = ?", (salt, key_id))
 
     def revoke(self, key_id: str) -> None:
         with self._registry.transaction() as connection:
@@ -95,8 +101,9 @@ def _stored(row: _Row) -> StoredKey:
         front_end=bool(row[11]),
         limits=_limits.decode(row[12]),
         answers_kept_s=row[13],
+        totp=row[14],
     )
-    return StoredKey(record, row[14])
+    return StoredKey(record, row[15])
 
 
 def _encoded(values: Collection[str] | None) -> str | None:

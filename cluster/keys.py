@@ -77,7 +77,8 @@ class OwnerKey:
 
     def rotate(self) -> KeyRecord:
         """Replace the owner's key. The old one stops working with the next publication."""
-        old = tuple(record.key_id for record in self._records.active() if record.tenant == OWNER)
+        before = [record for record in self._records.active() if record.tenant == OWNER]
+        old = tuple(record.key_id for record in before)
         key_id, key = new_key()
         record = KeyRecord(
             key_id=key_id,
@@ -88,6 +89,7 @@ class OwnerKey:
             data_class="private",
             created_s=int(self._clock.wall_s()),
             name=OWNER,
+            totp=next((record.totp for record in before if record.totp is not None), None),
         )
         self._records.put(record, replaced=old)
         write_secret(self._paths.owner_key, f"{key}\n")

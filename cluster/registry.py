@@ -73,6 +73,7 @@ MIGRATIONS = (
     """,
     "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE keys ADD COLUMN answers_kept_s INTEGER",
+    "ALTER TABLE keys ADD COLUMN totp TEXT",
 )
 
 

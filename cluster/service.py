@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from cluster.access_issuers import login_issuer, token_issuer
 from cluster.admin_api import AdminParts, admin_app
 from cluster.admin_demand import add_demand_routes
 from cluster.admin_keys import add_key_routes
@@ -43,7 +44,7 @@ from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
 from cluster.ray_setup import ray_program
 from cluster.registry import Registry
-from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord, TokenIssuer
+from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
 from cluster.wish_desk import WishDesk
 from cluster.wish_records import WishRecords
 from inventory.clock import Clock
@@ -109,7 +110,7 @@ class _Head:
         self._paths, self._registry, self.trail = paths, registry, kept.trail
         pepper, self._key_records = ensure_pepper(paths.pepper), KeyRecords(registry, clock)
         self._owner_key = OwnerKey(paths, self._key_records, pepper, clock)
-        self.keys = KeyDesk(self._key_records, pepper, clock, self._publish_access)
+        self.keys = KeyDesk(self._key_records, pepper, clock, self._publish_access, self._cluster_name)
         self._config = kept.config
         self._epoch = registry.next_epoch()
         self.publisher = Publisher()
@@ -149,6 +150,9 @@ class _Head:
     def _transport(self, node_id: NodeId) -> Literal["ray", "https"]:
         section = self._config.config.nodes.get(node_id)
         return section.transport if section is not None else "ray"
+
+    def _cluster_name(self) -> str:
+        return self._config.config.cluster.name
 
     def config(self) -> ConfigText:
         return ConfigText(self._config.revision, str(self._config.file), self._config.text)
@@ -191,6 +195,8 @@ class _Head:
                 revoked=self.lan.records.trust().revoked if self.lan is not None else (),
                 issuer=token_issuer(self._config.config),
                 limits=self._config.config.limits.rules(),
+                login=login_issuer(self._config.config),
+                second_factor=self._config.config.access.second_factor,
             )
         )
 
@@ -223,12 +229,6 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
 def _own_name(links: Sequence[NodeLink]) -> str:
     """Of the machine that the head runs on."""
     return next((link.node_id for link in links if link.address is None), "")
-
-
-def token_issuer(config: ClusterConfig) -> TokenIssuer | None:
-    """Whose bearer tokens gateways are to take."""
-    jwt = config.access.jwt
-    return TokenIssuer(jwt.issuer, jwt.audience, jwt.public_key, jwt.roles, jwt.tenant) if jwt is not None else None
 
 
 def ray_offer(config: ClusterConfig) -> RayOffer | str:

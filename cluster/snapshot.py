@@ -102,6 +102,7 @@ class KeyRecord:
     front_end: bool = False  # a program with users of its own, trusted to say for whom it asks
     limits: Limits = NO_LIMITS  # its own, which come before its group's
     answers_kept_s: int | None = None  # it may get the answer that its tenant got so long ago; None: as its model says
+    totp: str | None = None  # what its second factor's secret follows from, with the pepper; None: it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,34 @@ class TokenIssuer:
     audience: str
     public_key: str  # 32 bytes in base64url without padding: a JWK's `x`
     roles: tuple[Role, ...]  # those that a token may claim
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleRule:
+    """Of whom `claim` says one of `any_of` has this role."""
+
+    claim: str
+    any_of: tuple[str, ...]
+    role: Role
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginIssuer:
+    """By whom people log in at the dashboard, and who they then are: the first rule that holds, or nobody."""
+
+    issuer: str
+    client_id: str
+    client_secret_file: str | None
+    address: str  # of the gateway, as browsers reach it: scheme, host and port
+    name: str
+    scopes: tuple[str, ...]
+    people: tuple[PeopleRule, ...]
+    refused: tuple[str, ...]
+    lasts_s: float
+    origins: tuple[str, ...]
+    authorities: str | None
     tenant: str
 
 
@@ -127,3 +156,5 @@ class AccessSnapshot:
     revoked: tuple[str, ...] = ()  # serials of certificates that no machine of the cluster accepts any more
     issuer: TokenIssuer | None = None
     limits: LimitRules = NO_RULES
+    login: LoginIssuer | None = None
+    second_factor: tuple[Role, ...] = ()  # whose keys log in at the dashboard with one only

@@ -23,7 +23,7 @@ from nodes.snapshot import EngineEndpoint, EngineSnapshot
 from nodes.tls_access import EngineCall
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
-PASSED_ON = (b"content-type", b"accept", b"x-request-id")  # of a request
+PASSED_ON = (b"content-type", b"accept", b"x-request-id", b"traceparent")  # of a request
 PASSED_BACK = (b"content-type", b"retry-after")  # of an answer
 DEFAULT_SLOTS = 8
 

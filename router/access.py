@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.roles import granted
 from cluster.snapshot import AccessSnapshot, KeyRecord
+from cluster.totp import secret_of
 from router.errors import expired_key, missing_key, wrong_key
 from router.request import Identity
 
@@ -14,6 +16,16 @@ _NOBODY = "0" * 64
 PREFIX = b"pl_"
 PRESENTED_BYTES = 4096  # a token with a few claims has some 500
 VERIFIED_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What a key needs beside itself at the dashboard's login. `secret` is None where it has none yet."""
+
+    needed: bool
+    salt: str
+    secret: str | None
+
 
 Entry = tuple[float | None, Identity]
 """Until when, and who."""
@@ -35,6 +47,7 @@ class KeyRing:
         self._verified: dict[bytes, Entry] = {}  # by authorization header; dies with the ring
         # An issuer's tokens are all of one tenant.
         self.several_tenants = len({one.tenant for one in access.keys} | _issued(access)) > 1
+        self._second_factor = frozenset(access.second_factor)
         self._salts: dict[str, bytes] = {}  # by tenant
         self._records: Mapping[str, tuple[KeyRecord, Entry]] = {
             record.key_id: (record, (record.expires_s, _identity_of(record))) for record in access.keys
@@ -65,6 +78,13 @@ class KeyRing:
             return None
         expires_s, identity = known[1]
         return identity if expires_s is None or wall_s < expires_s else None
+
+    def factor_of(self, key_id: str) -> Factor:
+        """Of a key that is known."""
+        record, _ = self._records[key_id]
+        if record.totp is None:
+            return Factor(record.role in self._second_factor, "", None)
+        return Factor(True, record.totp, secret_of(self._pepper, record.totp))
 
     def salt_of(self, tenant: str) -> bytes:
         """32 hex digits that nobody else can tell, the same at every gateway: it keeps what engines cache of one

@@ -85,7 +85,8 @@ def message_for(context: CallContext, candidate: Candidate, request: InferenceRe
     arrival, parsed = request.arrival, request.parsed
     tenant = arrival.identity.tenant
     body = body_for(candidate, parsed.prompt, streams(candidate, parsed), tenant, context.salt_of)
-    return context.upstreams.of(candidate).request(parsed.engine_api, arrival.request_id, body)
+    trace = b"" if arrival.trace is None else arrival.trace.line()
+    return context.upstreams.of(candidate).request(parsed.engine_api, arrival.request_id, body, trace)
 
 
 def trace_lines(

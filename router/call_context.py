@@ -20,6 +20,7 @@ from router.pulse import Pulse
 from router.rates import Learnt
 from router.request import InferenceRequest
 from router.token_ratio import TokenRatios
+from router.tracing import Tracer
 from router.waiting import WaitingRoom
 from router.warmer import Warmer
 
@@ -64,6 +65,7 @@ class CallContext:
         self.guests = Guests(self.foresight)
         self.warmer = Warmer(parts, self.foresight, self.room)
         self._sinks, self._decision_sinks = sinks, decision_sinks
+        self.tracer: Tracer | None = None  # where traces are kept
         self._ended: list[CallReport] = []
         parts.sweeper.watch(self)
         self._live: dict[LiveCall, None] = {}
@@ -141,6 +143,8 @@ class CallContext:
             records = [report.record(self.ratios) for report in self._ended]
             if self._decision_sinks:
                 self._tell_decisions()
+            if self.tracer is not None:
+                self.tracer.ended(self._ended, records)
             self._ended.clear()
             for sink in self._sinks:
                 sink.record(records)

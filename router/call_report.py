@@ -10,6 +10,7 @@ from router.limits import Permit
 from router.request import Arrival, Parsed
 from router.side_calls import SideCall
 from router.token_ratio import TokenRatios
+from router.trace_context import TraceContext
 from router.usage import Progress, StreamTap, Tokens, Usage
 
 _OUTCOMES: dict[int, Outcome] = {429: "rate_limited", 502: "node_lost", 503: "no_capacity", 504: "timeout"}
@@ -57,6 +58,10 @@ class CallReport:
         self.cached: bool | None = None  # it was answered before; None: nobody looked
         self.side: SideCall | None = None
         self.resolved = ""  # why another model answers than the one that was asked for by name
+
+    @property
+    def trace(self) -> TraceContext | None:
+        return self.arrival.trace
 
     def end(self, outcome: Outcome, status: int, error_code: str | None, now_s: float) -> None:
         self.outcome, self.status, self.error_code, self.ended_s = outcome, status, error_code, now_s

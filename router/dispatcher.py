@@ -92,6 +92,7 @@ class Dispatcher:
             session=session_of(headers),
             deadline_s=None if patience_s is None else arrived_s + patience_s,
             side=side_of(headers[TASK]) if TASK in headers else None,
+            trace=None if self.context.tracer is None else self.context.tracer.begin(headers, identity),
             fresh=b"cache-control" in headers and wants_fresh(headers[b"cache-control"]),
         )
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inventory.logs import told
 from router.dashboard.cookie import session_id
-from router.dashboard.desk import Door
+from router.dashboard.door import Door
 from router.dialects.error_shapes import shape_at
 from router.dispatcher import Dispatcher
 from router.errors import ApiError, internal, too_large

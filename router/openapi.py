@@ -16,7 +16,7 @@ from cluster.fit_wire import FitDocument
 from router.batches.wire import BatchBody, BatchList, BatchObject, FileDeleted, FileList, FileObject
 from router.dashboard.rows import RequestRows, RequestTold
 from router.dashboard.state import State
-from router.dashboard.wire import FitQuestion, Login, SessionEnded, SessionFacts
+from router.dashboard.wire import FitQuestion, Login, LoginWays, SessionEnded, SessionFacts
 from router.dialects import DIALECTS
 from router.dialects.chat import ChatBody
 from router.dialects.completions import CompletionBody
@@ -93,12 +93,14 @@ _NAMED = {"404": "NotFound"}
 _ASKED = {"404": "NotFound", "413": "TooLarge"}
 _OF_ENGINE = {**_ASKED, "429": "Limited", "501": "NotSupported", "502": "EngineFailed", "504": "EngineSilent"}
 _SESSION = {"401": "NoKey", "403": "Forbidden"}
+_LOGIN = _SESSION | {"413": "TooLarge", "429": "Limited", "503": "NotReady"}
 _JSON_ROUTES: Mapping[str, _Json] = {
     "POST /dashboard/session": _Json(
-        "Log in: a cookie then stands for the key.", Login, SessionFacts, "The session.", _SESSION | {"413": "TooLarge"}
+        "Log in: a cookie then stands for the key.", Login, SessionFacts, "The session.", _LOGIN
     ),
     "GET /dashboard/session": _Json("Whose session it is.", None, SessionFacts, "The session.", _SESSION),
     "DELETE /dashboard/session": _Json("Log out.", None, SessionEnded, "It is over.", _SESSION),
+    "/dashboard/ways": _Json("How people may log in beside keys.", None, LoginWays, "The ways.", {}),
     "/api/v1/state": _Json("The cluster as it is.", None, State, "Without what is unknown.", {}),
     "/api/v1/fit": _Json("Whether a model fits, and where.", FitQuestion, FitDocument, "By machine.", _ASKED),
     "/api/v1/decisions": _Json("Requests that ended, the newest first.", None, RequestRows, "The list.", {}),

@@ -7,10 +7,11 @@ from cluster.roles import Scope
 from router.errors import ApiError
 from router.request import Identity
 
-OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/dashboard", "/dashboard/{path:path}"})
-"""For supervisors and load balancers, and the dashboard's page before anybody has logged in: no name, no figure."""
-LOGIN_ROUTES = frozenset({"/dashboard/session"})
-"""They take a key in the body, or a session's cookie, and look at it themselves."""
+OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/dashboard", "/dashboard/{path:path}", "/dashboard/ways"})
+"""For supervisors and load balancers, and the dashboard's page before anybody has logged in: no name, no figure; of the
+issuer only what its button says."""
+LOGIN_ROUTES = frozenset({"/dashboard/session", "/dashboard/oidc/login", "/dashboard/oidc/back"})
+"""They take a key in the body, a session's cookie, or whom an issuer sends, and look at it themselves."""
 NEEDED: Mapping[str, Scope] = {
     "/v1/chat/completions": "inference",
     "/v1/completions": "inference",

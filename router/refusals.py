@@ -8,7 +8,7 @@ from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachable
 from cluster.audit_tally import Refusal, RefusalTally
 from inventory.clock import Clock
 from router.log import EventLog
-from router.request import TOKEN_HOLDER, Identity
+from router.request import PERSON, TOKEN_HOLDER, Identity
 
 EVERY_S = 1.0
 MOST_UNTOLD = 64  # kinds, while the head is away; beyond them only causes are told apart
@@ -77,5 +77,5 @@ def claimed_key_id(headers: dict[bytes, bytes]) -> str:
 
 
 def known_key_id(identity: Identity) -> str:
-    """ "" for the holder of a token: what names him is his own name."""
-    return "" if identity.key_id.startswith(TOKEN_HOLDER) else identity.key_id
+    """ "" for whoever an issuer vouches for: what names him is his own name."""
+    return "" if identity.key_id.startswith((TOKEN_HOLDER, PERSON)) else identity.key_id

@@ -10,6 +10,7 @@ from inventory.catalog import ModelName
 from nodes.snapshot import NodeId
 from router.errors import ApiError
 from router.side_calls import SideCall
+from router.trace_context import TraceContext
 
 EngineApi = Literal["chat", "completions", "embeddings", "rerank"]
 """What engines are asked in."""
@@ -27,6 +28,7 @@ Feature = Literal[
 WRITING: frozenset[EngineApi] = frozenset({"chat", "completions"})
 """Answered token by token; the others at once."""
 TOKEN_HOLDER = "jwt:"  # begins the key id of whoever came with an issuer's token
+PERSON = "oidc:"  # begins the key id of whoever logged in at the dashboard by an issuer
 
 
 Asker = tuple[str, str | None]
@@ -146,6 +148,7 @@ class Arrival(msgspec.Struct, frozen=True):
     fresh: bool = False  # the client wants no answer that was given before, and its own not kept
     guest_on: NodeId | None = None  # nobody waits for it: it runs on this machine while that is idle, or not at all
     batch_id: str | None = None  # whose line it is
+    trace: TraceContext | None = None  # where traces are kept
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):

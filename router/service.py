@@ -53,7 +53,9 @@ from router.log import EventLog, StructuredLog
 from router.metrics import GatewayMetrics
 from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
+from router.sign_ins import SignInReporter
 from router.telemetry import TelemetryWriter
+from router.tracing import tracer_for
 from router.upstreams import Upstreams, proof_body
 from router.usage_reading import used_since
 from router.view import GatewayView
@@ -111,6 +113,8 @@ class Gateway:
 
     def close(self) -> None:
         self.dispatcher.context.flush()
+        if self.dispatcher.context.tracer is not None:
+            self.dispatcher.context.tracer.close()
         self.dispatcher.context.warmer.close()
         self.dispatcher.context.health.close()
         self.pools.close()
@@ -152,6 +156,7 @@ def build_gateway(
     context = CallContext(
         parts, (metrics, uses, minute, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)]
     )
+    context.tracer = tracer_for(settings.traces, random.getrandbits, log)
     view.on_change(context.follow)
     view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
@@ -249,6 +254,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         asker = tasks.create_task(demand.run())
         refusals = RefusalReporter(head, gateway.dispatcher.refusals, context.log)
         accuser = tasks.create_task(refusals.run())
+        registrar = tasks.create_task(SignInReporter(head, gateway.dashboard.door.notes, context.log).run())
         runner = tasks.create_task(gateway.batches.runner.run()) if gateway.batches is not None else None
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
@@ -258,6 +264,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         reporter.cancel()
         asker.cancel()
         accuser.cancel()
+        registrar.cancel()
         if runner is not None:
             runner.cancel()
 

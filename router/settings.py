@@ -21,6 +21,15 @@ class LanDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Where traces of requests go, and how often."""
+
+    endpoint: str
+    authorities: Path | None = None
+    every_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """Port 0 is any free one. Durations are seconds."""
 
@@ -46,4 +55,5 @@ class GatewaySettings:
     answer_limit_bytes: int = ANSWER_LIMIT_BYTES  # of one that is not streamed
     sweep_s: float = 0.25
     lan: LanDoor | None = None
+    traces: TraceSettings | None = None
     hosts: tuple[str, ...] = ()  # names that clients use for this gateway, beside those that every machine has

@@ -37,16 +37,18 @@ class Upstream:
         self.pool = pool
         self.header_lines = _header_lines(candidate)
 
-    def request(self, api: EngineApi, request_id: str, body: bytes) -> bytes:
-        """Raises OSError or ExposedSecretError where the engine's secret cannot be read."""
-        return self.request_to(PATHS[api], request_id, body)
+    def request(self, api: EngineApi, request_id: str, body: bytes, trace: bytes = b"") -> bytes:
+        """`trace` is a line of its head. Raises OSError or ExposedSecretError where the engine's secret cannot be
+        read."""
+        return self.request_to(PATHS[api], request_id, body, trace)
 
-    def request_to(self, path: str, request_id: str, body: bytes) -> bytes:
+    def request_to(self, path: str, request_id: str, body: bytes, trace: bytes = b"") -> bytes:
         """Raises as `request` does."""
         head = self._heads.get(path)
         if head is None:
             head = self._heads[path] = _build_head(self._candidate, path)
-        return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
+        named = request_id.encode()
+        return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, trace, named, len(body), body)
 
     def forget_secret(self) -> None:
         """The engine refused it: read the file again next time."""

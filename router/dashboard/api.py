@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
 from router.dashboard.cookie import NAME, Headers, same_origin, session_id
 from router.dashboard.desk import Dashboard
+from router.dashboard.login_api import add_login_routes, give_cookie
 from router.dashboard.rows import MOST, newest, told
 from router.dashboard.sessions import IDLE_S
 from router.dashboard.wire import FitQuestion, Login, SessionEnded, SessionFacts
@@ -31,6 +32,7 @@ _questions = msgspec.json.Decoder(FitQuestion)
 
 def add_dashboard_routes(app: FastAPI, dispatcher: Dispatcher, dashboard: Dashboard) -> None:
     _add_session(app, dashboard)
+    add_login_routes(app, dashboard.door)
     _add_state(app, dispatcher, dashboard)
     _add_fit(app, AdminClient(dispatcher.context.settings.paths.head_socket))
     _add_decisions(app, dispatcher)
@@ -39,23 +41,24 @@ def add_dashboard_routes(app: FastAPI, dispatcher: Dispatcher, dashboard: Dashbo
 def _add_session(app: FastAPI, dashboard: Dashboard) -> None:
     door = dashboard.door
 
-    def facts(identity: Identity) -> Response:
-        return json_answer(SessionFacts(door.name_of(identity), identity.role, tuple(sorted(identity.scopes)), IDLE_S))
+    def facts(identity: Identity, session: str | None) -> Response:
+        name = door.name_of(identity, session)
+        return json_answer(SessionFacts(name, identity.role, tuple(sorted(identity.scopes)), IDLE_S))
 
     @app.post(SESSION, response_model=None, openapi_extra=json_operation(f"POST {SESSION}"))
     async def log_in(request: Request) -> Response:
         check_login(request)
-        key = decode(_logins, await body_of(request, BODY_LIMIT_BYTES)).key
-        session, identity = door.enter(key, SESSION, before=session_id(headers_of(request)))
-        answer = facts(identity)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(NAME, session, path="/", httponly=True, samesite="strict", secure=secure)
+        login = decode(_logins, await body_of(request, BODY_LIMIT_BYTES))
+        session, identity = await door.enter(login, SESSION, before=session_id(headers_of(request)))
+        answer = facts(identity, session)
+        give_cookie(answer, session, request.url.scheme == "https")
         answer.headers.update(NOT_KEPT)
         return answer
 
     @app.get(SESSION, response_model=None, openapi_extra=json_operation(f"GET {SESSION}"))
     async def who_is_in(request: Request) -> Response:
-        return facts(door.holder(headers_of(request), "GET"))
+        headers = headers_of(request)
+        return facts(door.holder(headers, "GET"), session_id(headers))
 
     @app.delete(SESSION, response_model=None, openapi_extra=json_operation(f"DELETE {SESSION}"))
     async def log_out(request: Request) -> Response:

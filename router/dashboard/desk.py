@@ -1,23 +1,18 @@
 """What the dashboard's routes ask: the state at this moment, and who is logged in."""
 
-import secrets
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
 from cluster.snapshot import ClusterSnapshot
 from inventory.clock import Clock
 from router.accounting import RequestRecord
-from router.dashboard.cookie import ROUTES, Headers, own_page, session_id
+from router.dashboard.door import Door
 from router.dashboard.happenings import MOST, Happening, engines_of, happenings
 from router.dashboard.live import LastMinute, Live, Pair
-from router.dashboard.sessions import IDLE_S, Sessions
 from router.dashboard.state import document, state_of
 from router.dashboard.stream import StateStream
 from router.dispatcher import Dispatcher
 from router.errors import ApiError
-from router.refusals import claimed_key_id
-from router.request import TOKEN_HOLDER, Identity
-from router.view import GatewayView
 
 LIVE_EVERY_S = 0.4  # less than what is told anew goes by, so that each telling has other figures
 
@@ -77,73 +72,6 @@ class Stage:
         return self._live
 
 
-class Door:
-    """Who is logged in."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher, self._clock = dispatcher, dispatcher.context.clock
-        self._sessions = Sessions(lambda: secrets.token_urlsafe(32))
-
-    @property
-    def _view(self) -> GatewayView:
-        return self._dispatcher.view
-
-    def enter(self, key: str, route: str, before: str | None) -> tuple[str, Identity]:
-        """A session's id, and whose it is; the one before it ends. Raises ApiError 401, which goes on record."""
-        headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
-        try:
-            identity = self._dispatcher.identify(headers)
-            check_key(identity)
-        except ApiError as error:
-            if error.status == 401:
-                self._dispatcher.refusals.note(claimed_key_id(headers), error.code, route)
-            raise
-        self._sessions.end(before or "")
-        return self._sessions.begin(identity.key_id, self._clock.monotonic_s()), identity
-
-    def leave(self, headers: Headers) -> None:
-        """Raises ApiError 401 where there is no session, 403 where another page asks."""
-        self.holder(headers, "DELETE")
-        self._sessions.end(session_id(headers) or "")
-
-    def holder(self, headers: Headers, method: str) -> Identity:
-        """Whose session it is. Raises ApiError 401, or 403 where another page asks."""
-        if not own_page(method, headers):
-            raise ApiError(403, "cross_site", "a session answers to the dashboard's own page only")
-        identity = self.identity_of(session_id(headers) or "")
-        if identity is None:
-            raise ApiError(401, "no_session", f"not logged in, or idle for {IDLE_S // 60} minutes, or the key is gone")
-        return identity
-
-    def cookie_holder(self, headers: Headers, method: str, route: str | None) -> Identity | None:
-        """Who asks without a key, by the session's cookie; None where keys decide. Raises as `holder` does."""
-        if route not in ROUTES or b"authorization" in headers or b"x-api-key" in headers:
-            return None
-        return None if session_id(headers) is None else self.holder(headers, method)
-
-    def identity_of(self, session: str, use: bool = True) -> Identity | None:
-        """None of one that has ended, or whose key has. Without `use` it is only looked at."""
-        key_id = self._sessions.key_of(session, self._clock.monotonic_s(), use)
-        if key_id is None:
-            return None
-        identity = self._view.keys.holder_of(key_id, self._clock.wall_s())
-        if identity is None:
-            self._sessions.end(session)
-        return identity
-
-    def name_of(self, identity: Identity) -> str:
-        """What people call the key; its id where it has no name."""
-        keys = self._view.access.keys if self._view.access is not None else ()
-        return next((one.name for one in keys if one.key_id == identity.key_id and one.name), identity.key_id)
-
-    def still_in(self, identity: Identity, session: str | None) -> bool:
-        """Whether a stream may go on: as long as whoever began it might begin it anew. A display's keeps its session,
-        for nobody touches a screen on a wall; another page that lies open is no use of it."""
-        if session is not None:
-            return self.identity_of(session, use=identity.role == "display") is not None
-        return self._view.keys.holder_of(identity.key_id, self._clock.wall_s()) is not None
-
-
 class Dashboard:
     """Both, for the routes and the guard."""
 
@@ -151,9 +79,3 @@ class Dashboard:
         self.stage, self.door = Stage(dispatcher, minute), Door(dispatcher)
         dispatcher.view.on_change(lambda _: self.stage.follow())
         self.stage.follow()
-
-
-def check_key(identity: Identity) -> None:
-    """Raises ApiError 401 for a token of an issuer: only of a key is it known when it is revoked."""
-    if identity.key_id.startswith(TOKEN_HOLDER):
-        raise ApiError(401, "no_key", "the dashboard takes keys of this cluster, no tokens of an issuer")

@@ -9,7 +9,10 @@ from router.access import PRESENTED_BYTES
 
 
 class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`code` is of the key's second factor, where it has one."""
+
     key: Annotated[str, Meta(max_length=PRESENTED_BYTES)]
+    code: Annotated[str, Meta(pattern=r"^[0-9]{6}\Z")] | None = None
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
@@ -19,6 +22,12 @@ class SessionFacts(msgspec.Struct, frozen=True):
     role: str
     scopes: tuple[str, ...]
     idle_s: int
+
+
+class LoginWays(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How else than by a key people may log in. `oidc` is what the operator calls the issuer."""
+
+    oidc: str | None = None
 
 
 class SessionEnded(msgspec.Struct, frozen=True):

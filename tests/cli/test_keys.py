@@ -74,6 +74,10 @@ async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
         await until_status(client, second, 200)
         await until_status(client, first, 401)
         listed, sheet = await place.potluck("keys", "ls"), await place.potluck("keys", "inspect", "class-7b")
+        factor = await place.potluck("keys", "totp", "class-7b")
+        with_one = await place.potluck("keys", "inspect", "class-7b")
+        replaced = json.loads((await place.potluck("keys", "totp", "class-7b", "--yes", "--json")).out)
+        without = await place.potluck("keys", "totp", "class-7b", "--off", "--yes")
         revoked = await place.potluck("keys", "revoke", "class-7b", "--yes")
         refused = await until_status(client, second, 401)
         every = json.loads((await place.potluck("keys", "ls", "--all", "--json")).out)["keys"]
@@ -84,6 +88,11 @@ async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     assert refused.json()["error"]["code"] == "invalid_api_key"
     assert [line.split()[0] for line in listed.out.splitlines()] == ["NAME", "owner", "class-7b"]
     assert "valid for 90 d" in sheet.out and "smol*" in sheet.out and "given again for 2 h" in sheet.out
+    address = factor.out.strip()
+    assert re.fullmatch(r"otpauth://totp/potluck%20\w+:class-7b\?secret=[A-Z2-7]{32}&issuer=potluck%20\w+", address)
+    assert "not shown again" in factor.err and "█" in factor.err and address not in factor.err
+    assert "authenticator app" in with_one.out and "no second factor" in sheet.out + without.err
+    assert replaced["address"].startswith("otpauth://") and replaced["address"] != address
     told = listed.out + sheet.out + revoked.err
     assert first.split("_", 2)[2] not in told and second.split("_", 2)[2] not in told
     assert [(key["name"], key["revoked_s"] is None) for key in every] == [
@@ -91,6 +100,7 @@ async def test_a_key_is_made_used_rotated_and_revoked(tmp_path: Path) -> None:
     ]  # fmt: skip
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert first.encode() not in kept and second.encode() not in kept
+    assert address.partition("secret=")[2][:32].encode() not in kept
 
 
 @pytest.mark.e2e

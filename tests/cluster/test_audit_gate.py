@@ -25,6 +25,7 @@ from cluster.audit_rules import READING, RULES
 from cluster.audit_subjects import SubjectKeys
 from cluster.audit_trail import open_trail
 from cluster.controller import ControllerTimes
+from cluster.key_order import KeyOrder
 from cluster.service import HeadSettings
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
@@ -217,3 +218,22 @@ async def test_gateways_tell_what_they_refused(paths: StatePaths) -> None:
         ("key", "abc", 3),
         ("stranger", "", 1),
     ]
+
+
+async def test_a_second_factor_is_on_record_and_its_secret_is_not(paths: StatePaths) -> None:
+    async with head(paths) as client:
+        key = (await client.create_key(KeyOrder("7b"))).facts.key_id
+        made = await client.factor_on("7b")
+        await client.factor_off("7b")
+    told = [record for record in records(paths) if record.action.startswith("key.totp")]
+    secret = made.address.partition("secret=")[2].partition("&")[0]
+
+    assert [(record.action, record.outcome) for record in told] == [
+        ("key.totp_on", "begun"),
+        ("key.totp_on", "done"),
+        ("key.totp_off", "begun"),
+        ("key.totp_off", "done"),
+    ]
+    assert [dict(record.details).get("key_id") for record in told] == [None, key, None, key]
+    assert len(secret) == 32
+    assert not any(secret.encode() in file.read_bytes() for file in paths.root.rglob("*") if file.is_file())

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -11,11 +12,13 @@ from cluster.admin_keys import KeyBody, facts_of
 from cluster.key_desk import KeyDesk
 from cluster.key_order import KeyOrder, KeyRefusedError
 from cluster.key_records import KeyRecords
-from cluster.keys import key_digest
+from cluster.keys import OwnerKey, key_digest
 from cluster.limits import NO_LIMITS, Limits
 from cluster.registry import Registry
 from cluster.roles import Scope
 from cluster.snapshot import KeyRecord
+from cluster.totp import secret_of
+from inventory.paths import StatePaths
 from support.manual_clock import ManualClock
 
 PEPPER = b"a pepper for tests"
@@ -64,6 +67,37 @@ def test_rotation_keeps_the_rights_and_the_end_and_changes_the_secret(bench: Ben
     )  # fmt: skip
     assert bench.told[-1] == (after,)
     assert before.key_id != after.key_id
+
+
+def test_a_second_factor_is_told_at_once_survives_a_rotation_and_is_stored_nowhere(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.desk.create(KeyOrder("7b"))
+    record, address = bench.desk.factor_on("7b")
+    secret = parse_qs(urlsplit(address).query)["secret"][0]
+
+    assert record.totp is not None
+    assert secret == secret_of(PEPPER, record.totp)
+    assert [one.totp for one in bench.told[-1]] == [record.totp]
+    assert bench.desk.rotate("7b")[0].totp == record.totp
+    assert not any(secret.encode() in file.read_bytes() for file in tmp_path.iterdir())
+    assert bench.desk.factor_on("7b")[0].totp != record.totp
+    bench.desk.factor_off("7b")
+    assert [one.totp for one in bench.records.active()] == [None]
+    with pytest.raises(KeyRefusedError, match="no key is called 8b"):
+        bench.desk.factor_on("8b")
+
+
+def test_the_owners_key_may_have_a_second_factor_and_keeps_it(tmp_path: Path) -> None:
+    paths, clock = StatePaths.at(tmp_path).ensure(), ManualClock()
+    with closing(Registry.open(paths.registry_db, clock)) as registry:
+        records = KeyRecords(registry, clock)
+        owner = OwnerKey(paths, records, PEPPER, clock)
+        owner.ensure()
+        record, _ = KeyDesk(records, PEPPER, clock, lambda: None).factor_on("owner")
+
+        assert record.totp is not None
+        assert owner.rotate().totp == record.totp
 
 
 def test_limits_are_told_at_once_survive_a_rotation_and_can_be_taken_away(bench: Bench) -> None:

@@ -4,7 +4,7 @@ import msgspec
 
 from cluster.publication import Publication, decode_line, encode_line
 from cluster.roles import SCOPES_OF
-from cluster.snapshot import AccessSnapshot, KeyRecord, TokenIssuer
+from cluster.snapshot import AccessSnapshot, KeyRecord, LoginIssuer, PeopleRule, TokenIssuer
 from router.access import KeyRing
 from support.gateway import KEY, PEPPER, key_record
 
@@ -25,7 +25,9 @@ def test_keys_of_the_version_before_may_do_all_that_their_role_may_with_every_mo
 def test_what_is_published_comes_back_whole_and_what_is_unknown_is_passed_over() -> None:
     record = KeyRecord("a", "00", "user", "t", "g", "d", 1, 2, "7b", ("inference",), ("toy",), True)
     issuer = TokenIssuer("i", "a", "x", ("user",), "t")
-    said = Publication(access=AccessSnapshot(1, 2, 3, "/pepper", (record,), ("serial",), issuer))
+    rules = (PeopleRule("groups", ("staff",), "operator", "office"),)
+    login = LoginIssuer("i", "c", "/s", "https://a", "n", ("openid",), rules, ("x",), 1.0, ("https://o",), None, "t")
+    said = Publication(access=AccessSnapshot(1, 2, 3, "/pepper", (record,), ("serial",), issuer, login=login))
 
     newer = msgspec.json.decode(encode_line(said))
     newer["access"]["keys"][0]["favourite_colour"] = "blue"

@@ -165,6 +165,21 @@ async def test_an_issuer_of_tokens_is_published_when_the_configuration_names_it(
     assert (after.access.issuer.issuer, after.access.issuer.public_key) == ("https://login", "A" * 43)
 
 
+async def test_who_may_log_in_is_published_when_the_configuration_changes(paths: StatePaths, machine: FakeNode) -> None:
+    people = (
+        "{issuer: https://login, client_id: potluck, address: https://here, people: [{claim: sub, any_of: [anna]}]}"
+    )
+    async with head(paths, machine) as client:
+        feed = client.watch()
+        before = await anext(feed)
+        await client.apply_config(f"{DEFAULT_TEXT}\naccess: {{oidc: {people}, second_factor: [admin]}}\n")
+        after = await _next_access(feed)
+
+    assert before.access is not None and after.access is not None and after.access.login is not None
+    assert (before.access.login, before.access.second_factor) == (None, ())
+    assert (after.access.login.issuer, after.access.second_factor) == ("https://login", ("admin",))
+
+
 async def test_a_wrong_configuration_changes_nothing_and_is_explained(paths: StatePaths, machine: FakeNode) -> None:
     async with head(paths, machine) as client:
         with pytest.raises(AdminRefusedError, match=r'modls \(line 2\): unknown key; did you mean "models"') as caught:

@@ -156,7 +156,12 @@ async def test_a_stream_is_relayed_untouched_with_the_engines_own_secret(port: P
     write_secret(tmp_path / "key", "engine-secret")
     async with engine_of(port, stay=False) as upstream:
         port.engines[:] = [engine_at(upstream.address, secret_file=tmp_path / "key")]
-        headers = {"x-request-id": "req-7", "authorization": "Bearer of-a-client", "cookie": "a=b"}
+        headers = {
+            "x-request-id": "req-7",
+            "traceparent": "00-1-2-01",
+            "authorization": "Bearer of-a-client",
+            "cookie": "a=b",
+        }
         async with port.client(port.ca.identity("gateway", "gw")) as client:
             answer = await client.post(CHAT, content=b'{"a": 1}', headers=headers, extensions=SNI)
 
@@ -165,7 +170,7 @@ async def test_a_stream_is_relayed_untouched_with_the_engines_own_secret(port: P
     assert answer.headers["content-type"] == "text/event-stream"
     assert upstream.asked[0].body == b'{"a": 1}'
     assert b"authorization: bearer engine-secret\r\n" in head
-    assert b"x-request-id: req-7\r\n" in head
+    assert b"x-request-id: req-7\r\n" in head and b"traceparent: 00-1-2-01\r\n" in head
     assert b"cookie" not in head and b"of-a-client" not in head
     assert head.startswith(b"post /v1/chat/completions http/1.1")
 

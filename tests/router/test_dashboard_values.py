@@ -17,7 +17,7 @@ from router.dashboard.happenings import happenings
 from router.dashboard.live import SAMPLES, LastMinute
 from router.dashboard.memory import Parts, pools_of
 from router.dashboard.patch import bare, difference, patched
-from router.dashboard.sessions import IDLE_S, MOST, Sessions
+from router.dashboard.sessions import IDLE_S, MOST, KeyHolder, Sessions
 from support.gateway import cluster_of, engine_at
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -234,6 +234,9 @@ def test_what_cannot_be_told_is_not_guessed() -> None:
     assert (nobody.budget_bytes, nobody.parts.free, nobody.parts.weights) == (None, None, 0)
 
 
+KEY_HOLDER = KeyHolder("key")
+
+
 def sessions() -> Sessions:
     numbers = count()
     return Sessions(lambda: f"s{next(numbers)}")
@@ -241,38 +244,38 @@ def sessions() -> Sessions:
 
 def test_a_session_lives_for_as_long_as_it_is_used() -> None:
     kept = sessions()
-    name = kept.begin("key", 0.0)
+    name = kept.begin(KEY_HOLDER, 0.0)
 
-    assert kept.key_of(name, IDLE_S - 1) == "key"
-    assert kept.key_of(name, 2 * IDLE_S - 2) == "key"
-    assert kept.key_of(name, 3 * IDLE_S - 2) is None
-    assert kept.key_of(name, 0.0) is None
+    assert kept.holder_of(name, IDLE_S - 1) == KEY_HOLDER
+    assert kept.holder_of(name, 2 * IDLE_S - 2) == KEY_HOLDER
+    assert kept.holder_of(name, 3 * IDLE_S - 2) is None
+    assert kept.holder_of(name, 0.0) is None
 
 
 def test_looking_at_a_session_is_no_use_of_it() -> None:
     kept = sessions()
-    name = kept.begin("key", 0.0)
+    name = kept.begin(KEY_HOLDER, 0.0)
 
-    assert kept.key_of(name, IDLE_S - 1, use=False) == "key"
-    assert kept.key_of(name, IDLE_S, use=False) is None
+    assert kept.holder_of(name, IDLE_S - 1, use=False) == KEY_HOLDER
+    assert kept.holder_of(name, IDLE_S, use=False) is None
 
 
 def test_a_session_that_was_ended_is_nobodys() -> None:
     kept = sessions()
-    name = kept.begin("key", 0.0)
+    name = kept.begin(KEY_HOLDER, 0.0)
     kept.end(name)
     kept.end("never was")
 
-    assert kept.key_of(name, 1.0) is None
+    assert kept.holder_of(name, 1.0) is None
 
 
 def test_of_too_many_sessions_the_one_idle_for_longest_ends() -> None:
     kept = sessions()
-    names = [kept.begin("key", 0.0) for _ in range(MOST)]
-    kept.key_of(names[0], 1.0)
-    kept.begin("key", 2.0)
+    names = [kept.begin(KEY_HOLDER, 0.0) for _ in range(MOST)]
+    kept.holder_of(names[0], 1.0)
+    kept.begin(KEY_HOLDER, 2.0)
 
-    assert (kept.key_of(names[0], 3.0), kept.key_of(names[1], 3.0)) == ("key", None)
+    assert (kept.holder_of(names[0], 3.0), kept.holder_of(names[1], 3.0)) == (KEY_HOLDER, None)
 
 
 HOST = {b"host": b"cluster.lan:8400"}

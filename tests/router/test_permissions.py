@@ -100,7 +100,7 @@ async def ask(
     if path == "/api/v1/events":
         async with client.stream(method, where, headers=headers_of(who)) as stream:
             return stream if stream.status_code == 200 else await read(stream)
-    moved = path == "/dashboard"
+    moved = path == "/dashboard" or path.startswith("/dashboard/oidc/")
     return await client.request(method, where, headers=headers_of(who), content=body, follow_redirects=moved)
 
 

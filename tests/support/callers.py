@@ -47,6 +47,9 @@ ANSWERED: Mapping[str, frozenset[str]] = {  # written down a second time: the ga
     "/dashboard": EVERYBODY,
     "/dashboard/{path:path}": EVERYBODY,
     "/dashboard/session": frozenset({"admin", "operator", "user", "display", "narrow"}),
+    "/dashboard/ways": EVERYBODY,
+    "/dashboard/oidc/login": EVERYBODY,  # where nobody is named as issuer, back to the page
+    "/dashboard/oidc/back": EVERYBODY,
     "/api/v1/state": frozenset({"admin", "operator", "display"}),
     "/api/v1/events": frozenset({"admin", "operator", "display"}),
     "/api/v1/fit": frozenset({"admin", "operator", "display"}),

@@ -35,7 +35,7 @@ from router.accounting import RecordSink, RequestRecord
 from router.batches.store import BatchStore
 from router.cache_store import CacheStore
 from router.service import Gateway, build_gateway, listen
-from router.settings import GatewaySettings
+from router.settings import GatewaySettings, TraceSettings
 from router.view import GatewayView
 from router.waiting_caps import WaitingCaps
 from support.engines import FaultEngine
@@ -196,11 +196,12 @@ async def running_gateway(
     abilities: Mapping[str, frozenset[Capability]] | None = None,
     header_s: float = 10.0,
     clock: Clock | None = None,
+    traces: TraceSettings | None = None,
 ) -> AsyncIterator[Running]:
     """Serves until the block ends, and leaves nothing behind. `silence_s`: before the first token, and after it."""
     paths = StatePaths.at(root / "state").ensure()
     settings = GatewaySettings(paths, sweep_s=0.02, slow_reader_s=slow_reader_s, total_s=total_s, header_s=header_s)
-    settings = replace(settings, reading_s=reading_s)
+    settings = replace(settings, reading_s=reading_s, traces=traces)
     settings = replace(settings, wait_s=wait_s, keepalive_s=0.1, failed_patience_s=0.1)
     settings = replace(settings, waiting=waiting or WaitingCaps(), connect_s=10.0)  # this loop may be busy with clients
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { api, ApiError } from "../wire/api";
 import type { SessionFacts } from "../wire/documents";
 import { cluster, connect, disconnect } from "./cluster";
+import { broughtBack } from "./brought_back";
 import { history } from "./history";
 
 export const session = signal<SessionFacts | null | undefined>(undefined);
@@ -12,6 +13,9 @@ export const notice = signal<string | null>(null);
 const SIGNED_IN = "potluck.signed-in"; // no secret: only whether it is worth asking
 
 export async function resume(): Promise<void> {
+  const problem = broughtBack();
+  if (problem !== null) localStorage.removeItem(SIGNED_IN);
+  notice.value = problem;
   if (localStorage.getItem(SIGNED_IN) === null) {
     session.value = null;
     return;
@@ -24,8 +28,14 @@ export async function resume(): Promise<void> {
   }
 }
 
-export async function signIn(key: string): Promise<void> {
-  begin(await api.signIn(key));
+export async function signIn(key: string, code: string | null): Promise<void> {
+  begin(await api.signIn(key, code));
+}
+
+/** The issuer's page comes next; whoever comes back from it is asked for as after a reload. */
+export function goOff(): void {
+  localStorage.setItem(SIGNED_IN, "yes");
+  window.location.assign("/dashboard/oidc/login");
 }
 
 export async function signOut(): Promise<void> {

@@ -1,13 +1,15 @@
 /** Questions to the gateway, each with what it answers. A refusal is an ApiError with the gateway's own words. */
 
-import type { Decided, DecisionRow, FitDocument, SessionFacts } from "./documents";
+import type { Decided, DecisionRow, FitDocument, LoginWays, SessionFacts } from "./documents";
 
 export class ApiError extends Error {
   readonly status: number;
+  readonly code: string | null;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, code: string | null = null) {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -20,7 +22,8 @@ export interface FitQuestion {
 
 export const api = {
   session: () => ask<SessionFacts>("GET", "/dashboard/session"),
-  signIn: (key: string) => ask<SessionFacts>("POST", "/dashboard/session", { key }),
+  signIn: (key: string, code: string | null) => ask<SessionFacts>("POST", "/dashboard/session", { key, code }),
+  ways: () => ask<LoginWays>("GET", "/dashboard/ways"),
   signOut: () => ask<unknown>("DELETE", "/dashboard/session"),
   fit: (question: FitQuestion) => ask<FitDocument>("POST", "/api/v1/fit", question),
   decisions: (limit: number) => ask<{ rows: DecisionRow[] }>("GET", `/api/v1/decisions?limit=${limit}`),
@@ -43,15 +46,18 @@ async function ask<Answer>(method: string, path: string, body?: unknown): Promis
     throw new ApiError(0, "The gateway does not answer. Is it running? `potluck status` says.");
   }
   const text = await response.text();
-  if (!response.ok) throw new ApiError(response.status, messageOf(text) ?? `The gateway answered ${response.status}.`);
+  if (!response.ok) {
+    const said = errorOf(text);
+    throw new ApiError(response.status, said.message ?? `The gateway answered ${response.status}.`, said.code ?? null);
+  }
   return (text ? JSON.parse(text) : null) as Answer;
 }
 
-function messageOf(text: string): string | null {
+function errorOf(text: string): { message?: string; code?: string } {
   try {
-    const { error } = JSON.parse(text) as { error?: { message?: string } };
-    return error?.message ?? null;
+    const { error } = JSON.parse(text) as { error?: { message?: string; code?: string } };
+    return error ?? {};
   } catch {
-    return null;
+    return {};
   }
 }

@@ -7,6 +7,11 @@ export interface SessionFacts {
   idle_s: number;
 }
 
+/** How else than by a key people may log in. */
+export interface LoginWays {
+  oidc?: string;
+}
+
 export type Answer = "fits" | "after evicting" | "with changes" | "never";
 
 export interface FitRow {
