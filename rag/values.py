@@ -53,6 +53,9 @@ class Locator:
         return f"{self.kind} {self.value}".strip()
 
 
+NOWHERE = Locator()
+
+
 @dataclass(frozen=True, slots=True)
 class NewChunk:
     """`start` and `end` count characters of the document's clean text."""
@@ -60,7 +63,7 @@ class NewChunk:
     text: str
     start: int
     end: int
-    locator: Locator = Locator()
+    locator: Locator = NOWHERE
     heading: str = ""
 
 
