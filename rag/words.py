@@ -29,11 +29,11 @@ class Word:
         return self.text[:-1] + chr(ord(self.text[-1]) + 1)
 
 
-def words_of(text: str) -> tuple[Word, ...]:
+def words_of(text: str, most: int | None = MOST_WORDS) -> tuple[Word, ...]:
     """Each once, in order."""
     folded = "".join(one for one in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(one))
     found = (Word(one[:BEGINNING], len(one) <= BEGINNING) for one in _WORD.findall(folded))
-    return tuple(dict.fromkeys(found))[:MOST_WORDS]
+    return tuple(dict.fromkeys(found))[:most]
 
 
 def telling(words: Sequence[Word], chunks_with: Mapping[Word, int]) -> tuple[Word, ...]:
