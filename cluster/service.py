@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,11 +36,9 @@ from cluster.ledger_report import LedgerDocument, ledger_document
 from cluster.link import NodeLink
 from cluster.load_records import LoadRecords
 from cluster.load_times import LoadBook
-from cluster.member_links import RayOffer
+from cluster.member_links import RayOffer, ray_offer
 from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
-from cluster.ray_settings import RayPorts
-from cluster.ray_setup import ray_program
 from cluster.registry import Registry
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord, TokenIssuer
 from cluster.wish_desk import WishDesk
@@ -229,18 +226,6 @@ def token_issuer(config: ClusterConfig) -> TokenIssuer | None:
     """Whose bearer tokens gateways are to take."""
     jwt = config.access.jwt
     return TokenIssuer(jwt.issuer, jwt.audience, jwt.public_key, jwt.roles, jwt.tenant) if jwt is not None else None
-
-
-def ray_offer(config: ClusterConfig) -> RayOffer | str:
-    """Where Ray's head is to listen, or why there is none."""
-    listen = config.cluster.listen
-    if not config.ray.enabled:
-        return "cluster.yaml says so: ray.enabled"
-    if listen is None or ip_address(listen).is_unspecified or ip_address(listen).is_loopback:
-        return f"Ray needs one address of the network that the machines share, not `cluster.listen: {listen}`"
-    if ray_program() is None:
-        return "Ray is not installed on the head; there: pip install 'ray>=2.60'"
-    return RayOffer(listen, RayPorts(config.ray.port))
 
 
 async def _close_feed(publisher: Publisher, stop: asyncio.Event) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inventory.catalog import ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelSpec, StoredModel
+from inventory.catalog import ArtifactFile, ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelSpec, StoredModel
 from inventory.clock import Clock
 from inventory.disk_space import free_bytes
 from inventory.incoming import Incoming, Staged, stage, sweep_incoming
@@ -171,6 +171,21 @@ class ModelStore:
             before += file.size_bytes
         return models
 
+    def misfits(self) -> tuple[DamagedModelError, ...]:
+        """Files that are missing, or not as long as they were: what can be told without reading them. See `verify`."""
+        found = []
+        for path in sorted(self._layout.names()):
+            try:
+                record = decode_name(path.read_bytes(), str(path))
+                manifest = self._manifest(record.artifact_id)
+            except (OSError, DamagedRecordError, ModelNotFoundError):
+                continue  # `damaged` has it, or it was removed meanwhile
+            for file in manifest.files:
+                reason = self._misfit(manifest, file)
+                if reason:
+                    found.append(DamagedModelError(record.name, file.path, reason))
+        return tuple(found)
+
     def remove(self, name: str, format: ArtifactFormat | None = None) -> int:
         """Forget a name, or one format of it, and free what nothing else needs. Returns the freed bytes.
 
@@ -266,6 +281,16 @@ class ModelStore:
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(os.path.relpath(self._layout.blob(file), link.parent))
+
+    def _misfit(self, manifest: Manifest, file: ArtifactFile) -> str:
+        try:
+            size = self._layout.blob(file).stat().st_size
+        except OSError as error:
+            return error.strerror or str(error)
+        if size != file.size_bytes:
+            return f"{size} bytes, where it had {file.size_bytes}"
+        opened = self._layout.view(manifest.artifact_id) / file.path
+        return "" if opened.exists() else f"nothing leads to it from {opened}"
 
     def _sweep(self) -> int:
         """Under the lock: delete what no name leads to, and leftovers of imports that died. Returns the freed bytes."""
