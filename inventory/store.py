@@ -172,7 +172,7 @@ class ModelStore:
         return models
 
     def misfits(self) -> tuple[DamagedModelError, ...]:
-        """Files that are missing, or not as long as they were: what can be told without reading them. See `verify`."""
+        """Files that are missing or not as long as they were, and headers that cannot be read. `verify` reads all."""
         found = []
         for path in sorted(self._layout.names()):
             try:
@@ -180,10 +180,10 @@ class ModelStore:
                 manifest = self._manifest(record.artifact_id)
             except (OSError, DamagedRecordError, ModelNotFoundError):
                 continue  # `damaged` has it, or it was removed meanwhile
-            for file in manifest.files:
-                reason = self._misfit(manifest, file)
-                if reason:
-                    found.append(DamagedModelError(record.name, file.path, reason))
+            wrong = [(file.path, reason) for file in manifest.files if (reason := self._misfit(manifest, file))]
+            if not wrong and (reason := self._unreadable(manifest)):
+                wrong = [(manifest.files[0].path, reason)]
+            found += [DamagedModelError(record.name, file, reason) for file, reason in wrong]
         return tuple(found)
 
     def remove(self, name: str, format: ArtifactFormat | None = None) -> int:
@@ -228,15 +228,19 @@ class ModelStore:
 
     def _read_again(self, manifest: Manifest) -> ModelSpec:
         """The spec was written by another version of the reader: take it from the blobs, and remember it."""
-        view = self._layout.view(manifest.artifact_id)
-        files = [Incoming(view / file.path, file.path, file.role) for file in manifest.files]
         try:
-            _, spec = read_model(str(view), files)
+            spec = self._read(manifest)
         except (OSError, ModelFileError) as error:
-            raise DamagedRecordError(str(view), str(error)) from None
+            raise DamagedRecordError(str(self._layout.view(manifest.artifact_id)), str(error)) from None
         with exclusive(self._layout.lock):
             if self._layout.manifest(manifest.artifact_id).exists():
                 self._write_manifest(manifest_of(manifest.format, manifest.files, spec))
+        return spec
+
+    def _read(self, manifest: Manifest) -> ModelSpec:
+        """From the headers. Raises OSError, ModelFileError."""
+        view = self._layout.view(manifest.artifact_id)
+        _, spec = read_model(str(view), [Incoming(view / file.path, file.path, file.role) for file in manifest.files])
         return spec
 
     def _commit(
@@ -291,6 +295,13 @@ class ModelStore:
             return f"{size} bytes, where it had {file.size_bytes}"
         opened = self._layout.view(manifest.artifact_id) / file.path
         return "" if opened.exists() else f"nothing leads to it from {opened}"
+
+    def _unreadable(self, manifest: Manifest) -> str:
+        try:
+            self._read(manifest)
+        except (OSError, ModelFileError) as error:
+            return str(error)
+        return ""
 
     def _sweep(self) -> int:
         """Under the lock: delete what no name leads to, and leftovers of imports that died. Returns the freed bytes."""

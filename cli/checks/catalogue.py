@@ -32,7 +32,7 @@ CHECKS: tuple[Check, ...] = (
     Check("audit", "general", _in("records", "check_audit")),
     Check("file system", "disk", _in("disk", "check_file_system")),
     Check("disk", "disk", _in("disk", "check_room")),
-    Check("models", "disk", _in("models", "check_models")),
+    Check("models", "disk", _in("models", "check_models"), within_s=60.0),
     Check("unfinished", "disk", _in("models", "check_unfinished")),
     Check("memory", "gpu", _in("memory", "check_memory")),
     Check("container", "gpu", _in("memory", "check_container")),

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from cli.checks.finding import Result, fail, ok, warn
+from cli.checks.finding import Result, fail, ok, warn, word
 from cli.checks.situation import Situation
 from nodes.identity import IdentityFiles, Validity, validity_of
 from nodes.membership import membership_file, read_membership
@@ -32,7 +32,7 @@ def check_certificates(situation: Situation) -> Iterator[Result]:
 def identity(files: IdentityFiles, role: PeerRole, now_s: float, node: str) -> Result:
     """`node` is the name of a machine that has joined."""
     rejoin = f"on the head: potluck nodes rm {node}; potluck token create --node {node}; here: the line it prints"
-    anew = rejoin if role == "node" else f"rm {files.certificate}; {AGAIN}"
+    anew = rejoin if role == "node" else f"rm {word(files.certificate)}; {AGAIN}"
     trouble = _trouble(files)
     if trouble:
         return fail(f"the certificate of this {role} is of no use: {trouble}", anew)
@@ -49,7 +49,7 @@ def check_authority(situation: Situation) -> Iterator[Result]:
     if not key_file.exists() and not certificate_file.exists():
         return
     restore = (
-        f"put {place} back from a backup; without one: potluck down, mv {place} away, and let all machines join again"
+        f"put {place} back from a backup; without one: potluck down, move it away, and let all machines join again"
     )
     try:
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.checks.finding import Result, fail, ok, warn
+from cli.checks.finding import Result, fail, ok, warn, word
 from cli.checks.situation import Situation
 from inventory.disk_space import GIB
 from inventory.sizes import format_bytes
@@ -75,9 +75,8 @@ def check_room(situation: Situation) -> Iterator[Result]:
 def room(found: Room) -> Result:
     told = f"{format_bytes(found.free_bytes)} free in {found.path}"
     if found.read_only:
-        return fail(
-            f"{found.path} is mounted read-only", f"see `dmesg` for why, then: mount -o remount,rw {found.path}"
-        )
+        fix = f"see `dmesg` for why, then: mount -o remount,rw {word(_mount_of(found.path))}"
+        return fail(f"{found.path} is mounted read-only", fix)
     if found.files_left == 0:
         return fail(f"{found.path} has no room for one more file: its inodes are used up", "delete files that are many")
     if found.free_bytes < FULL_BYTES:
@@ -93,6 +92,10 @@ def existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+def _mount_of(path: Path) -> Path:
+    return next((one for one in (path, *path.parents) if one.is_mount()), path)
 
 
 def _room_of(path: Path) -> Room:

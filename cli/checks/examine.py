@@ -38,9 +38,7 @@ class _Asked:
         try:
             self._results = tuple(self.check.look(self._situation))
         except ImportError as error:
-            self._results = (
-                warn(f"could not be looked at: {error}", "pip install 'potluck[one-machine]', into its environment"),
-            )
+            self._results = (warn(f"could not be looked at: {error}", "pip install 'potluck[one-machine]'"),)
         except Exception as error:  # noqa: BLE001  a machine that is ill may fail in any way; the other checks count
             told = f"could not be looked at: {type(error).__name__}: {error}"
             self._results = (warn(told, "mend what it names, then ask once more"),)

@@ -1,7 +1,9 @@
 """What a check says: a verdict, what was found, and the command or step that mends it."""
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ def warn(detail: str, fix: str) -> Result:
 
 def fail(detail: str, fix: str) -> Result:
     return Result("fail", detail, fix)
+
+
+def word(path: Path) -> str:
+    """A path in a command that can be pasted."""
+    return shlex.quote(str(path))
 
 
 @dataclass(frozen=True, slots=True)

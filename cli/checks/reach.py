@@ -8,19 +8,20 @@ from cli.checks.finding import Result, fail, ok, warn
 from cli.checks.situation import Situation
 from cluster.member_links import RayOffer, ray_offer
 from inventory.secret_files import ExposedSecretError
-from nodes.head_client import HeadPlace
+from nodes.head_client import HeadClient, HeadPlace, HeadRefusedError, HeadSilentError
 from nodes.identity import IdentityFiles
-from nodes.join_wire import HEAD_NAME, PREFIX
+from nodes.join_wire import OffersBody
 from nodes.membership import Membership
 from nodes.ray_member import read_order
-from nodes.tls_client import BrokenAnswerError, PeerPlace, call
+from nodes.tls_client import BrokenAnswerError
 from nodes.tls_contexts import client_context
 
 ANSWER_WITHIN_S = 5.0
+NO_MODEL = "no-model-has-this-name"
 
 
 def check_head(situation: Situation) -> Iterator[Result]:
-    """Asks for what is public, with this machine's certificate, so that nothing changes at the head."""
+    """Asks who has a model that nobody has: only members may, and nothing changes at the head."""
     membership = situation.membership
     if membership is None:
         return
@@ -43,25 +44,31 @@ def check_ray(situation: Situation) -> Iterator[Result]:
 
 async def _head(membership: Membership, context: ssl.SSLContext) -> Result:
     place = HeadPlace(membership.head_host, membership.join_port)
-    peer = PeerPlace("controller", HEAD_NAME, place.host, place.port, context)
-    join = f"on the head: potluck nodes rm {membership.node_id}; potluck token create --node {membership.node_id}"
+    name = membership.node_id
+    join = f"on the head: potluck nodes rm {name}; potluck token create --node {name}; here: the line it prints"
     try:
-        await call(peer, "GET", f"{PREFIX}/ca", b"", ANSWER_WITHIN_S)
-    except TimeoutError:
+        await HeadClient(place, context, ANSWER_WITHIN_S).offers(OffersBody(NO_MODEL))
+    except HeadRefusedError as error:
+        return fail(f"the head at {place} refuses this machine: {error}", join)
+    except HeadSilentError as error:
+        return _silent(place, error.__cause__ or error, join)
+    return ok(f"{place} answers, proves to be the head, and knows this machine")
+
+
+def _silent(place: HeadPlace, cause: BaseException, join: str) -> Result:
+    if isinstance(cause, TimeoutError):
         told = f"the head at {place} does not answer: a firewall drops what it is sent, or the machine is off"
         return fail(told, f"on the head: let TCP port {place.port} in, as `potluck firewall` there prints it")
-    except ConnectionRefusedError:
+    if isinstance(cause, ConnectionRefusedError):
         return fail(f"nobody listens at {place}, where the head should", "on the head: potluck status; potluck up")
-    except ssl.SSLCertVerificationError as error:
-        told = f"what answers at {place} does not prove to be this cluster's head: {error.verify_message}"
-        return fail(told, f"check the address and the clocks; else {join}, and here the line it prints")
-    except (BrokenAnswerError, ConnectionResetError, ssl.SSLError) as error:
-        told = f"the head at {place} ends the connection ({error}): it may not know this machine any more"
-        return fail(told, f"potluck nodes ls on the head; if it is not there, {join}, and here the line it prints")
-    except OSError as error:
-        told = f"there is no way to the head at {place}: {error.strerror or error}"
-        return fail(told, "see whether both machines are in the network: ip address; ping")
-    return ok(f"{place} answers, and proves to be the head")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        told = f"what answers at {place} does not prove to be this cluster's head: {cause.verify_message}"
+        return fail(told, f"check the address, and the clocks of both; else {join}")
+    if isinstance(cause, (BrokenAnswerError, ConnectionResetError, ssl.SSLError)):
+        told = f"the head at {place} ends the connection ({cause}): it takes this machine's certificate for no good"
+        return fail(told, join)
+    told = f"there is no way to the head at {place}: {cause}"
+    return fail(told, "see whether both machines are in the network: ip address; ping")
 
 
 async def _ray(host: str, port: int) -> Result:

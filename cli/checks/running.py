@@ -6,9 +6,11 @@ from pathlib import Path
 
 import psutil
 
-from cli.checks.finding import Result, fail, ok, warn
+from cli.checks.finding import Result, fail, ok, warn, word
 from cli.checks.situation import Situation
 from nodes.leases import Leased, leased
+from nodes.process_identity import is_alive
+from nodes.ray_process import FamilyName, lease_file, read_lease
 from nodes.role_lock import RoleRecord, ServiceRole, last_holder
 from nodes.unix_server import unix_client
 
@@ -49,7 +51,7 @@ def check_answers(situation: Situation) -> Iterator[Result]:
 
 def check_leftovers(situation: Situation) -> Iterator[Result]:
     """Engines without a daemon hold their memory for nobody; sockets without a process tell of a crash."""
-    found = [*_engines(situation), *_crashed(situation)]
+    found = [*_engines(situation), *_ray(situation), *_crashed(situation)]
     yield from found
     if not found and situation.paths.run.exists():
         yield ok("nothing is left of earlier runs")
@@ -59,12 +61,21 @@ def _engines(situation: Situation) -> Iterator[Result]:
     if "node" in situation.processes:
         return  # it looks after them
     for lease in leased(situation.paths.leases):
-        yield _orphan(lease)
+        yield _orphan(lease, situation.paths.leases / f"{lease.engine_id}.json")
 
 
-def _orphan(lease: Leased) -> Result:
+def _ray(situation: Situation) -> Iterator[Result]:
+    owners: tuple[tuple[FamilyName, ServiceRole], ...] = (("ray-head", "head"), ("raylet", "node"))
+    for family, role in owners:
+        lease = read_lease(lease_file(situation.paths, family))
+        if lease is not None and role not in situation.processes and is_alive(lease.identity):
+            told = f"Ray's {family} (process {lease.pid}) runs, and the {role} that looks after it does not"
+            yield warn(told, f"{_start(situation)} takes it over, potluck down ends it")
+
+
+def _orphan(lease: Leased, file: Path) -> Result:
     if lease.alive is None:
-        return warn(f"the lease of engine {lease.engine_id} cannot be read", f"rm leases/{lease.engine_id}.json")
+        return warn(f"the lease of engine {lease.engine_id} cannot be read", f"rm {word(file)}")
     if lease.alive:
         told = f"engine {lease.engine_id} (process {lease.pid}) runs and holds its memory, and no daemon looks after it"
         return warn(told, "potluck up takes it over, potluck down ends it")

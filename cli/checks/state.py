@@ -1,12 +1,11 @@
 """The state directory: whose it is, who can read it, and whether what lies in it can be used."""
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.checks.finding import Result, fail, ok
+from cli.checks.finding import Result, fail, ok, word
 from cli.checks.situation import Situation
 from cli.prepare import NotPreparedError, this_node
 from cluster.keys import private_files
@@ -21,12 +20,12 @@ def check_state(situation: Situation) -> Iterator[Result]:
     facts = root.stat()
     mode = stat.S_IMODE(facts.st_mode)
     if not root.is_dir():
-        yield fail(f"{root} is a file, and has to be a directory", f"move it away: mv {_word(root)} {_word(root)}.old")
+        yield fail(f"{root} is a file, and has to be a directory", f"move it away: mv {word(root)} {word(root)}.old")
     elif facts.st_uid != os.getuid():
         owner = f"{root} belongs to user {facts.st_uid}, and this is user {os.getuid()}"
-        yield fail(owner, f"sudo chown -R {os.getuid()} {_word(root)}, or run potluck as its owner")
+        yield fail(owner, f"sudo chown -R {os.getuid()} {word(root)}, or run potluck as its owner")
     elif mode & 0o077:
-        yield fail(f"{root} is open to others (mode {mode:04o})", f"chmod 700 {_word(root)}")
+        yield fail(f"{root} is open to others (mode {mode:04o})", f"chmod 700 {word(root)}")
     elif not os.access(root, os.W_OK | os.X_OK):
         yield fail(f"{root} cannot be written", "mount its disk for writing, or choose another place with --state-dir")
     else:
@@ -47,7 +46,7 @@ def _sockets(paths: StatePaths) -> Iterator[Result]:
     if place != paths.run and place.exists():
         facts = place.lstat()
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:
-            yield fail(f"{place}, where the sockets lie, is not private to this user", f"rm -r {_word(place)}")
+            yield fail(f"{place}, where the sockets lie, is not private to this user", f"rm -r {word(place)}")
             return
     yield ok(f"{paths.root}, private to this user")
 
@@ -58,7 +57,7 @@ def check_secrets(situation: Situation) -> Iterator[Result]:
     files = {*private_files(paths), *(file for place in places if place.exists() for file in place.glob("*"))}
     exposed = [path for path in sorted(files) if stat.S_IMODE(path.stat().st_mode) & 0o077]
     if exposed:
-        names = " ".join(map(_word, exposed))
+        names = " ".join(map(word, exposed))
         yield fail(f"readable by others: {names}", f"chmod 600 {names}")
     else:
         yield ok("every secret is readable by this user only")
@@ -87,8 +86,4 @@ def _more(problems: int) -> str:
 
 
 def _validate(file: Path) -> str:
-    return f"potluck config validate {_word(file)} lists every line to change"
-
-
-def _word(path: Path) -> str:
-    return shlex.quote(str(path))
+    return f"potluck config validate {word(file)} lists every line to change"

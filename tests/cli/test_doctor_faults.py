@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.checks.finding import Verdict
@@ -21,8 +22,10 @@ from nodes.engine_builds import build_named
 from nodes.engine_envs import MARKER, lock_sha256
 from nodes.identity import IdentityFiles, key_text, new_key
 from nodes.leases import write_lease
+from nodes.process_identity import identify
+from nodes.ray_process import RayLease, lease_file
 from nodes.ray_versions import versions_here
-from support.doctor_state import DoctorState, healthy_state, install_engine, listening, verdicts
+from support.doctor_state import DoctorState, healthy_state, in_the_table, install_engine, listening, verdicts
 from support.leases import lease_of, sleeper
 from support.manual_clock import ManualClock
 from support.tls import TestAuthority
@@ -128,10 +131,38 @@ def dead_lease(state: DoctorState) -> Iterator[None]:
     yield
 
 
+def unreadable_lease(state: DoctorState) -> Iterator[None]:
+    (state.paths.leases / "smol.box.1.json").write_text("{")
+    yield
+
+
+def orphaned_ray(state: DoctorState) -> Iterator[None]:
+    with sleeper() as process:
+        identity = identify(process.pid)
+        assert identity is not None
+        lease = RayLease(process.pid, identity.start_mark, identity.boot_id, "mark")
+        write_secret(lease_file(state.paths, "ray-head"), msgspec.json.encode(lease).decode())
+        yield
+        process.kill()
+
+
 def truncated_model(state: DoctorState) -> Iterator[None]:
     (blob,) = (state.paths.models / "blobs").iterdir()
     blob.chmod(0o600)
     os.truncate(blob, blob.stat().st_size // 2)
+    yield
+
+
+def overwritten_header(state: DoctorState) -> Iterator[None]:
+    (blob,) = (state.paths.models / "blobs").iterdir()
+    blob.chmod(0o600)
+    with blob.open("r+b") as file:
+        file.write(bytes(64))
+    yield
+
+
+def audit_that_is_none(state: DoctorState) -> Iterator[None]:
+    state.paths.audit_db.mkdir(mode=0o700)
     yield
 
 
@@ -266,8 +297,6 @@ def old_https_certificate(state: DoctorState) -> Iterator[None]:
 
 
 def another_ray(state: DoctorState) -> Iterator[None]:
-    import msgspec
-
     order = RayOrder("127.0.0.1", "127.0.0.1", 1024, "t" * 64, versions_here().python, "1.0.0")
     write_secret(state.paths.secrets / "ray-order.json", msgspec.json.encode(order).decode())
     yield
@@ -306,9 +335,13 @@ FAULTS = (
     Fault("node hangs", stopped_node, "answers", "fail", "the node is there (process", "potluck down; potluck up"),
     Fault("engine without daemon", orphan, "leftovers", "warn", "smol.box.1 (process", "potluck up takes it over"),
     Fault("lease of a dead process", dead_lease, "leftovers", "warn", "which is gone", "potluck down"),
+    Fault("lease unreadable", unreadable_lease, "leftovers", "warn", "cannot be read", "rm /"),
+    Fault("Ray without head", orphaned_ray, "leftovers", "warn", "Ray's ray-head (process", "potluck down ends it"),
     Fault("model truncated", truncated_model, "models", "fail", "bytes, where it had", "potluck models rm smol"),
+    Fault("model's header overwritten", overwritten_header, "models", "fail", "is damaged", "potluck models rm smol"),
+    Fault("audit that cannot be written", audit_that_is_none, "records", "fail", "audit.db cannot be used", "evidence"),
     Fault("model file missing", missing_blob, "models", "fail", "No such file", "potluck models rm smol"),
-    Fault("model record damaged", damaged_record, "models", "fail", "smol.json", "pull again"),
+    Fault("model record damaged", damaged_record, "models", "fail", "smol.json", "import it again"),
     Fault("copy cut off", half_copy, "unfinished", "warn", "4.9 KiB", "rm -r"),
     Fault(
         "python of an engine gone", engine_without_python, "engines", "fail", "Python that it was built on is gone",
@@ -361,7 +394,7 @@ def test_a_fault_is_named_with_its_fix_and_no_other_check_raises_an_alarm(state:
     assert fault.told in named[0].detail
     assert fault.fix in named[0].fix
     assert verdicts(found, but=fault.also | {fault.check}) == before
-    print(f"RESULT doctor_fault={fault.name!r} check={fault.check} verdict={fault.verdict}")
+    in_the_table(fault.name, named[0])
 
 
 def test_a_copy_that_is_under_way_is_left_alone(state: DoctorState) -> None:

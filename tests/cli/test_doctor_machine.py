@@ -16,7 +16,7 @@ from cli.checks.finding import Finding, Result
 from cli.checks.gpu import macos, wired
 from cli.checks.ports import local_name
 from inventory.apple_facts import parse_sysctl
-from support.doctor_state import DoctorState, healthy_state, install_engine, verdicts
+from support.doctor_state import DoctorState, healthy_state, in_the_table, install_engine, verdicts
 from support.machine import POTLUCK, eventually
 from support.memory_group import MemoryGroup, memory_group
 from support.nvml_driver import SampleDriver
@@ -46,7 +46,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def named(found: tuple[Finding, ...], name: str) -> list[Finding]:
-    return [one for one in found if one.name == name]
+    """What a check said, which is a line of the table where it is a fault."""
+    said = [one for one in found if one.name == name]
+    for one in said:
+        if one.verdict != "ok":
+            in_the_table(one.detail[:42], one)
+    return said
 
 
 def test_a_state_directory_in_memory_is_one_that_a_reboot_ends(disk: Path) -> None:

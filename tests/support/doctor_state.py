@@ -100,6 +100,11 @@ def verdicts(findings: tuple[Finding, ...], but: frozenset[str] = frozenset()) -
     return worst
 
 
+def in_the_table(fault: str, finding: Finding) -> None:
+    """A line of the table that `make doctor-faults` prints."""
+    print(f"RESULT {finding.verdict:<4}  {fault:<42}  {finding.topic:<7}  {finding.name:<12}  -> {finding.fix}")
+
+
 def free_ports(count: int) -> list[int]:
     """Free at the same time, and of no one number."""
     probes = [socket.socket() for _ in range(count)]
