@@ -31,6 +31,8 @@ class Door:
 
 def check_ports(situation: Situation) -> Iterator[Result]:
     """Those of roles that do not run: each must be free, or the role cannot start."""
+    if situation.is_member and situation.membership is None:
+        return  # whose membership cannot be read listens nowhere, and the check of certificates tells
     doors = [door for door in doors_of(situation.config, situation.membership) if door.port]
     closed = [door for door in doors if door.role not in situation.processes]
     taken = [(door, holder) for door in closed if (holder := _holder(door))]
@@ -67,7 +69,7 @@ def check_addresses(situation: Situation) -> Iterator[Result]:
     told: list[tuple[str, str]] = []
     if membership is not None:
         told.append(("potluck join --listen", membership.listen_host))
-    elif config is not None:
+    elif config is not None and not situation.is_member:
         told += [("cluster.listen", config.cluster.listen)] if config.cluster.listen is not None else []
         told += [("gateway.lan.listen", config.gateway.lan.listen)] if config.gateway.lan is not None else []
     yield from addresses(told, _own_addresses())
