@@ -26,10 +26,9 @@ def doctor(
     from dataclasses import asdict
 
     from cli.checks.catalogue import checks_of
-    from cli.checks.examine import examine
-    from cli.checks.situation import look_around
+    from cli.checks.examine import examine_machine
 
-    findings = examine(look_around(paths_of(state_dir)), checks_of(topic))
+    findings = examine_machine(paths_of(state_dir), checks_of(topic))
     if as_json:
         data_json("DoctorReport", {"findings": [asdict(finding) for finding in findings]})
     else:

@@ -5,7 +5,8 @@ from threading import Thread
 from time import monotonic
 
 from cli.checks.finding import Check, Finding, Result, warn
-from cli.checks.situation import Situation
+from cli.checks.situation import Situation, look_around
+from inventory.paths import StatePaths
 
 
 def examine(situation: Situation, checks: Sequence[Check]) -> tuple[Finding, ...]:
@@ -13,6 +14,18 @@ def examine(situation: Situation, checks: Sequence[Check]) -> tuple[Finding, ...
     asked = [_Asked(check, situation) for check in checks]
     begun_s = monotonic()
     return tuple(finding for one in asked for finding in one.findings(begun_s + one.check.within_s - monotonic()))
+
+
+def examine_machine(paths: StatePaths, checks: Sequence[Check], within_s: float = 15.0) -> tuple[Finding, ...]:
+    """From the first look on, which has a limit too: a state directory may hang as well."""
+    seen: list[Situation] = []
+    looking = Thread(target=lambda: seen.append(look_around(paths)), name="look around", daemon=True)
+    looking.start()
+    looking.join(within_s)
+    if looking.is_alive():
+        told = f"{paths.root} does not answer within {within_s:.0f} s: its disk, or the server of its disk, hangs"
+        return (Finding("state", "fail", told, "see `dmesg` and `mount`; potluck wants a disk of this machine"),)
+    return examine(seen[0] if seen else look_around(paths), checks)  # again, for the error that ended it
 
 
 class _Asked:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cli.checks.finding import Result, fail, ok, warn
 from cli.checks.situation import Situation
 from cluster.snapshot import ClusterSnapshot, NodeView
+from cluster.views import NO_LINK
 
 CLOCK_LIMIT_S = 60.0  # certificates and records bear as much
 FRESH = ("ready", "cordoned", "draining")  # of the others the last report is old
@@ -22,27 +23,32 @@ def check_nodes(situation: Situation) -> Iterator[Result]:
 
 def machines(snapshot: ClusterSnapshot) -> Iterator[Result]:
     for node in snapshot.nodes:
-        where = f" at {node.address.host}" if node.address is not None else ""
-        look = f"on {node.node_id}: potluck doctor; is it on, and in the network?"
-        if node.state == "lost":
-            yield fail(
-                f"{node.node_id}{where} is lost: {node.reason}", f"{look} For good: potluck nodes rm {node.node_id}"
-            )
-        elif node.state == "suspect":
-            yield warn(f"{node.node_id}{where} has fallen silent: {node.reason}", look)
-        elif node.state == "joining":
-            yield warn(
-                f"{node.node_id}{where} has not been seen yet: {node.reason}", f"{look} Is `potluck node` running?"
-            )
-        elif node.state == "cordoned":
-            yield ok(f"{node.node_id} is cordoned: {node.reason}")
-    ready = sum(node.state in FRESH for node in snapshot.nodes)
-    yield ok(f"{ready} of {len(snapshot.nodes)} there: {', '.join(node.node_id for node in snapshot.nodes)}")
+        yield from _of_machine(node)
+    there = [node.node_id for node in snapshot.nodes if node.state in FRESH]
+    yield ok(f"{len(there)} of {len(snapshot.nodes)} there{': ' if there else ''}{', '.join(there)}")
+
+
+def _of_machine(node: NodeView) -> Iterator[Result]:
+    name = node.node_id
+    where = f"{name} at {node.address.host}" if node.address is not None else name
+    look = f"on {name}: potluck doctor; is it on, and in the network?"
+    if node.state == "lost":
+        yield fail(f"{where} is lost: {node.reason}", f"{look} For good: potluck nodes rm {name}")
+    elif node.state == "suspect":
+        yield warn(f"{where} has fallen silent: {node.reason}", look)
+    elif node.state == "joining" and node.reason == NO_LINK:
+        yield warn(
+            f"{name} is in cluster.yaml and has not joined", f"potluck token create --node {name} prints the way"
+        )
+    elif node.state == "joining":
+        yield warn(f"{where} has not been heard yet: {node.reason}", f"{look} Does `potluck node` run there?")
+    elif node.state == "cordoned":
+        yield ok(f"{name} is cordoned: {node.reason}")
 
 
 def check_links(situation: Situation) -> Iterator[Result]:
     """https where Ray is wanted: nothing is lost but jobs that run on many machines."""
-    members = [node for node in _nodes(situation) if node.address is not None]
+    members = [node for node in _nodes(situation) if node.address is not None and node.state in FRESH]
     for node in members:
         if node.link == "https" and node.link_reason and not node.link_reason.startswith(CHOSEN):
             yield warn(f"{node.node_id} is reached by https, not through Ray: {node.link_reason}", _towards_ray(node))

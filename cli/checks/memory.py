@@ -80,7 +80,7 @@ def process_words(pid: int, held_bytes: int | None) -> str:
 
 def _crowded(situation: Situation, hardware: Hardware) -> Iterator[Result]:
     """Models of cluster.yaml that are in the store, do not run here, and are larger than what is left for them."""
-    wanted = situation.config.models if situation.config is not None else {}
+    wanted = _wanted(situation)
     running = {one.engine_id for one in leased(situation.paths.leases) if one.alive}
     held = model_store(situation.paths).held() if situation.paths.models.exists() else ()
     smallest: dict[str, int] = {}
@@ -98,6 +98,19 @@ def _crowded(situation: Situation, hardware: Hardware) -> Iterator[Result]:
         elif size > max(budgets):
             left = f"{format_bytes(max(budgets))} are left beside other programs: {_holders(situation)}"
             yield warn(f"{told}, and {left}", END_THEM)
+
+
+def _wanted(situation: Situation) -> frozenset[str]:
+    """Models that cluster.yaml lets run here."""
+    config = situation.config
+    if config is None:
+        return frozenset()
+    try:
+        name = this_node(situation.paths, config)
+    except NotPreparedError:
+        return frozenset()
+    here = (model for model, section in config.models.items() if not section.on or name in section.on)
+    return frozenset(here)
 
 
 def _holders(situation: Situation) -> str:

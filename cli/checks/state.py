@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.checks.finding import Result, fail, ok, word
+from cli.checks.finding import Result, fail, ok, warn, word
 from cli.checks.situation import Situation
 from cli.prepare import NotPreparedError, this_node
 from cluster.keys import private_files
@@ -23,7 +23,8 @@ def check_state(situation: Situation) -> Iterator[Result]:
         yield fail(f"{root} is a file, and has to be a directory", f"move it away: mv {word(root)} {word(root)}.old")
     elif facts.st_uid != os.getuid():
         owner = f"{root} belongs to user {facts.st_uid}, and this is user {os.getuid()}"
-        yield fail(owner, f"sudo chown -R {os.getuid()} {word(root)}, or run potluck as its owner")
+        say = warn if os.getuid() == 0 else fail  # who looks as root sees all, and should not start it
+        yield say(owner, f"run potluck as its owner, or: sudo chown -R {os.getuid()} {word(root)}")
     elif mode & 0o077:
         yield fail(f"{root} is open to others (mode {mode:04o})", f"chmod 700 {word(root)}")
     elif not os.access(root, os.W_OK | os.X_OK):
@@ -55,12 +56,19 @@ def check_secrets(situation: Situation) -> Iterator[Result]:
     paths = situation.paths
     places = (paths.secrets, paths.identity, paths.ca)
     files = {*private_files(paths), *(file for place in places if place.exists() for file in place.glob("*"))}
-    exposed = [path for path in sorted(files) if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    exposed = [path for path in sorted(files) if _is_exposed(path)]
     if exposed:
         names = " ".join(map(word, exposed))
         yield fail(f"readable by others: {names}", f"chmod 600 {names}")
     else:
         yield ok("every secret is readable by this user only")
+
+
+def _is_exposed(path: Path) -> bool:
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+    except FileNotFoundError:  # being replaced at this moment
+        return False
 
 
 def check_config(situation: Situation) -> Iterator[Result]:
@@ -69,6 +77,10 @@ def check_config(situation: Situation) -> Iterator[Result]:
         yield fail(f"{file} is not valid: {error.problems[0]}{_more(len(error.problems))}", _validate(file))
         return
     if situation.config is None:
+        return
+    membership = situation.membership
+    if membership is not None:
+        yield ok(f"this machine is {membership.node_id} of {membership.cluster}, whose head has cluster.yaml")
         return
     if not file.exists():
         yield ok("none of its own: this machine alone, with the model that comes with potluck")

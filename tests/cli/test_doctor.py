@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 
 from cli.checks.catalogue import CHECKS, checks_of
-from cli.checks.examine import examine
+from cli.checks.examine import examine, examine_machine
 from cli.checks.finding import Check, Finding, Result, ok
 from cli.checks.situation import Situation, look_around
 from inventory.paths import StatePaths
@@ -124,6 +124,19 @@ def test_a_check_that_hangs_costs_its_own_answer_only(situation: Situation) -> N
         "potluck doctor disk once more",
     )
     assert quick == Finding("quick", "ok", "fine", topic="net")
+
+
+def test_a_state_directory_that_hangs_is_the_one_thing_told(tmp_path: Path) -> None:
+    paths = StatePaths.at(tmp_path / "state").ensure()
+    os.mkfifo(paths.config_file)  # who opens it waits, as on a disk whose server is away
+    try:
+        (told,) = examine_machine(paths, CHECKS, within_s=0.5)
+    finally:
+        paths.config_file.open("r+b", buffering=0).close()
+
+    assert (told.name, told.verdict) == ("state", "fail")
+    assert str(paths.root) in told.detail and "hangs" in told.detail
+    assert "a disk of this machine" in told.fix
 
 
 def test_a_check_that_fails_says_so_and_hides_no_other(situation: Situation) -> None:

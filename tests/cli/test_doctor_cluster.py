@@ -127,6 +127,14 @@ async def test_a_machine_that_is_lost_and_one_that_is_back(cluster: Cluster) -> 
     assert "on mac: potluck doctor" in told.fix
 
 
+async def test_a_machine_that_is_only_written_down_is_told_how_it_joins(cluster: Cluster) -> None:
+    await cluster.admin.apply_config(CONFIG.replace("mac: {}", "mac: {}, rtx: {}"))
+    told = await cluster.told("nodes")
+
+    assert (told.verdict, told.detail) == ("warn", "rtx is in cluster.yaml and has not joined")
+    assert told.fix.startswith("potluck token create --node rtx")
+
+
 async def test_a_machine_that_stays_away_fails(cluster: Cluster) -> None:
     cluster.mac.unreachable = "no route to host"
 

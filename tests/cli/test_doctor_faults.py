@@ -48,6 +48,7 @@ class Fault:
 UP = "potluck up"
 FAULTS = (
     Fault("state open to others", harm.open_to_others, "state", "fail", "mode 0755", "chmod 700"),
+    Fault("state of another user", harm.anothers, "state", "warn", "belongs to user 65534", "run potluck as its owner"),
     Fault("secret readable by others", harm.exposed_secret, "secrets", "fail", "secrets/pepper", "chmod 600"),
     Fault("cluster.yaml invalid", harm.invalid_config, "config", "fail", "gatewy", "potluck config validate"),
     Fault("machine not in cluster.yaml", harm.nameless, "config", "fail", "nodes mac, rtx", "potluck up --node NAME"),

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from inventory.clock import SystemClock
 from inventory.secret_files import write_secret
@@ -33,6 +34,13 @@ DAY_S = 86400.0
 
 def open_to_others(state: DoctorState) -> Iterator[None]:
     state.paths.root.chmod(0o755)
+    yield
+
+
+def anothers(state: DoctorState) -> Iterator[None]:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives a directory away")
+    os.chown(state.paths.root, 65534, 65534)
     yield
 
 
