@@ -60,11 +60,16 @@ def engines_for(facts: DriverFacts, engines_dir: Path) -> Iterator[Result]:
     fitting = [build for build in builds if "nvidia" in build.vendors]
     if not fitting:
         yield warn(f"no engine that is installed computes on {facts.gpus[0].name}", _way_to_one(found))
-    major = int((facts.version or "0").partition(".")[0]) if (facts.version or "").partition(".")[0].isdigit() else 0
+    major = _major(facts.version)
     for build in fitting:
-        if build.least_driver is not None and 0 < major < build.least_driver:
+        if major is not None and build.least_driver is not None and major < build.least_driver:
             told = f"NVIDIA's driver {facts.version} is too old for {build.kind}"
             yield fail(told, f"install driver {build.least_driver} or later, and restart this machine")
+
+
+def _major(version: str | None) -> int | None:
+    first = (version or "").partition(".")[0]
+    return int(first) if first.isdigit() else None
 
 
 def _way_to_one(found: Sequence[EngineEnvironment]) -> str:
@@ -75,9 +80,12 @@ def _way_to_one(found: Sequence[EngineEnvironment]) -> str:
 def _memory(gpu: GpuFacts, own_pids: frozenset[int]) -> Result:
     if gpu.memory is None:
         return ok(f"{gpu.name}, which shares main memory")
-    others = [process for process in gpu.processes or () if process.pid not in own_pids]
-    own = sum(process.used_bytes or 0 for process in gpu.processes or () if process.pid in own_pids)
-    used = max(0, gpu.memory.used_bytes - own)
+    processes = gpu.processes or ()
+    own = [process.used_bytes for process in processes if process.pid in own_pids]
+    if own_pids and (gpu.processes is None or None in own):
+        return ok(f"{gpu.name} ({gpu.pool_id}), whose driver does not tell who holds how much")
+    others = [process for process in processes if process.pid not in own_pids]
+    used = max(0, gpu.memory.used_bytes - sum(size for size in own if size is not None))
     told = f"{gpu.name} ({gpu.pool_id}): {format_bytes(used)} of {format_bytes(gpu.memory.total_bytes)} used by others"
     if used * 2 <= gpu.memory.total_bytes:
         return ok(told)

@@ -13,9 +13,11 @@ import pytest
 
 from cli.checks.disk import MIN_FREE_BYTES, Mount, Room, file_system, room
 from cli.checks.finding import Finding, Result
-from cli.checks.gpu import macos, wired
+from cli.checks.gpu import macos, of_driver, wired
 from cli.checks.ports import local_name
 from inventory.apple_facts import parse_sysctl
+from inventory.nvidia_facts import GpuFacts, GpuProcess
+from inventory.probe_nvidia import read_driver
 from support.doctor_state import DoctorState, healthy_state, in_the_table, install_engine, verdicts
 from support.machine import POTLUCK, eventually
 from support.memory_group import MemoryGroup, memory_group
@@ -171,6 +173,25 @@ def test_a_gpu_that_fell_off_its_bus_one_that_hides_its_memory_and_one_without_a
         ("warn", "see what nvidia-smi says"),
         ("warn", "potluck engines install vllm"),
     }
+
+
+def test_gpu_memory_that_others_hold_is_told_with_who_holds_it_where_that_is_known() -> None:
+    facts = read_driver(SampleDriver("rtx-4090-pair").module())
+    gpu = facts.gpus[0]
+    assert gpu.memory is not None
+    held = replace(gpu, memory=replace(gpu.memory, used_bytes=gpu.memory.total_bytes), processes=(GpuProcess(1, GIB),))
+    mine = replace(held, processes=(GpuProcess(1, gpu.memory.total_bytes),))
+    hidden = replace(held, processes=(GpuProcess(1, None),))
+
+    def told(one: GpuFacts, own: frozenset[int]) -> Result:
+        (result,) = of_driver(replace(facts, gpus=(one,)), own)
+        return result
+
+    others = told(held, frozenset())
+    assert (others.verdict, "(1, 1.0 GiB)" in others.detail, "nvidia-smi" in others.fix) == ("warn", True, True)
+    assert told(mine, frozenset({1})).verdict == "ok"
+    assert told(hidden, frozenset({1})).verdict == "ok"
+    assert told(hidden, frozenset()).verdict == "warn"
 
 
 def test_a_driver_that_is_too_old_for_the_engine_here(state: DoctorState) -> None:
