@@ -17,7 +17,7 @@ from inventory.secret_files import write_secret
 from nodes.api_wire import RayOrder
 from nodes.membership import membership_file, read_membership, write_membership
 from nodes.ray_versions import versions_here
-from support.doctor_state import DoctorState, in_the_table, install_engine, listening, verdicts
+from support.doctor_state import DoctorState, free_ports, in_the_table, install_engine, listening, verdicts
 from support.joining import Head, free_port, joined, joiner, running_head, running_node, view_of
 
 UNKNOWN_HEAD = "no-machine-has-this-name.invalid"
@@ -92,7 +92,7 @@ async def test_a_head_that_is_out_of_reach_is_told_by_the_way_in_which_it_is(tmp
     async with a_member(tmp_path) as member, running_head(tmp_path / "another") as another:
         place, _ = await another.token()
         told = {}
-        for what, port in (("closed", free_port()), ("another", place.port)):
+        for what, port in (("closed", free_ports(1)[0]), ("another", place.port)):
             member.moved(join_port=port)
             told[what] = await member.told("head")
             assert await member.alarms("head") == {}

@@ -1,5 +1,7 @@
 """The state directory of a healthy head that does not run, and the doctor's look at it before and after a fault."""
 
+import contextlib
+import random
 import socket
 import subprocess
 import sys
@@ -106,15 +108,15 @@ def in_the_table(fault: str, finding: Finding) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free at the same time, and of no one number."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Below those that systems give to whoever asks for any: no other test comes to listen there meanwhile."""
+    found: list[int] = []
+    for port in random.sample(range(15_000, 30_000), 1_000):
+        with contextlib.suppress(OSError), closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no port is free here")
 
 
 def listening(port: int = 0, backlog: int = 8) -> "closing[socket.socket]":
