@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag fmt lock setup dev web check-web programs clean
+.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag doctor-faults fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -148,6 +148,10 @@ bench-routing: setup
 bench-fit: setup
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 	@POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/python -m bench.fit $(BENCH)
+
+# Every fault that the tests inject, and what the doctor says to it.
+doctor-faults: dev
+	$(BIN)/pytest -q -rP -p no:cacheprovider tests/cli/test_doctor*.py | sed -n 's/^RESULT //p' | sort -u
 
 fmt: dev
 	$(BIN)/ruff format .

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.checks import Finding
+from cli.checks.finding import Finding
 from cli.doctor import MARKS
 from cli.machine import StartFailedError, tail_of
 from cli.options import StateDir, paths_of

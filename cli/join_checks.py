@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from cli.checks import Finding
+from cli.checks.finding import Finding
 from inventory.hardware import Hardware
 from inventory.sizes import format_bytes
 from nodes.join_wire import Joined

@@ -44,8 +44,8 @@ def ray(context: typer.Context, state_dir: StateDir = None) -> None:
 def _seen_from_here(paths: "StatePaths") -> "tuple[str, RayPorts, IdentityFiles]":
     """Where Ray's head is, and who this machine is to it."""
     from cli.wire import load_or_default
+    from cluster.member_links import ray_offer
     from cluster.ray_settings import RayPorts
-    from cluster.service import ray_offer
     from nodes.identity import IdentityFiles
     from nodes.ray_member import read_order
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from cluster.config import ClusterConfig
 from cluster.controller import Controller
 from cluster.failover_link import FailoverLink
 from cluster.https_link import HttpsLink
@@ -19,7 +20,7 @@ from cluster.join_records import Member
 from cluster.link import NodeLink
 from cluster.ray_link import RayLink
 from cluster.ray_settings import RayPorts
-from cluster.ray_setup import bridge_socket, ensure_token
+from cluster.ray_setup import bridge_socket, ensure_token, ray_program
 from cluster.registry import Registry
 from cluster.snapshot import NodeAddress
 from inventory.clock import Clock
@@ -46,6 +47,18 @@ class RayOffer:
 
     host: str
     ports: RayPorts
+
+
+def ray_offer(config: ClusterConfig) -> RayOffer | str:
+    """Where Ray's head is to listen, or why there is none."""
+    listen = config.cluster.listen
+    if not config.ray.enabled:
+        return "cluster.yaml says so: ray.enabled"
+    if listen is None or ip_address(listen).is_unspecified or ip_address(listen).is_loopback:
+        return f"Ray needs one address of the network that the machines share, not `cluster.listen: {listen}`"
+    if ray_program() is None:
+        return "Ray is not installed on the head; there: pip install 'ray>=2.60'"
+    return RayOffer(listen, RayPorts(config.ray.port))
 
 
 @dataclass(frozen=True, slots=True)

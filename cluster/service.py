@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,6 @@ from cluster.admin_wire import ConfigApplied, ConfigText
 from cluster.audit_api import add_audit_routes
 from cluster.audit_records import POTLUCK, AuditEvent
 from cluster.audit_trail import AuditTrail, open_trail
-from cluster.config import ClusterConfig
 from cluster.config_load import parse_config
 from cluster.config_owner import ConfigOwner
 from cluster.controller import Controller, ControllerTimes
@@ -38,11 +36,9 @@ from cluster.ledger_report import LedgerDocument, ledger_document
 from cluster.link import NodeLink
 from cluster.load_records import LoadRecords
 from cluster.load_times import LoadBook
-from cluster.member_links import RayOffer
+from cluster.member_links import RayOffer, ray_offer
 from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
-from cluster.ray_settings import RayPorts
-from cluster.ray_setup import ray_program
 from cluster.registry import Registry
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
 from cluster.wish_desk import WishDesk
@@ -229,18 +225,6 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
 def _own_name(links: Sequence[NodeLink]) -> str:
     """Of the machine that the head runs on."""
     return next((link.node_id for link in links if link.address is None), "")
-
-
-def ray_offer(config: ClusterConfig) -> RayOffer | str:
-    """Where Ray's head is to listen, or why there is none."""
-    listen = config.cluster.listen
-    if not config.ray.enabled:
-        return "cluster.yaml says so: ray.enabled"
-    if listen is None or ip_address(listen).is_unspecified or ip_address(listen).is_loopback:
-        return f"Ray needs one address of the network that the machines share, not `cluster.listen: {listen}`"
-    if ray_program() is None:
-        return "Ray is not installed on the head; there: pip install 'ray>=2.60'"
-    return RayOffer(listen, RayPorts(config.ray.port))
 
 
 async def _close_feed(publisher: Publisher, stop: asyncio.Event) -> None:

@@ -44,22 +44,25 @@ class NvidiaProbe:
         except ImportError:
             return Reading()
         try:
-            with _driver(nvml):
+            with opened_driver(nvml):
                 facts = read_driver(nvml)
         except nvml.NVMLError as error:
-            return self._unusable(nvml, error)
+            told = trouble(nvml, error, self._root)
+            return Reading(warnings=(f"{told[0]}; {told[1]}",) if told is not None else ())
         host = read_host_memory(own_pids, self._root) if any(gpu.is_integrated for gpu in facts.gpus) else None
         return reading_of(facts, with_descendants(own_pids), host, self._reserved_bytes)
 
-    def _unusable(self, nvml: ModuleType, error: Exception) -> Reading:
-        advice = "see what nvidia-smi says"
-        if isinstance(error, nvml.NVMLError_LibRmVersionMismatch):
-            advice = "its driver was updated while it ran: restart this machine"
-        elif isinstance(error, (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded)):
-            if not _has_gpu(self._root):
-                return Reading()
-            advice = "install or load NVIDIA's driver to use it"
-        return Reading(warnings=(f"the NVIDIA GPU of this machine cannot be asked ({error}); {advice}",))
+
+def trouble(nvml: ModuleType, error: Exception, root: Path) -> tuple[str, str] | None:
+    """What a driver that does not answer means, and what to do; None where the machine has no such GPU."""
+    advice = "see what nvidia-smi says"
+    if isinstance(error, nvml.NVMLError_LibRmVersionMismatch):
+        advice = "its driver was updated while it ran: restart this machine"
+    elif isinstance(error, (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded)):
+        if not has_nvidia_gpu(root):
+            return None
+        advice = "install or load NVIDIA's driver to use it"
+    return f"the NVIDIA GPU of this machine cannot be asked ({error})", advice
 
 
 def gpu_bytes_by_process(load: Callable[[], ModuleType] = load_nvml) -> dict[int, int | None]:
@@ -69,7 +72,7 @@ def gpu_bytes_by_process(load: Callable[[], ModuleType] = load_nvml) -> dict[int
     except ImportError:
         return {}
     try:
-        with _driver(nvml):
+        with opened_driver(nvml):
             return bytes_by_process(read_driver(nvml))
     except nvml.NVMLError:
         return {}
@@ -145,7 +148,7 @@ def _answer(nvml: ModuleType, ask: Callable[..., Any], *about: Any) -> Any:
 
 
 @contextmanager
-def _driver(nvml: ModuleType) -> Iterator[None]:
+def opened_driver(nvml: ModuleType) -> Iterator[None]:
     # Closed after every reading: a driver that somebody holds open cannot be updated without a restart.
     nvml.nvmlInit()
     try:
@@ -154,7 +157,7 @@ def _driver(nvml: ModuleType) -> Iterator[None]:
         nvml.nvmlShutdown()
 
 
-def _has_gpu(root: Path) -> bool:
+def has_nvidia_gpu(root: Path) -> bool:
     """Whether an NVIDIA display device is on the PCI bus (Linux), whatever its driver."""
     for device in (root / "sys/bus/pci/devices").glob("*"):
         try:

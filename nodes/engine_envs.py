@@ -18,7 +18,6 @@ from importlib import resources
 from pathlib import Path
 
 import msgspec
-import uv
 
 from nodes.engine_builds import KINDS, BuildName, EngineBuild, build_named
 from nodes.snapshot import EngineKind, InstalledEngine
@@ -116,6 +115,8 @@ def remove(kind: EngineKind, engines_dir: Path) -> None:
 
 def _build(build: EngineBuild, target: Path, lock: str, progress: Progress) -> None:
     """Byte code is left to the first start: compiling all of a large engine takes longer than installing it."""
+    import uv  # only a machine that runs engines has it
+
     binary = uv.find_uv_bin()
     progress("creating the environment")
     _run(build, "uv venv", [binary, "venv", "--no-project", "--python", _interpreter(build), str(target)])
@@ -186,6 +187,11 @@ def _environment(engines_dir: Path, kind: EngineKind) -> EngineEnvironment | Non
     if marker.kind != kind or not os.access(python, os.X_OK):  # its base python may have been uninstalled
         return None
     return replace(marker, python=str(python))  # the directory may have been moved since the marker was written
+
+
+def lock_sha256(build: EngineBuild) -> str:
+    """Of the lock that this potluck ships for the build."""
+    return _sha256(_lock_of(build))
 
 
 def _lock_of(build: EngineBuild) -> str:

@@ -65,6 +65,15 @@ class Reaped:
     how: str  # "stopped", "killed" or "could not be killed"
 
 
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Whom a lease names. `alive` is None for a lease that cannot be read, which has its file's name and no pid."""
+
+    engine_id: EngineId
+    pid: int
+    alive: bool | None
+
+
 def valid_engine_id(text: str) -> bool:
     """Engine ids become file names: lower-case letters, digits, dots and dashes."""
     return _ENGINE_ID.fullmatch(text) is not None and ".." not in text
@@ -96,6 +105,19 @@ def read_lease(directory: Path, engine_id: EngineId) -> Lease | None:
         return msgspec.json.decode(_path(directory, engine_id).read_bytes(), type=Lease)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def leased(directory: Path) -> tuple[Leased, ...]:
+    """Everybody who is named there, living or not. Changes and logs nothing."""
+    found = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            holder = msgspec.json.decode(path.read_bytes(), type=_Holder)
+        except (OSError, msgspec.MsgspecError):
+            found.append(Leased(EngineId(path.stem), 0, None))
+        else:
+            found.append(Leased(holder.engine_id, holder.pid, is_alive(_identity(holder))))
+    return tuple(found)
 
 
 def reap(directory: Path, grace_s: float) -> tuple[Reaped, ...]:

