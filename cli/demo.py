@@ -67,7 +67,9 @@ def clear(paths: StatePaths) -> list[str]:
     for place in every_place(paths):
         if place.socket_dir != place.run:
             shutil.rmtree(place.socket_dir, ignore_errors=True)
-    shutil.rmtree(paths.root)
+    shutil.rmtree(paths.root, ignore_errors=True)  # a process that ends this very moment may take files away as well
+    if paths.root.exists():
+        shutil.rmtree(paths.root)
     return stopped
 
 

@@ -11,10 +11,10 @@ from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachable
 from cluster.key_order import KeyOrder
 from inventory.paths import StatePaths
 
-ASKERS = {"class-7b": ("qwen3-14b", "qwen3-4b"), "household": ("qwen3-14b", "qwen3-235b-a22b")}
+ASKERS = {"class-7b": ("qwen3-14b", "qwen3-4b"), "household": ("qwen3-235b-a22b", "qwen3-14b")}
 PAUSE_S = 12.0  # of each, between an answer and the next question
 LASTS_S = 3600.0
-TURNS = 6  # of a conversation, before another one begins
+TURNS = 4  # of a conversation, before another one begins
 ANSWER_TOKENS = 96
 TRY_AGAIN_S = 1.0
 _OPENING = "Simulated traffic of the demo, conversation {number}. Tell me about topic {number}. " * 8
@@ -38,7 +38,7 @@ async def _ask(paths: StatePaths, name: str, models: tuple[str, ...], first_paus
     key = await _made_key(paths, name)
     await asyncio.sleep(first_pause_s)
     async with httpx2.AsyncClient(trust_env=False, timeout=120.0) as client:
-        for model, messages in _questions(models):
+        for model, messages in questions(models):
             body = {"model": model, "messages": messages, "max_tokens": ANSWER_TOKENS, "stream": True}
             try:
                 endpoint = local_endpoint(paths)
@@ -49,7 +49,7 @@ async def _ask(paths: StatePaths, name: str, models: tuple[str, ...], first_paus
             await asyncio.sleep(PAUSE_S)
 
 
-def _questions(models: tuple[str, ...]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def questions(models: tuple[str, ...]) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Conversations that grow, so that prefixes come again."""
     for number in itertools.count(1):
         messages: list[dict[str, str]] = []

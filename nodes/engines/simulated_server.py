@@ -41,13 +41,17 @@ class Engine:
         self._told: dict[Work, asyncio.Event] = {}
 
     async def run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        due_s = clock()
         while True:
             step = self.batch.next_step()
             if step is None:
                 self._wake.clear()
                 await self._wake.wait()
+                due_s = clock()
                 continue
-            await asyncio.sleep(step.seconds)
+            due_s += step.seconds  # from when the last one was due: a machine that is busy delays one, and not all
+            await asyncio.sleep(due_s - clock())
             for work in self.batch.done(step):
                 if work in self._told:
                     self._told[work].set()
@@ -156,10 +160,10 @@ class Api:
         return "".join([piece async for piece in self.engine.tokens(work)])
 
     async def _events(self, shape: Shape, work: Work, with_usage: bool) -> AsyncIterator[bytes]:
-        if shape.chat:
-            yield _event(shape.chunk(None, role="assistant"))
+        role = "assistant"  # told with the first token: an event before it would pass for one
         async for piece in self.engine.tokens(work):
-            yield _event(shape.chunk(piece))
+            yield _event(shape.chunk(piece, role))
+            role = ""
         yield _event(shape.last())
         if with_usage:
             yield _event({**shape.base(streamed=True), "choices": [], "usage": shape.usage(work)})

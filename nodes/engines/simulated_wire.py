@@ -74,8 +74,8 @@ class Shape:
         told = {"id": "simulated", "object": kind, "created": self._created, "model": self._model}
         return {**told, "system_fingerprint": "simulated"}
 
-    def chunk(self, piece: str | None, role: str | None = None) -> dict[str, object]:
-        delta = {"role": role, "content": ""} if role else {"content": piece}
+    def chunk(self, piece: str, role: str) -> dict[str, object]:
+        delta = {"role": role, "content": piece} if role else {"content": piece}
         return self._choice({"delta": delta} if self.chat else {"text": piece}, None)
 
     def last(self) -> dict[str, object]:

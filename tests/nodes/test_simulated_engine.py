@@ -115,6 +115,14 @@ async def test_a_stream_is_the_same_answer_token_by_token_and_the_limit_holds(wr
     assert {one["system_fingerprint"] for one in told} == {"simulated"}
 
 
+async def test_no_event_comes_before_the_first_token(writer: httpx2.AsyncClient) -> None:
+    """Whoever measures when an answer begins would take it for one."""
+    first, second, *_ = await events(writer, max_tokens=4)
+
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": "SIMUL"}  # type: ignore[index]  # JSON
+    assert second["choices"][0]["delta"] == {"content": "ATED:"}  # type: ignore[index]  # JSON
+
+
 async def test_what_was_read_before_is_not_read_again(writer: httpx2.AsyncClient) -> None:
     messages = [{"role": "user", "content": "A long question of this test. " * 30}]
     body = {"model": MODEL, "messages": messages, "max_tokens": 2}
