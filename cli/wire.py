@@ -5,9 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from cli.process import Service
 from cluster.config import GatewaySection
 from cluster.config_load import LoadedConfig, load_config
+from cluster.config_values import loopback
 from cluster.defaults import default_config
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
@@ -100,9 +103,13 @@ def head_service(paths: StatePaths) -> Service:
 
 
 def gateway_door(paths: StatePaths, host: str | None, port: int | None) -> tuple[str, int]:
-    """Where the gateway listens: an option beats cluster.yaml."""
+    """Where the gateway listens: an option beats cluster.yaml. Raises typer.BadParameter for a `host` on a network."""
     section = load_or_default(paths).config.gateway
-    return host or section.host, section.port if port is None else port
+    try:
+        chosen = loopback(host) if host else section.host
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--host") from None
+    return chosen, section.port if port is None else port
 
 
 def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Service:

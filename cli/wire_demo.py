@@ -11,13 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cli.process import Service
-from cli.wire import gateway_settings, load_or_default, model_store, stop_engines, supervised
+from cli.wire import gateway_settings, model_store, stop_engines, supervised
 from inventory.clock import SystemClock
 from inventory.demo_machines import DEMO_MACHINES
 from inventory.described import NOTICE, DescribedMachine
 from inventory.paths import DEMO_MARK, StatePaths
 
 if TYPE_CHECKING:
+    from cluster.config import NodeSection
     from nodes.engines.base import EngineAdapter
     from nodes.role_lock import ServiceRole
     from nodes.service import NodeSettings
@@ -49,13 +50,16 @@ def lay_out(paths: StatePaths) -> None:
     now_s = int(SystemClock().wall_s())
     for machine in DEMO_MACHINES:
         own = machine_paths(paths, machine)
-        for kind in kinds_of(paths, machine):
+        for kind in section_of(machine).engines:
             install_simulated(own.engines, kind, machine)
             write_records(own.models, artifacts_for(kind), now_s)
 
 
-def kinds_of(paths: StatePaths, machine: DescribedMachine) -> "tuple[EngineKind, ...]":
-    return load_or_default(paths).config.nodes[machine.name].engines
+def section_of(machine: DescribedMachine) -> "NodeSection":
+    """As the demo comes: whatever is applied to its head later, the machine stays what it is."""
+    from cluster.demo import demo_config
+
+    return demo_config().config.nodes[machine.name]
 
 
 def node_settings(paths: StatePaths, machine: DescribedMachine) -> "NodeSettings":
@@ -67,18 +71,18 @@ def node_settings(paths: StatePaths, machine: DescribedMachine) -> "NodeSettings
     from nodes.simulated import SimulatedMemories
     from nodes.snapshot import NodeId, NodeSnapshot
 
-    own, section = machine_paths(paths, machine), load_or_default(paths).config.nodes[machine.name]
+    own, section = machine_paths(paths, machine), section_of(machine)
     probe = DescribedProbe(machine, section.memory.reserve)
     hardware, held = survey([probe], frozenset()), model_store(own).held()
     bare = NodeSnapshot(NodeId(machine.name), "default", 0.0, hardware, (), (), held)
-    runtime = {kind: memory_of(kind, accelerated=False).runtime_bytes for kind in kinds_of(paths, machine)}
+    runtime = {kind: memory_of(kind, accelerated=False).runtime_bytes for kind in section.engines}
     memories = SimulatedMemories(machine, partial(_predicted, bare), runtime)
     return NodeSettings(
         paths=own,
         node_id=NodeId(machine.name),
         probes=(probe,),
         store=model_store(own),
-        adapters=tuple(_adapter(kind, machine) for kind in kinds_of(paths, machine)),
+        adapters=tuple(_adapter(kind, machine) for kind in section.engines),
         clock=SystemClock(),
         memories=memories,
         look_at_memory=memories.state,

@@ -65,7 +65,7 @@ def test_three_machines_are_laid_out_each_with_its_engine_and_models_and_shared_
 
     for machine in DEMO_MACHINES:
         own = wire_demo.machine_paths(paths, machine)
-        (kind,) = wire_demo.kinds_of(paths, machine)
+        (kind,) = wire_demo.section_of(machine).engines
         (engine,) = installed(own.engines)
         held = {(one.name, one.format) for one in artifacts_for(kind)}
         names = {path.name for path in (own.models / "names").iterdir()}
@@ -155,3 +155,11 @@ def test_its_gateway_opens_no_door_to_a_network(tmp_path: Path) -> None:
 
     assert wire_demo.door_of(paths, None, 0).lan is None
     assert wire_demo.door_of(paths, None, 0).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("words", [("up", "--demo"), ("gateway",)])
+def test_no_option_opens_a_plain_endpoint_to_a_network(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (command, *more) = words
+    said = potluck(command, StatePaths.at(tmp_path), *more, "--host", "0.0.0.0", expect=2)
+
+    assert "0.0.0.0" in said.stderr and "loopback" in said.stderr
