@@ -1,7 +1,8 @@
 """The three machines of `potluck up --demo`: a Mac Studio, a PC with an RTX 4090, and a server without a GPU. Pure.
 
-Names of hardware say that it is simulated, wherever they are shown. Paces are about half of what makers state for
-memory (819, 1008 and 410 GB/s; the server's two sockets share theirs badly) and a third of it for arithmetic.
+Names of hardware say that it is simulated, wherever they are shown. Of the memory bandwidth that makers state (819,
+1008 and 410 GB/s) engines are taken to reach a half, two thirds and a quarter: two sockets share theirs badly.
+Operations are what prompts get of them: a third of what the GPUs could do, and less of what the processors could.
 """
 
 from inventory.described import DescribedMachine, Pace
@@ -15,7 +16,7 @@ MAC_STUDIO = DescribedMachine(
     host=Host("macos", "26.1 (simulated)", "arm64", "Apple M3 Ultra (simulated)", 32, 32, None),
     memory=HostMemory(512 * GIB, 11 * GIB),
     disk=Disk("/simulated/models", 4 * TB, 3 * TB),
-    pace=Pace(read_bytes_s=520e9, operations_s=20e12, disk_bytes_s=6e9),
+    pace=Pace(read_bytes_s=400e9, operations_s=20e12, disk_bytes_s=6e9),
     sysctl=(
         ("hw.optional.arm64", "1"),
         ("hw.memsize", str(512 * GIB)),
