@@ -36,6 +36,7 @@ def up(
     from cli.machine import ensure_running
     from cli.readiness import wait_until_ready
 
+    demo = demo or paths_of(state_dir).is_demo
     if demo:
         if config is not None or install or node:
             raise typer.BadParameter("a demo has its own configuration, engines and machines", param_hint="--demo")
@@ -72,13 +73,15 @@ def down(
     """Stop potluck on this machine: services and engines, also engines that a crash left behind."""
     from cli.machine import stop_everything
 
-    if demo:
+    paths = paths_of(state_dir)
+    if demo or paths.is_demo:
         from cli import demo as simulated
 
-        stopped = simulated.clear(simulated.place_of(state_dir))
+        stopped, hint = simulated.clear(simulated.place_of(state_dir)), ""
     else:
-        stopped = stop_everything(paths_of(state_dir))
-    talk(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+        stopped = stop_everything(paths)
+        hint = "; the demo is stopped by `potluck down --demo`" if paths.demo.is_demo else ""
+    talk(f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running{hint}")
 
 
 def _announce(endpoint: "Endpoint", as_json: bool) -> None:

@@ -106,8 +106,29 @@ def test_a_demo_takes_no_configuration_of_anybody(tmp_path: Path) -> None:
     assert not (tmp_path / "demo").exists()
 
 
-def test_nothing_to_stop_is_no_error(tmp_path: Path) -> None:
-    assert "nothing was running" in potluck("down", StatePaths.at(tmp_path), "--demo").stderr
+def test_in_its_own_directory_every_start_and_stop_is_the_demos(tmp_path: Path) -> None:
+    """No real node begins among simulated engines, and none of its machines is forgotten."""
+    paths = laid_out(tmp_path)
+
+    assert "a demo has its own configuration" in potluck("up", paths, "--install", expect=2).stderr
+    potluck("down", paths)
+    assert not paths.root.exists()
+
+
+def test_nothing_to_stop_is_no_error_and_names_what_may_be_meant(tmp_path: Path) -> None:
+    outside = StatePaths.at(tmp_path)
+
+    assert potluck("down", outside, "--demo").stderr == "nothing was running\n"
+    paths = laid_out(tmp_path)
+    assert "potluck down --demo" in potluck("down", outside).stderr
+    assert paths.root.exists()
+
+
+def test_none_of_its_machines_joins_a_real_cluster(tmp_path: Path) -> None:
+    """It would report models that it cannot give to anybody."""
+    said = potluck("join", laid_out(tmp_path), "--token", "pj1_whatever", expect=1)
+
+    assert "of a demo, whose machines join nothing" in said.stderr
 
 
 async def test_its_head_lets_nobody_join_whatever_its_configuration_says(tmp_path: Path) -> None:
