@@ -7,12 +7,15 @@ import httpx2
 import psutil
 import pytest
 from openai import OpenAI
+from playwright.sync_api import expect
 
+from support.browser import browsing, window
 from support.machine import Machine, Running, eventually
 
 pytestmark = pytest.mark.e2e
 
 MACHINES = {"mac-studio", "rtx4090", "poweredge"}
+PATIENT_MS = 60_000  # for what a busy machine does in its own time
 Demo = tuple[Machine, Running]
 
 
@@ -77,6 +80,24 @@ def test_the_dashboard_shows_them_and_the_traffic(demo: Demo) -> None:
     assert set(state["nodes"]) == MACHINES
     assert all(node["labels"]["simulated"] == "yes" for node in state["nodes"].values())
     assert {engine["version"] for engine in state["engines"].values()} == {"simulated"}
+
+
+def test_its_pages_show_three_machines_what_fits_there_and_who_asked(demo: Demo) -> None:
+    _, running = demo
+    with browsing() as browser, window(browser, running.root) as dashboard:
+        page = dashboard.page
+        dashboard.open()
+        dashboard.sign_in(running.api_key)
+        for name in MACHINES:
+            page.get_by_role("heading", name=name, exact=True).wait_for()
+        expect(page.get_by_text("simulated: this machine is only described")).to_have_count(3)
+        dashboard.go("Fit")
+        large = page.get_by_role("table", name="What fits where").get_by_role("row").filter(has_text="qwen3-235b-a22b")
+        expect(large.get_by_role("button", name="fits")).to_have_count(1, timeout=PATIENT_MS)
+        expect(large.get_by_role("button", name="never")).to_have_count(2)
+        dashboard.go("Requests")
+        page.get_by_role("row").filter(has_text="mac-studio").first.wait_for(timeout=PATIENT_MS)
+        assert dashboard.faults == []
 
 
 def test_nothing_of_it_can_be_reached_from_elsewhere_and_nobody_can_join(demo: Demo) -> None:
