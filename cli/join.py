@@ -173,6 +173,8 @@ async def _tell_seen(paths: StatePaths, port: int) -> None:
 def _refuse_second(paths: StatePaths) -> None:
     from nodes.membership import read_membership
 
+    if paths.is_demo:
+        raise AlreadyJoinedError(f"{paths.root} is of a demo, whose machines join nothing; give another --state-dir")
     membership = read_membership(paths.identity)
     if membership is not None:
         raise AlreadyJoinedError(

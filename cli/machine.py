@@ -62,12 +62,12 @@ def ensure_running(
     check_private(paths)  # now, where a person can read it: the services refuse as well, in their logs
     _wait_for_orphans(paths)
     prepare(paths, install)
-    _check_door(paths, host, port)
+    check_door(paths, host, port)
     arguments = (["--host", host] if host else []) + (["--port", str(port)] if port is not None else [])
-    return _start(paths, arguments, detach)
+    return start(paths, ["supervise", *arguments], detach)
 
 
-def _check_door(paths: StatePaths, host: str | None, port: int | None) -> None:
+def check_door(paths: StatePaths, host: str | None, port: int | None) -> None:
     """Raises CannotListenError now, where a person can read it, rather than in the log of a service."""
     from cli.wire import gateway_door
     from router.service import listen
@@ -75,9 +75,10 @@ def _check_door(paths: StatePaths, host: str | None, port: int | None) -> None:
     listen(*gateway_door(paths, host, port)).close()
 
 
-def _start(paths: StatePaths, arguments: list[str], detach: bool) -> Supervisor:
+def start(paths: StatePaths, command: list[str], detach: bool) -> Supervisor:
+    """Returns once the supervisor has its lock. Raises StartFailedError."""
     log_file = paths.logs / "up.log"
-    argv = [sys.executable, "-P", "-m", "cli.main", "supervise", "--state-dir", str(paths.root), *arguments]
+    argv = [sys.executable, "-P", "-m", "cli.main", *command, "--state-dir", str(paths.root)]
     if not detach:
         argv.append("--supervised")
     with ExitStack() as stack:

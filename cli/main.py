@@ -14,6 +14,7 @@ from cli import (
     chat,
     config,
     connect,
+    demo,
     doctor,
     engines,
     firewall,
@@ -86,6 +87,7 @@ app.command(name="node")(services.node)
 app.command(name="head")(services.head)
 app.command(name="gateway")(services.gateway)
 app.command(name="supervise", hidden=True)(services.supervise)
+app.command(name="demo-service", hidden=True)(demo.demo_service)
 app.command(name="fit")(fit.fit)
 app.command(name="capacity")(fit.capacity)
 app.command(name="firewall")(firewall.firewall)

@@ -18,7 +18,7 @@ def node(state_dir: StateDir = None, supervised: Supervised = False) -> None:
     from cli.wire import node_service
 
     paths = paths_of(state_dir).ensure()
-    run_service("node", paths.root, node_service(paths), _on_close(supervised))
+    run_service("node", paths.root, node_service(paths), on_close(supervised))
 
 
 def head(state_dir: StateDir = None, supervised: Supervised = False) -> None:
@@ -27,7 +27,7 @@ def head(state_dir: StateDir = None, supervised: Supervised = False) -> None:
     from cli.wire import head_service
 
     paths = paths_of(state_dir).ensure()
-    run_service("head", paths.root, head_service(paths), _on_close(supervised))
+    run_service("head", paths.root, head_service(paths), on_close(supervised))
 
 
 def gateway(
@@ -41,7 +41,7 @@ def gateway(
     from cli.wire import gateway_service
 
     paths = paths_of(state_dir).ensure()
-    run_service("gateway", paths.root, gateway_service(paths, host, port), _on_close(supervised))
+    run_service("gateway", paths.root, gateway_service(paths, host, port), on_close(supervised))
 
 
 def supervise(
@@ -58,5 +58,5 @@ def supervise(
     run_service("up", paths.root, supervisor_service(paths, host, port), "abandon" if supervised else "ignore")
 
 
-def _on_close(supervised: bool) -> "OnStdinClose":
+def on_close(supervised: bool) -> "OnStdinClose":
     return "stop" if supervised else "ignore"

@@ -99,9 +99,9 @@ async def supervise(children: Sequence[ChildSupervisor], stop: asyncio.Event) ->
             await child.stop()
 
 
-def service_argv(role: ServiceRole, *arguments: str) -> tuple[str, ...]:
+def service_argv(command: str, *arguments: str) -> tuple[str, ...]:
     """The command line of a supervised service, run by this interpreter without its start directory on the path."""
-    return (sys.executable, "-P", "-m", "cli.main", role, "--supervised", *arguments)
+    return (sys.executable, "-P", "-m", "cli.main", command, "--supervised", *arguments)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

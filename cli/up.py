@@ -1,4 +1,4 @@
-"""`potluck up` and `potluck down`: one machine, started whole and stopped whole."""
+"""`potluck up` and `potluck down`: one machine, or a demo of three, started whole and stopped whole."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,19 +24,37 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of the endpoint; 0 takes any free one.")] = None,
     node: Annotated[str, typer.Option(help="This machine's name in cluster.yaml.")] = "",
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for models.")] = 600.0,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="A simulated cluster of three machines: no GPU, no download, no model.")
+    ] = False,
+    traffic: Annotated[
+        bool, typer.Option("--traffic/--no-traffic", help="With --demo: two made-up keys ask now and then.")
+    ] = True,
     state_dir: StateDir = None,
 ) -> None:
     """Start potluck on this machine, or find it running. Prints the endpoint, the owner's key and the dashboard."""
     from cli.machine import ensure_running
     from cli.readiness import wait_until_ready
 
-    paths = paths_of(state_dir).ensure()
-    if node:
-        paths.node_name.write_text(node)
-    started = ensure_running(paths, config=config, install=install, host=host, port=port, detach=detach)
+    demo = demo or paths_of(state_dir).is_demo
+    if demo:
+        if config is not None or install or node:
+            raise typer.BadParameter("a demo has its own configuration, engines and machines", param_hint="--demo")
+        from cli import demo as simulated
+
+        paths = simulated.place_of(state_dir)
+        started = simulated.ensure_running(paths, host, port, detach, traffic)
+    else:
+        paths = paths_of(state_dir).ensure()
+        if node:
+            paths.node_name.write_text(node)
+        started = ensure_running(paths, config=config, install=install, host=host, port=port, detach=detach)
     try:
         endpoint = wait_until_ready(paths, wait_s)
-        _announce(endpoint, as_json)
+        if demo:
+            simulated.announce(paths, endpoint, traffic, as_json)
+        else:
+            _announce(endpoint, as_json)
         if hello:
             _say_hello(paths.root)
         if started is not None and not detach:
@@ -48,12 +66,22 @@ def up(
         raise
 
 
-def down(state_dir: StateDir = None) -> None:
+def down(
+    demo: Annotated[bool, typer.Option("--demo", help="Stop the simulated cluster, and delete all of it.")] = False,
+    state_dir: StateDir = None,
+) -> None:
     """Stop potluck on this machine: services and engines, also engines that a crash left behind."""
     from cli.machine import stop_everything
 
-    stopped = stop_everything(paths_of(state_dir))
-    talk(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    paths = paths_of(state_dir)
+    if demo or paths.is_demo:
+        from cli import demo as simulated
+
+        stopped, hint = simulated.clear(simulated.place_of(state_dir)), ""
+    else:
+        stopped = stop_everything(paths)
+        hint = "; the demo is stopped by `potluck down --demo`" if paths.demo.is_demo else ""
+    talk(f"stopped: {', '.join(stopped)}" if stopped else f"nothing was running{hint}")
 
 
 def _announce(endpoint: "Endpoint", as_json: bool) -> None:

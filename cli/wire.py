@@ -5,19 +5,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from cli.process import Service
 from cluster.config import GatewaySection
 from cluster.config_load import LoadedConfig, load_config
+from cluster.config_values import loopback
 from cluster.defaults import default_config
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.store import ModelStore
 
 if TYPE_CHECKING:
+    from cli.supervise import ChildSupervisor
     from inventory.hub import HubOptions
     from inventory.probe import Probe
     from nodes.engine_builds import EngineBuild
-    from router.settings import LanDoor, TraceSettings
+    from router.settings import GatewaySettings, LanDoor, TraceSettings
 
 
 def load_or_default(paths: StatePaths) -> LoadedConfig:
@@ -99,19 +103,28 @@ def head_service(paths: StatePaths) -> Service:
 
 
 def gateway_door(paths: StatePaths, host: str | None, port: int | None) -> tuple[str, int]:
-    """Where the gateway listens: an option beats cluster.yaml."""
+    """Where the gateway listens: an option beats cluster.yaml. Raises typer.BadParameter for a `host` on a network."""
     section = load_or_default(paths).config.gateway
-    return host or section.host, section.port if port is None else port
+    try:
+        chosen = loopback(host) if host else section.host
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--host") from None
+    return chosen, section.port if port is None else port
 
 
 def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Service:
-    """The gateway, with the timeouts of cluster.yaml."""
     from router.service import run_gateway
+
+    return partial(run_gateway, gateway_settings(paths, host, port))
+
+
+def gateway_settings(paths: StatePaths, host: str | None, port: int | None) -> "GatewaySettings":
+    """With the timeouts of cluster.yaml."""
     from router.settings import GatewaySettings
 
     section = load_or_default(paths).config.gateway
     chosen_host, chosen_port = gateway_door(paths, host, port)
-    settings = GatewaySettings(
+    return GatewaySettings(
         paths=paths,
         host=chosen_host,
         port=chosen_port,
@@ -125,7 +138,6 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
         traces=_traces(section),
         hosts=(*section.hosts, *(section.lan.names if section.lan else ())),
     )
-    return partial(run_gateway, settings)
 
 
 def _lan_door(section: GatewaySection) -> "LanDoor | None":
@@ -149,8 +161,8 @@ def _traces(section: GatewaySection) -> "TraceSettings | None":
 
 def supervisor_service(paths: StatePaths, host: str | None, port: int | None) -> Service:
     """Node, head and gateway under one supervisor, ended in the order gateway, head, engines, node."""
-    from cli.supervise import Child, ChildSupervisor, service_argv, supervise
-    from nodes.role_lock import RoleLock, ServiceRole
+    from cli.supervise import Child, ChildSupervisor, service_argv
+    from nodes.role_lock import ServiceRole
 
     clock = SystemClock()
     place = ("--state-dir", str(paths.root))
@@ -159,14 +171,22 @@ def supervisor_service(paths: StatePaths, host: str | None, port: int | None) ->
     def child(role: ServiceRole, grace_s: float, *arguments: str) -> Child:
         return Child(role, service_argv(role, *place, *arguments), paths.logs / f"{role}.log", grace_s)
 
+    return supervised(
+        paths,
+        ChildSupervisor(child("gateway", 35.0, *door), clock),
+        ChildSupervisor(child("head", 10.0), clock),
+        ChildSupervisor(child("node", 30.0), clock, farewell=partial(stop_engines, paths)),
+    )
+
+
+def supervised(paths: StatePaths, *children: "ChildSupervisor") -> Service:
+    """The one supervisor of this state directory."""
+    from cli.supervise import supervise
+    from nodes.role_lock import RoleLock
+
     async def run(stop: asyncio.Event) -> None:
         lock = RoleLock(paths.run, "up")
         lock.acquire()
-        children = (
-            ChildSupervisor(child("gateway", 35.0, *door), clock),
-            ChildSupervisor(child("head", 10.0), clock),
-            ChildSupervisor(child("node", 30.0), clock, farewell=partial(_stop_engines, paths)),
-        )
         try:
             await supervise(children, stop)
         finally:
@@ -175,7 +195,7 @@ def supervisor_service(paths: StatePaths, host: str | None, port: int | None) ->
     return run
 
 
-async def _stop_engines(paths: StatePaths) -> None:
+async def stop_engines(paths: StatePaths) -> None:
     """Ask the node daemon to end its engines. A daemon that cannot is no reason to stay: `down` reaps by lease."""
     import structlog
 

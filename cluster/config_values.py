@@ -17,7 +17,8 @@ def _text(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
 
-def _loopback(host: str) -> str:
+def loopback(host: str) -> str:
+    """Raises ValueError for any other address."""
     if host not in LOOPBACK_HOSTS:
         raise ValueError(
             f"{host!r} is not a loopback address; plain HTTP stays on this machine. "
@@ -115,7 +116,7 @@ Tokens = Annotated[
     BeforeValidator(parse_tokens),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": TOKENS_PATTERN}]}),
 ]
-LoopbackHost = Annotated[str, AfterValidator(_loopback)]
+LoopbackHost = Annotated[str, AfterValidator(loopback)]
 Address = Annotated[str, AfterValidator(_address)]
 NodeName = Annotated[str, Field(pattern=NODE_NAME_PATTERN)]
 ConfiguredName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]

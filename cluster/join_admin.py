@@ -21,6 +21,10 @@ LAN_OFF = (
     "this head listens on no network, so no machine can join; "
     "set cluster.listen to its address in cluster.yaml and start it again"
 )
+LOOPBACK_ONLY = (
+    "this head was made for loopback only, as a demo's is: no machine can join it, whatever cluster.yaml says; "
+    "a cluster of your own begins with `potluck up`"
+)
 
 
 class TokenBody(BaseModel):
@@ -31,11 +35,11 @@ class TokenBody(BaseModel):
     host: str = Field(default="", pattern=r"^[A-Za-z0-9.:-]{0,253}$")
 
 
-def add_join_routes(app: FastAPI, lan: LanHead | None) -> None:
+def add_join_routes(app: FastAPI, lan: LanHead | None, why_off: str = LAN_OFF) -> None:
     @app.post("/api/v1/tokens")
     async def create_token(body: TokenBody) -> Response:
         if lan is None:
-            return _fault(409, "lan_off", LAN_OFF)
+            return _fault(409, "lan_off", why_off)
         host = body.host or lan.address.host
         if host in EVERY_ADDRESS:
             return _fault(400, "invalid_request", "this head listens on every address; say which one to join: --host")
@@ -46,7 +50,7 @@ def add_join_routes(app: FastAPI, lan: LanHead | None) -> None:
     @app.delete("/api/v1/nodes/{name}")
     async def remove_node(name: str) -> Response:
         if lan is None:
-            return _fault(409, "lan_off", LAN_OFF)
+            return _fault(409, "lan_off", why_off)
         if re.match(NODE_NAME_PATTERN, name) is None or not lan.remove(NodeId(name)):
             return _fault(404, "not_found", f"no machine called {name} has joined; `potluck nodes ls` shows who has")
         return _json(MemberRemoved(name))

@@ -12,8 +12,8 @@ from nodes.snapshot import NodeId
 class LocalLink(ClientLink):
     """Implements cluster.link.NodeLink."""
 
-    def __init__(self, node_id: NodeId, socket: Path, timeout_s: float = 5.0) -> None:
-        super().__init__(node_id, NodeClient(socket, timeout_s))
+    def __init__(self, node_id: NodeId, socket: Path, timeout_s: float = 5.0, reason: str = "") -> None:
+        super().__init__(node_id, NodeClient(socket, timeout_s), reason)
 
     @property
     def kind(self) -> LinkKind:

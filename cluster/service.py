@@ -24,7 +24,7 @@ from cluster.desired import desired_state
 from cluster.fit_api import add_fit_routes
 from cluster.fit_fleet import FitQuery, FitReport, fit_report
 from cluster.fit_suggest import Suggestion, suggest
-from cluster.join_admin import add_join_routes
+from cluster.join_admin import LAN_OFF, LOOPBACK_ONLY, add_join_routes
 from cluster.key_desk import KeyDesk
 from cluster.key_records import KeyRecords
 from cluster.keys import OwnerKey, check_private, ensure_pepper
@@ -60,12 +60,14 @@ class HeadSettings:
     """`config_file` is one the operator named; None means STATE/cluster.yaml, or the embedded default.
 
     `ray_head` runs where machines may join and cluster.yaml does not forbid it; without it every link is https.
+    A head that is `loopback_only` lets no machine join, whatever cluster.yaml says.
     """
 
     paths: StatePaths
     config_file: Path | None = None
     times: ControllerTimes = field(default_factory=ControllerTimes)
     ray_head: RayHead | None = None
+    loopback_only: bool = False
 
 
 async def run_head(settings: HeadSettings, links: Sequence[NodeLink], clock: Clock, stop: asyncio.Event) -> None:
@@ -119,7 +121,7 @@ class _Head:
         for link in links:
             registry.note_node(link.node_id, link.kind)
         self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
-        self.lan = self._lan(clock, with_ray=settings.ray_head is not None)
+        self.lan = None if settings.loopback_only else self._lan(clock, with_ray=settings.ray_head is not None)
         made = self._owner_key.ensure()
         if made:
             log.info("owner_key_made", file=str(paths.owner_key))
@@ -199,7 +201,7 @@ class _Head:
 
 async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> None:
     app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
-    add_join_routes(app, head.lan)
+    add_join_routes(app, head.lan, LOOPBACK_ONLY if settings.loopback_only else LAN_OFF)
     add_key_routes(app, head.keys)
     add_node_routes(app, head.wishes)
     add_demand_routes(app, head.controller)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+DEMO_MARK = "SIMULATED"  # a file of this name says that a root is a demo's, which may be deleted
 SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS and 108 on Linux, the terminating zero included
 
 
@@ -44,10 +45,19 @@ class StatePaths:
         return self.root / "models"
 
     @property
+    def is_demo(self) -> bool:
+        return (self.root / DEMO_MARK).exists()
+
+    @property
     def engines(self) -> Path:
-        """Engine environments; POTLUCK_ENGINES_DIR shares them between state directories."""
-        shared = os.environ.get("POTLUCK_ENGINES_DIR")
+        """Engine environments; POTLUCK_ENGINES_DIR shares them between state directories, but never with a demo."""
+        shared = None if self.is_demo else os.environ.get("POTLUCK_ENGINES_DIR")
         return Path(shared).expanduser().absolute() if shared else self.root / "engines"
+
+    @property
+    def demo(self) -> "StatePaths":
+        """Of `potluck up --demo`: a cluster of its own, which keeps nothing."""
+        return StatePaths(self.root / "demo")
 
     @property
     def leases(self) -> Path:

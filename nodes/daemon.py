@@ -1,7 +1,7 @@
 """The node daemon: surveys the machine, supervises its engines, and keeps one NodeSnapshot that tells its own age."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -10,13 +10,14 @@ import structlog
 from inventory.catalog import HeldModel
 from inventory.clock import Clock
 from inventory.hardware import Hardware
+from inventory.memory_state import MemoryState, read_memory_state
 from inventory.paths import StatePaths
 from inventory.probe import Probe, survey
 from inventory.store import ModelStore
 from nodes import engine_log
 from nodes.engine_body import Workshop, first_output, log_file
 from nodes.engine_envs import installed
-from nodes.engine_memory import EngineMemories
+from nodes.engine_memory import EngineMemories, Memories
 from nodes.engines.base import EngineAdapter
 from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import valid_engine_id
@@ -36,7 +37,11 @@ log = structlog.get_logger("potluck.node")
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """What makes this node, composed by whoever starts it."""
+    """What makes this node, composed by whoever starts it.
+
+    `memories` and `look_at_memory` are for a machine that is only described; they ask this one otherwise. A node that
+    is `loopback_only` never listens for others, even where its directory says that it has joined a cluster.
+    """
 
     paths: StatePaths
     node_id: NodeId
@@ -48,6 +53,9 @@ class NodeSettings:
     policy: LifecyclePolicy = field(default_factory=LifecyclePolicy)
     refresh_s: float = 1.0
     raylet: RayletPlan = no_raylet
+    memories: Memories | None = None
+    look_at_memory: Callable[[], MemoryState] = read_memory_state
+    loopback_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,12 @@ class NodeDaemon:
         adapters = {adapter.kind: adapter for adapter in settings.adapters}
         launcher = NodeLauncher(settings.paths.engines, settings.store, adapters, self._facts)
         self._changed = asyncio.Event()
-        self._pressure = PressureWatch(settings.clock, self._facts, adapters, self._changed.set)
+        watched = (settings.clock, self._facts, adapters, self._changed.set)
+        self._pressure = PressureWatch(*watched, look=settings.look_at_memory)
         rates = RatesBook(settings.paths.rates)
         self._workshop = Workshop(settings.paths, settings.clock, adapters, launcher, self._pressure, rates)
         self.pulls = ModelPulls(settings.store, settings.paths.identity, settings.clock, self._changed.set)
-        self._memories = EngineMemories(settings.clock, partial(first_output, settings.paths))
+        self._memories = settings.memories or EngineMemories(settings.clock, partial(first_output, settings.paths))
         self.ray = RayMember(settings.paths, settings.raylet, settings.clock)
         self._snapshot: NodeSnapshot | None = None
         self._supervisor: Supervisor | None = None

@@ -6,6 +6,7 @@ files that it reads its weights from are page cache once it is done with them.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from inventory.clock import Clock
 from inventory.host_memory import with_descendants
@@ -19,6 +20,16 @@ LOOK_EVERY_S = 3.0
 _Generation = tuple[EngineId, int]
 FirstOutput = Callable[[EngineId, int], str]
 GpuBytes = Callable[[], Mapping[int, int | None]]
+
+
+class Memories(Protocol):
+    """Knows what engines hold. `look` is called in a thread, `told` by the event loop."""
+
+    def look(self, engines: Iterable[EngineSnapshot]) -> None: ...
+
+    def told(self, engines: Iterable[EngineSnapshot]) -> tuple[EngineSnapshot, ...]:
+        """With what is known of each."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class _Holding:
 
 
 class EngineMemories:
-    """`look` is called in a thread, `told` by the event loop: each replaces or reads one dictionary at a time.
+    """Implements Memories: each of its methods replaces or reads one dictionary at a time.
 
     `first_output` gives the beginning of the log of one start; `gpu_bytes` what each process has on NVIDIA's GPUs.
     """
@@ -61,7 +72,6 @@ class EngineMemories:
         self._known = {_key(engine): self._look_at(engine, gpu) for engine in running}
 
     def told(self, engines: Iterable[EngineSnapshot]) -> tuple[EngineSnapshot, ...]:
-        """With what is known of each."""
         known = self._known
         return tuple(_with(engine, known.get(_key(engine), _Holding())) for engine in engines)
 

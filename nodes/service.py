@@ -42,7 +42,7 @@ async def run_node(settings: NodeSettings, stop: asyncio.Event) -> None:
         freed = sweep_downloads(settings.store.downloads, settings.clock.wall_s() - KEEP_DOWNLOADS_S)
         if freed:
             log.info("partial_downloads_dropped", freed_bytes=freed)
-        membership = read_membership(paths.identity)
+        membership = None if settings.loopback_only else read_membership(paths.identity)
         daemon, ready = NodeDaemon(settings), asyncio.Event()
         deny_list = DenyList(paths.identity)
         async with asyncio.TaskGroup() as tasks:

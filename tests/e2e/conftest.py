@@ -1,4 +1,4 @@
-"""One running potluck for the tests that only use it; a fresh machine for those that begin with none."""
+"""One running potluck, and one demo, for the tests that only use it; a fresh machine for those that begin with none."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
+from support.demo import running_demo
 from support.machine import Machine, Running
 
 
@@ -19,6 +20,13 @@ def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine
 @pytest.fixture(scope="session")
 def running(shared_machine: Machine) -> Running:
     return shared_machine.up()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Running]]:
+    """Three simulated machines, with somebody who asks now and then."""
+    with running_demo(tmp_path_factory.mktemp("demo") / "state") as found:
+        yield found
 
 
 @pytest.fixture
