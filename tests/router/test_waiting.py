@@ -283,6 +283,7 @@ async def test_who_names_a_deadline_waits_for_a_model_no_longer_and_not_in_vain(
         began_s = monotonic()
         hopeless = await client.post(CHAT, json=STREAM, headers={"x-potluck-deadline": "30"})
         patient = asyncio.create_task(client.post(CHAT, json=ASK, headers={"x-potluck-deadline": "60"}))
+        await running.until_waiting(1)
         hurried = await client.post(CHAT, json=ASK, headers={"x-potluck-deadline": "0.5"})
         assert running.waiting == 1  # beyond the time of those that name none
         patient.cancel()
