@@ -29,12 +29,14 @@ from cluster.admin_wire import (
     TokenMade,
 )
 from cluster.audit_tally import Refusal
+from cluster.behalf import Behalf
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
 from cluster.fit_wire import FitDocument
 from cluster.key_order import KeyOrder
 from cluster.ledger_report import LedgerDocument
 from cluster.limits import NO_LIMITS, Limits
+from cluster.model_wishes import ModelWish
 from cluster.plan_values import ConfigPlan
 from cluster.publication import Publication, decode_line
 from cluster.snapshot import ClusterSnapshot
@@ -68,9 +70,14 @@ class AdminRefusedError(Exception):
 class AdminClient:
     """One call is one connection: commands are short, and a head that restarts is never in the way."""
 
-    def __init__(self, socket: Path, timeout_s: float = 10.0) -> None:
+    def __init__(self, socket: Path, timeout_s: float = 10.0, behalf: Behalf | None = None) -> None:
         self._socket = socket
         self._timeout_s = timeout_s
+        self._headers = behalf.header() if behalf is not None else {}
+
+    def on_behalf_of(self, behalf: Behalf) -> "AdminClient":
+        """The same, for somebody whom the head's audit is to name."""
+        return AdminClient(self._socket, self._timeout_s, behalf)
 
     async def snapshot(self) -> ClusterSnapshot:
         """Raises AdminRefusedError with code `starting` before the head's first look at the machines."""
@@ -124,6 +131,14 @@ class AdminClient:
     async def set_duty(self, name: str, verb: Literal["cordon", "uncordon", "drain"]) -> NodeWish:
         """Raises AdminRefusedError with code `not_found`."""
         return await self._call("POST", f"/api/v1/nodes/{quote(name, safe='')}/{verb}", NodeWish)
+
+    async def load_model(self, name: str) -> ModelWish:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("POST", f"/api/v1/models/{quote(name, safe='')}/load", ModelWish)
+
+    async def unload_model(self, name: str) -> ModelWish:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("POST", f"/api/v1/models/{quote(name, safe='')}/unload", ModelWish)
 
     async def set_labels(self, name: str, changes: Mapping[str, str | None]) -> NodeWish:
         """None takes a label away. Raises AdminRefusedError with code `not_found`."""
@@ -186,7 +201,7 @@ class AdminClient:
     async def _call(self, method: str, path: str, kind: type[Body], body: object = None) -> Body:
         try:
             async with unix_client(self._socket, self._timeout_s) as client:
-                answer = await client.request(method, path, json=body)
+                answer = await client.request(method, path, json=body, headers=self._headers)
         except httpx2.TransportError as error:
             raise HeadUnreachableError(self._socket, _words(error)) from error
         if answer.status_code != httpx2.codes.OK:

@@ -28,6 +28,8 @@ Action = Literal[
     "key.rotate",
     "key.rotate_owner",
     "member.refuse",
+    "model.load",
+    "model.unload",
     "node.cordon",
     "node.drain",
     "node.join",

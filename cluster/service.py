@@ -12,6 +12,7 @@ import structlog
 from cluster.admin_api import AdminParts, admin_app
 from cluster.admin_demand import add_demand_routes
 from cluster.admin_keys import add_key_routes
+from cluster.admin_models import add_model_routes
 from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
 from cluster.audit_api import add_audit_routes
@@ -38,6 +39,8 @@ from cluster.link import NodeLink
 from cluster.load_records import LoadRecords
 from cluster.load_times import LoadBook
 from cluster.member_links import RayOffer
+from cluster.model_desk import ModelDesk
+from cluster.model_wishes import ModelWishRecords
 from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
@@ -122,6 +125,7 @@ class _Head:
         for link in links:
             registry.note_node(link.node_id, link.kind)
         self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
+        self.models = ModelDesk(ModelWishRecords(registry), self.controller, clock)
         self.lan = self._lan(clock, with_ray=settings.ray_head is not None)
         made = self._owner_key.ensure()
         if made:
@@ -200,6 +204,7 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     add_join_routes(app, head.lan)
     add_key_routes(app, head.keys)
     add_node_routes(app, head.wishes)
+    add_model_routes(app, head.models)
     add_demand_routes(app, head.controller)
     add_fit_routes(app, head)
     add_ledger_routes(app, head)
