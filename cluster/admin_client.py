@@ -29,9 +29,11 @@ from cluster.admin_wire import (
     TokenMade,
 )
 from cluster.audit_tally import Refusal
+from cluster.audit_wire import AuditPage, AuditQuestion, AuditVerdict
 from cluster.behalf import Behalf
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
+from cluster.fit_frontier import FrontierDocument
 from cluster.fit_wire import FitDocument
 from cluster.key_order import KeyOrder
 from cluster.ledger_report import LedgerDocument
@@ -162,6 +164,10 @@ class AdminClient:
         """Whether a model fits, and where. Raises AdminRefusedError with code `not_found` or `invalid_request`."""
         return await self._call("POST", "/api/v1/fit", FitDocument, question)
 
+    async def frontier(self, question: Mapping[str, object]) -> FrontierDocument:
+        """How far each machine goes with a model. Raises as `fit` does."""
+        return await self._call("POST", "/api/v1/fit/frontier", FrontierDocument, question)
+
     async def ledger(self, node: str | None = None) -> LedgerDocument:
         """What was predicted for engines and what they took, on one machine or on all."""
         query = f"?{urlencode({'node': node})}" if node else ""
@@ -174,6 +180,15 @@ class AdminClient:
     async def audit_copies(self) -> tuple[AuditCopy, ...]:
         """What every member keeps of the audit's checkpoints."""
         return (await self._call("GET", "/api/v1/audit/copies", AuditCopyList)).copies
+
+    async def audit_records(self, question: AuditQuestion) -> AuditPage:
+        """Raises AdminRefusedError with code `audit_unavailable`."""
+        asked = {name: value for name, value in asdict(question).items() if value not in (None, "")}
+        return await self._call("GET", f"/api/v1/audit/records?{urlencode(asked)}", AuditPage)
+
+    async def audit_verdict(self) -> AuditVerdict:
+        """Reads all of it. Raises AdminRefusedError with code `audit_unavailable`."""
+        return await self._call("GET", "/api/v1/audit/verdict", AuditVerdict)
 
     async def erase_subject(self, subject: str) -> str:
         """Forget whom the audit means by its pseudonym, which is returned. Raises AdminRefusedError, `not_found`."""

@@ -64,6 +64,7 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/doubts"): None,
     ("POST", f"{API}/demand"): None,
     ("POST", f"{API}/fit"): None,
+    ("POST", f"{API}/fit/frontier"): None,
     ("POST", f"{API}/fit/models"): None,
 }
 

@@ -15,6 +15,7 @@ from cluster.admin_keys import add_key_routes
 from cluster.admin_models import add_model_routes
 from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
+from cluster.audit_admin import add_audit_reading_routes
 from cluster.audit_api import add_audit_routes
 from cluster.audit_records import POTLUCK, AuditEvent
 from cluster.audit_trail import AuditTrail, open_trail
@@ -25,6 +26,7 @@ from cluster.controller import Controller, ControllerTimes
 from cluster.desired import desired_state
 from cluster.fit_api import add_fit_routes
 from cluster.fit_fleet import FitQuery, FitReport, fit_report
+from cluster.fit_frontier import FrontierDocument, frontiers
 from cluster.fit_suggest import Suggestion, suggest
 from cluster.join_admin import add_join_routes
 from cluster.key_desk import KeyDesk
@@ -172,6 +174,9 @@ class _Head:
     def fit(self, query: FitQuery) -> FitReport:
         return fit_report(query, self._config.config, self.publisher.cluster)
 
+    def frontier(self, query: FitQuery) -> FrontierDocument:
+        return frontiers(query, self._config.config, self.publisher.cluster)
+
     def ledger(self, node: str | None) -> LedgerDocument:
         return ledger_document(self._ledger.rows, self._ledger.correction, node)
 
@@ -208,7 +213,9 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     add_demand_routes(app, head.controller)
     add_fit_routes(app, head)
     add_ledger_routes(app, head)
-    add_audit_routes(app, head.trail, settings.paths.audit_subjects_db, head.lan.audit_copies if head.lan else None)
+    holders = head.lan.audit_copies if head.lan else None
+    add_audit_reading_routes(app, settings.paths, holders)
+    add_audit_routes(app, head.trail, settings.paths.audit_subjects_db, holders)
     async with asyncio.TaskGroup() as tasks:
         controlling = tasks.create_task(head.controller.run())
         closing = tasks.create_task(_close_feed(head.publisher, stop))
