@@ -8,7 +8,7 @@ import pytest
 
 from cluster.admin_client import AdminClient, AdminRefusedError
 from cluster.audit_shown import audit_page
-from cluster.audit_wire import AuditQuestion
+from cluster.audit_wire import AuditQuestion, ShownRecord
 from cluster.controller import ControllerTimes
 from cluster.key_order import KeyOrder
 from cluster.service import HeadSettings
@@ -34,7 +34,8 @@ async def test_pages_go_back_to_the_first_record_and_hold_each_once(paths: State
             await client.unload_model("smollm2")
             await client.load_model("smollm2")
         whole = await client.audit_records(AuditQuestion(500))
-        pages, before = [], None
+        pages: list[ShownRecord] = []
+        before: int | None = None
         while True:
             page = await client.audit_records(AuditQuestion(4, before))
             pages += page.records
@@ -73,6 +74,7 @@ async def test_the_verdict_names_the_first_record_that_was_edited(paths: StatePa
         with closing(sqlite3.connect(paths.audit_db)) as log:
             (body,) = log.execute("SELECT body FROM records WHERE sequence = 1").fetchone()
             edited_body = bytes(body).replace(b"head.start", b"head.stop_")
+            log.execute("DROP TRIGGER records_stay_as_they_are")
             log.execute("UPDATE records SET body = ? WHERE sequence = 1", (edited_body,))
             log.commit()
         edited = await client.audit_verdict()
