@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from cluster.admin_wire import KeyFacts
+from cluster.key_order import OWNER
 from cluster.limits import NAMES, GroupLimits, Limits
 from cluster.roles import granted
 from router.limit_verdict import Use
@@ -70,7 +71,7 @@ def key_book(
         known = standings(facts.key_id) if facts.revoked_s is None else None
         accounts = known[1] if known is not None else ()
         rows.append(_row(facts, next((one for one in accounts if one.kind == "key"), None), wall_s))
-        if known is not None:
+        if known is not None and facts.tenant != OWNER:  # whom nothing limits
             name = (facts.tenant, facts.group)
             count, standing = together.get(name, (0, None))
             found = next((one for one in accounts if one.kind == "group"), None)

@@ -33,6 +33,7 @@ export interface Model {
   eta_s?: number;
   note: string;
   keep_alive_s?: number;
+  away?: boolean; // unloaded by the operator
 }
 
 export interface Engine {
@@ -80,6 +81,8 @@ export interface Happening {
   at: number;
   kind: string;
   text: string;
+  node?: string;
+  model?: string;
 }
 
 export interface State {
