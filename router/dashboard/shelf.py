@@ -129,5 +129,6 @@ def _artifacts(name: str, nodes: list[NodeSnapshot]) -> Iterator[ShelfArtifact]:
 
 
 def _loaded(held: HeldModel, node: NodeSnapshot) -> tuple[str, ...]:
+    """By this name: the same bytes may serve under another."""
     running = [engine for engine in node.engines if engine.pid is not None]
-    return tuple(engine.engine_id for engine in running if engine.model.artifact_id == held.ref.artifact_id)
+    return tuple(engine.engine_id for engine in running if engine.model == held.ref)

@@ -4,13 +4,13 @@ it looks like."""
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Response, expect
 
 from support.browser import Dashboard, Theme, browsing, save_picture, window
 from support.machine import Machine, Running, eventually
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 MODEL = "smollm2"
 ELSEWHERE = "qwen3-14b"  # known by name; nobody here has it
-PAGES = ("Cluster", "Fit", "What-if", "Models", "Events", "Keys", "Audit", "Connect", "Requests", "Live")
+PAGES = ("Cluster", "Fit", "What-if", "Models", "Events", "Audit", "Connect", "Keys", "Requests", "Live")
 PATIENT_MS = 60_000  # for what a busy machine does in its own time
 PICTURES = os.environ.get("POTLUCK_PICTURES")
 
@@ -344,18 +344,15 @@ def test_a_display_sees_no_button_that_acts_and_no_page_that_is_not_its_own(
         assert dashboard.faults == []
 
 
-def test_what_if_is_moved_by_keys_and_draws_the_frontier_of_the_head(
-    dashboard: Dashboard, shared_machine: Machine
-) -> None:
+def test_what_if_is_moved_by_keys_and_draws_the_frontier_of_the_head(dashboard: Dashboard) -> None:
     page = dashboard.page
     dashboard.go("What-if")
     page.get_by_role("combobox", name="Model").fill(ELSEWHERE)
     page.get_by_role("slider", name="Requests at once").press("ArrowRight")
-    page.get_by_role("slider", name="Tokens of a request").press("Home")
-    command = page.get_by_text(f"potluck fit {ELSEWHERE} --ctx 512 --users 2 --frontier")
-    expect(command).to_be_visible()
-    done = shared_machine.potluck("fit", ELSEWHERE, "--ctx", "512", "--users", "2", "--frontier", "--json")
-    row = json.loads(done.stdout)["rows"][0]
+    with page.expect_response(asks_for_frontier(ELSEWHERE, users=2, context=512), timeout=PATIENT_MS) as told:
+        page.get_by_role("slider", name="Tokens of a request").press("Home")
+    row = told.value.json()["rows"][0]
+    expect(page.get_by_text(f"potluck fit {ELSEWHERE} --ctx 512 --users 2 --frontier")).to_be_visible()
     place = page.get_by_role("article", name=f"{row['node']}, {row['engine']}")
     asked = re.compile("Asked: 2 of 512 tokens")
     expect(place.get_by_role("img", name=asked)).to_be_visible(timeout=PATIENT_MS)
@@ -363,8 +360,21 @@ def test_what_if_is_moved_by_keys_and_draws_the_frontier_of_the_head(
     place.get_by_role("button", name="Curve as a table").press("Enter")
     table = place.get_by_role("table", name=re.compile("^Most requests at once"))
     for point in row["points"]:
-        cells = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name=f"{point['context_tokens']:,}"))
-        expect(cells.first).to_contain_text(f"{point['users_alone']:,}")
+        header = page.get_by_role("rowheader", name=f"{point['context_tokens']:,}", exact=True)
+        cells = table.get_by_role("row").filter(has=header).get_by_role("cell")
+        expect(cells).to_have_text([f"{point['users_alone']:,}", f"{point['users_beside']:,}"])
+
+
+def asks_for_frontier(model: str, users: int, context: int) -> Callable[[Response], bool]:
+    """The answer to this question, and to none that the page asked before."""
+
+    def wanted(response: Response) -> bool:
+        if not response.url.endswith("/fit/frontier"):
+            return False
+        asked = response.request.post_data_json or {}
+        return (asked.get("model"), asked.get("users"), asked.get("context")) == (model, users, context)
+
+    return wanted
 
 
 def test_keys_are_shown_without_their_secrets_and_the_audit_is_verified(

@@ -14,6 +14,7 @@ from cluster.key_order import KeyOrder
 from cluster.limits import GroupLimits, LimitRules, Limits
 from cluster.roles import SCOPES_OF
 from cluster.service import HeadSettings
+from inventory.catalog import ModelName
 from inventory.clock import SystemClock
 from inventory.hardware import Disk
 from nodes.snapshot import PullSnapshot
@@ -204,7 +205,8 @@ def test_the_shelf_has_each_artifact_once_with_its_copies_and_who_has_it_loaded(
     both = replace(held("smollm2", 5), licence="Apache-2.0", source="packaged:smollm2")
     other = held("smollm2", 7, "safetensors", "2")
     pull = PullSnapshot(both.ref.name, both.ref.artifact_id, "gguf", "copying", None, 2, 5, "")
-    here = node("here", [both, other], engines=[engine("smollm2.here.1", ref=model_ref("smollm2"))])
+    named_twice = replace(both, ref=replace(both.ref, name=ModelName("again")))
+    here = node("here", [both, other, named_twice], engines=[engine("smollm2.here.1", ref=model_ref("smollm2"))])
     here = replace(here, hardware=replace(here.hardware, disk=Disk("/models", 100, 40)))
     there = replace(node("there", [both]), pulls=(pull,))
     snapshot = cluster_of([engine_at(None)], ("toy",))
@@ -214,6 +216,7 @@ def test_the_shelf_has_each_artifact_once_with_its_copies_and_who_has_it_loaded(
 
     gguf, tensors = shelf.models["smollm2"].artifacts
     assert gguf.copies == (Copy("here", 1_700_000_000, ("smollm2.here.1",)), Copy("there", 1_700_000_000))
+    assert shelf.models["again"].artifacts[0].copies == (Copy("here", 1_700_000_000),)
     assert (gguf.licence, gguf.source, tensors.size_bytes, tensors.copies[0].engines) == (
         "Apache-2.0", "packaged:smollm2", 7, (),
     )  # fmt: skip

@@ -37,8 +37,8 @@ export function ConnectPage() {
       {lan && (
         <p class="note">
           Programs must trust who vouches for {root}: <code>{CA}</code>, which is <code>ca/ca.crt</code> in the head's state
-          directory. Copy it to the machine that connects. A machine of the cluster has it already and needs neither{" "}
-          <code>--url</code> nor <code>--ca</code>.
+          directory. Copy it to the machine that connects; a machine of the cluster has it already and needs no{" "}
+          <code>--ca</code>. With a certificate of your own (<code>gateway.lan.certificate</code>) leave it out.
         </p>
       )}
       <div class="questions">
@@ -54,7 +54,7 @@ export function ConnectPage() {
         </label>
       </div>
       <div class="snippets">
-        <Snippet title="OpenAI clients" text={environment(base, lan)} note="Most programs read these two variables." />
+        <Snippet title="OpenAI clients" text={environment(base, lan)} note="Most programs read these variables." />
         <Snippet title="Python" text={python(base, model)} />
         <Snippet title="curl" text={curl(base, model, lan)} />
         <Snippet

@@ -66,6 +66,7 @@ function Loading({ name, model }: { name: string; model: Model }) {
           {rows.map((row) => (
             <li key={`${row.node} ${row.engine}`}>
               <b>{row.node}</b> {row.engine} <Badge state={row.answer} /> {row.why}
+              {cluster.value?.nodes[row.node]?.state !== "ready" && "; but this machine is not ready"}
               {row.evicted.length > 0 && `. To go: ${row.evicted.join(", ")}`}
             </li>
           ))}
@@ -85,7 +86,7 @@ function Unloading({ name, model }: { name: string; model: Model }) {
       <p>
         {engines.length === 0
           ? "Nothing of it runs now."
-          : `${plural(engines.length, "engine")} of it finish what they have (${plural(running, "request")}), then they stop and free ${bytes(held)}: ${engines.map((one) => one.node).join(", ")}.`}
+          : `It takes no more requests, finishes the ${plural(running, "request")} that it has, then leaves ${engines.map((one) => one.node).join(", ")} and frees ${bytes(held)}.`}
       </p>
       <p>
         Until it is loaded again nobody is served by it, also after a restart

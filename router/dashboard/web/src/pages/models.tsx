@@ -83,7 +83,7 @@ function Artifacts({ name, artifacts }: { name: string; artifacts: Artifact[] })
       columns={[
         { title: "machine", cell: ({ copy }) => copy.node },
         {
-          title: "there",
+          title: "state",
           cell: ({ copy }) =>
             copy.engines.length > 0 ? <Badge state="loaded" tone="good" /> : <Badge state="on disk" tone="off" />,
         },

@@ -6,6 +6,7 @@ import { plural } from "../parts/words";
 import { cluster } from "../store/cluster";
 import { may, refused } from "../store/session";
 import { api, type NodeVerb } from "../wire/api";
+import type { FitRow } from "../wire/documents";
 import type { Node } from "../wire/state";
 
 const TITLES: Record<NodeVerb, string> = { cordon: "Cordon", uncordon: "Take work again", drain: "Drain" };
@@ -17,7 +18,7 @@ const DONE: Record<NodeVerb, string> = {
 
 export function NodeActs({ id, node }: { id: string; node: Node }) {
   const [verb, setVerb] = useState<NodeVerb | null>(null);
-  if (!may("operate")) return null;
+  if (!may("operate") || node.os === undefined) return null; // one that never reported is nobody's to order about
   const verbs: NodeVerb[] = node.duty === "serve" ? ["cordon", "drain"] : ["uncordon", ...(node.duty === "cordon" ? (["drain"] as const) : [])];
   return (
     <div class="acts" role="group" aria-label={`Actions on ${id}`}>
@@ -84,6 +85,12 @@ function Elsewhere({ model, without }: { model: string; without: string }) {
   return <>{words}</>;
 }
 
+/** Another machine that has joined and takes work. */
+function isThere(row: FitRow, without: string): boolean {
+  const node = cluster.value?.nodes[row.node];
+  return row.node !== without && node?.state === "ready" && node.duty === "serve";
+}
+
 async function elsewhere(model: string, without: string): Promise<string> {
   const state = cluster.value;
   const others = Object.values(state?.engines ?? {}).filter(
@@ -93,9 +100,9 @@ async function elsewhere(model: string, without: string): Promise<string> {
   try {
     const context = state?.models[model]?.context_tokens ?? 8192;
     const { rows } = await api.fit({ model, context, users: 1, kv_bits: 16 });
-    const places = rows.filter((row) => row.node !== without && (row.answer === "fits" || row.answer === "after evicting"));
+    const places = rows.filter((row) => isThere(row, without) && (row.answer === "fits" || row.answer === "after evicting"));
     if (places.length === 0) return "no other machine has room for it. It is not served until this one takes work again";
-    return `would fit ${[...new Set(places.map((row) => `on ${row.node} (${row.answer})`))].join(", ")}`;
+    return [...new Set(places.map((row) => `on ${row.node} it ${row.answer === "fits" ? "fits" : `would fit ${row.answer}`}`))].join(", ");
   } catch (error) {
     return refused(error);
   }

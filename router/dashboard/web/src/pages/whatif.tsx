@@ -2,10 +2,12 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { Reckoning } from "./reckoning";
+import { Badge } from "../parts/badge";
 import { Choice, named } from "../parts/choice";
 import { Cli } from "../parts/copy";
 import { Empty, Problem } from "../parts/empty";
 import { FrontierChart, FrontierTable } from "../parts/frontier";
+import { Table } from "../parts/table";
 import { count, tokens } from "../parts/words";
 import { cluster } from "../store/cluster";
 import { answers, askWhatIf, question, trouble, type Question } from "../store/whatif";
@@ -135,24 +137,57 @@ function Answered({ asked }: { asked: Question }) {
   if (found.fit.rows.length === 0) {
     return <Empty text={`No machine has an engine for ${found.fit.model}.`} command="potluck engines install llamacpp" />;
   }
+  const rows = found.fit.rows;
   return (
     <>
-      {found.fit.rows.map((row) => {
-        const frontier = found.frontier.rows.find(
-          (one) => one.node === row.node && one.engine === row.engine && one.quantisation === row.quantisation,
-        );
-        return <Place key={`${row.node} ${row.engine} ${row.quantisation}`} row={row} frontier={frontier} asked={asked} />;
-      })}
+      {rows.length > 1 && <Verdicts rows={rows} />}
+      <div class="places">
+        {rows.map((row) => {
+          const frontier = found.frontier.rows.find(
+            (one) => one.node === row.node && one.engine === row.engine && one.quantisation === row.quantisation,
+          );
+          return <Place key={wayOf(row)} row={row} frontier={frontier} asked={asked} open={rows.length === 1} />;
+        })}
+      </div>
     </>
   );
 }
 
-function Place({ row, frontier, asked }: { row: FitRow; frontier: Frontier | undefined; asked: Question }) {
+function wayOf(row: FitRow): string {
+  return `${row.node} ${row.engine} ${row.quantisation}`;
+}
+
+function Verdicts({ rows }: { rows: FitRow[] }) {
+  return (
+    <Table
+      caption="Verdict of each machine"
+      rows={rows}
+      keyOf={wayOf}
+      columns={[
+        { title: "machine", cell: (row) => row.node },
+        { title: "engine", cell: (row) => `${row.engine} ${row.quantisation}` },
+        { title: "verdict", cell: (row) => <Badge state={row.answer} /> },
+        { title: "most at once", number: true, cell: (row) => count(row.most_users) },
+        { title: "why", wide: true, cell: (row) => row.why },
+      ]}
+    />
+  );
+}
+
+interface PlaceProps {
+  row: FitRow;
+  frontier: Frontier | undefined;
+  asked: Question;
+  open: boolean; // its arithmetic
+}
+
+function Place({ row, frontier, asked, open }: PlaceProps) {
   const [asTable, setAsTable] = useState(false);
   return (
     <article class="card place" aria-label={`${row.node}, ${row.engine}`}>
       <header>
         <h2>{row.node}</h2>
+        <span class="quietly">{row.machine === "reports itself" ? row.engine : `${row.engine}, ${row.machine}`}</span>
         <button type="button" class="quiet" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>
           Curve as a table
         </button>
@@ -164,7 +199,12 @@ function Place({ row, frontier, asked }: { row: FitRow; frontier: Frontier | und
           {upTo(frontier.context_beside)} beside what runs.
         </p>
       )}
-      <Reckoning row={row} />
+      <details open={open}>
+        <summary>
+          Arithmetic <Badge state={row.answer} />
+        </summary>
+        <Reckoning row={row} />
+      </details>
     </article>
   );
 }

@@ -12,7 +12,7 @@ interface Props {
 type Way = "users_alone" | "users_beside";
 
 const [WIDTH, HEIGHT] = [520, 240];
-const [LEFT, RIGHT, TOP, BOTTOM] = [44, 14, 12, 30];
+const [LEFT, RIGHT, TOP, BOTTOM] = [60, 18, 12, 34];
 
 export function FrontierChart({ row, asked }: Props) {
   const most = Math.max(asked.users, ...row.points.map((point) => point.users_alone), 1);
