@@ -52,10 +52,10 @@ export function EventsPage() {
           keyOf={(event) => event.key}
           columns={[
             { title: "time", cell: (event) => moment(event.at) },
+            { title: "what, and why", wide: true, cell: (event) => event.text },
             { title: "about", cell: (event) => plain(event.kind) },
             { title: "machine", cell: (event) => event.node ?? "" },
             { title: "model", cell: (event) => event.model ?? "" },
-            { title: "what, and why", wide: true, cell: (event) => event.text },
           ]}
         />
       )}

@@ -86,7 +86,7 @@ function Unloading({ name, model }: { name: string; model: Model }) {
       <p>
         {engines.length === 0
           ? "Nothing of it runs now."
-          : `It takes no more requests, finishes the ${plural(running, "request")} that it has, then leaves ${engines.map((one) => one.node).join(", ")} and frees ${bytes(held)}.`}
+          : `It takes no more requests${running ? `, finishes the ${plural(running, "request")} that it has` : ""}, then leaves ${engines.map((one) => one.node).join(", ")} and frees ${bytes(held)}.`}
       </p>
       <p>
         Until it is loaded again nobody is served by it, also after a restart
