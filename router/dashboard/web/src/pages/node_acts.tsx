@@ -2,7 +2,6 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { Ask } from "../parts/ask";
-import { plural } from "../parts/words";
 import { cluster } from "../store/cluster";
 import { may, refused } from "../store/session";
 import { api, type NodeVerb } from "../wire/api";
@@ -10,6 +9,11 @@ import type { FitRow } from "../wire/documents";
 import type { Node } from "../wire/state";
 
 const TITLES: Record<NodeVerb, string> = { cordon: "Cordon", uncordon: "Take work again", drain: "Drain" };
+const VERBS: Record<string, NodeVerb[]> & { drain: NodeVerb[] } = {
+  serve: ["cordon", "drain"],
+  cordon: ["uncordon", "drain"],
+  drain: ["uncordon"],
+};
 const DONE: Record<NodeVerb, string> = {
   cordon: "cordoned: nothing more starts there",
   uncordon: "takes work again",
@@ -19,7 +23,7 @@ const DONE: Record<NodeVerb, string> = {
 export function NodeActs({ id, node }: { id: string; node: Node }) {
   const [verb, setVerb] = useState<NodeVerb | null>(null);
   if (!may("operate") || node.os === undefined) return null; // one that never reported is nobody's to order about
-  const verbs: NodeVerb[] = node.duty === "serve" ? ["cordon", "drain"] : ["uncordon", ...(node.duty === "cordon" ? (["drain"] as const) : [])];
+  const verbs = VERBS[node.duty] ?? VERBS.drain;
   return (
     <div class="acts" role="group" aria-label={`Actions on ${id}`}>
       {verbs.map((one) => (
@@ -96,13 +100,14 @@ async function elsewhere(model: string, without: string): Promise<string> {
   const others = Object.values(state?.engines ?? {}).filter(
     (one) => one.model === model && one.node !== without && one.state === "ready",
   );
-  if (others.length > 0) return `${plural(others.length, "other engine")} of it go on: ${others.map((one) => one.node).join(", ")}`;
+  if (others.length > 0) return `it is also served on ${others.map((one) => one.node).join(", ")}`;
   try {
     const context = state?.models[model]?.context_tokens ?? 8192;
     const { rows } = await api.fit({ model, context, users: 1, kv_bits: 16 });
     const places = rows.filter((row) => isThere(row, without) && (row.answer === "fits" || row.answer === "after evicting"));
     if (places.length === 0) return "no other machine has room for it. It is not served until this one takes work again";
-    return [...new Set(places.map((row) => `on ${row.node} it ${row.answer === "fits" ? "fits" : `would fit ${row.answer}`}`))].join(", ");
+    const said = places.map((row) => `on ${row.node} it ${row.answer === "fits" ? "fits" : `would fit ${row.answer}`}`);
+    return [...new Set(said)].join(", ");
   } catch (error) {
     return refused(error);
   }
