@@ -9,6 +9,7 @@ from cli.output import data, data_json
 
 if TYPE_CHECKING:
     from cluster.config import ClusterConfig
+    from cluster.fit_fleet import FitQuery
     from cluster.snapshot import ClusterSnapshot
     from inventory.paths import StatePaths
 
@@ -25,6 +26,9 @@ def fit(
     quant: Annotated[str | None, typer.Option("--quant", help="4bit, 8bit, bf16, awq, q4_k_m, q8_0 …")] = None,
     kv_bits: Annotated[Literal[16, 8], typer.Option("--kv-bits", help="Bits of the KV cache.")] = 16,
     node: Annotated[str | None, typer.Option("--node", help="One machine only.")] = None,
+    frontier: Annotated[
+        bool, typer.Option("--frontier", help="The most users for each context, and the longest context for USERS.")
+    ] = False,
     ledger: Annotated[
         bool, typer.Option("--ledger", help="No model: what engines took so far, and how far off the figures were.")
     ] = False,
@@ -39,8 +43,10 @@ def fit(
         _print_ledger(paths_of(state_dir), node, as_json)
         return
     if model is None:
-        if quant or node or kv_bits != 16:
-            raise typer.BadParameter("--quant, --node and --kv-bits are about one model", param_hint="MODEL")
+        if quant or node or frontier or kv_bits != 16:
+            raise typer.BadParameter(
+                "--quant, --node, --kv-bits and --frontier are about one model", param_hint="MODEL"
+            )
         _print_suggestion(paths_of(state_dir), _tokens(context), users, as_json)
         return
     from cli.render_fit import fit_text
@@ -49,6 +55,9 @@ def fit(
     from nodes.snapshot import NodeId
 
     query = FitQuery(model, _tokens(context), users, quant, kv_bits, NodeId(node) if node else None)
+    if frontier:
+        _print_frontier(paths_of(state_dir), query, as_json)
+        return
     report = fit_report(query, *_known(paths_of(state_dir)))
     if as_json:
         import msgspec
@@ -94,6 +103,19 @@ def _print_ledger(paths: "StatePaths", node: str | None, as_json: bool) -> None:
         data_json("FitLedger", msgspec.to_builtins(document))
     else:
         data(ledger_text(document, node))
+
+
+def _print_frontier(paths: "StatePaths", query: "FitQuery", as_json: bool) -> None:
+    from cli.render_fit import frontier_text
+    from cluster.fit_frontier import frontiers
+
+    document = frontiers(query, *_known(paths))
+    if as_json:
+        import msgspec
+
+        data_json("FitFrontier", msgspec.to_builtins(document))
+    else:
+        data(frontier_text(document))
 
 
 def _print_suggestion(paths: "StatePaths", context_tokens: int, users: int, as_json: bool) -> None:

@@ -104,6 +104,28 @@ def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = 
 
 
 @app.command()
+def load(name: Name, state_dir: StateDir = None) -> None:
+    """Let a model serve again that was unloaded. One that sleeps while nobody asks is woken."""
+    import asyncio
+
+    from cluster.admin_client import AdminClient
+
+    asyncio.run(AdminClient(paths_of(state_dir).head_socket).load_model(name))
+    talk(f"{name}: loads; `potluck status --watch` shows how far it is")
+
+
+@app.command()
+def unload(name: Name, state_dir: StateDir = None) -> None:
+    """Free a model's memory on every machine. Its requests finish first; none is served until it is loaded again."""
+    import asyncio
+
+    from cluster.admin_client import AdminClient
+
+    asyncio.run(AdminClient(paths_of(state_dir).head_socket).unload_model(name))
+    talk(f"{name}: leaves once its requests have finished; potluck models load {name} ends that")
+
+
+@app.command()
 def inspect(name: Name, format: Format = None, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Show what a model's own header says: shape, context, quantisation, template."""
     from cli.render import model_sheet

@@ -54,8 +54,8 @@ async def _wait(paths: StatePaths, deadline_s: float) -> Endpoint:
                 log_file = paths.logs / "up.log"
                 raise StartFailedError(log_file, tail_of(log_file))
             snapshot = await _snapshot(paths)
-            if snapshot is not None and _settled(snapshot):
-                endpoint = await _serving(paths, client, with_models=bool(snapshot.models))
+            if snapshot is not None and settled(snapshot):
+                endpoint = await _serving(paths, client, with_models=bool(_wanted(snapshot)))
                 if endpoint is not None:
                     _warn_of_unplaced(snapshot)
                     return endpoint
@@ -76,13 +76,19 @@ async def _snapshot(paths: StatePaths) -> ClusterSnapshot | None:
         return None
 
 
-def _settled(snapshot: ClusterSnapshot) -> bool:
+def settled(snapshot: ClusterSnapshot) -> bool:
     """Nothing is starting any more, and something serves. Raises NotReadyError when nothing ever will."""
     if not any(node.snapshot for node in snapshot.nodes) or any(model.state == "starting" for model in snapshot.models):
         return False
-    if snapshot.models and not any(model.state in USABLE for model in snapshot.models):
-        raise NotReadyError(snapshot.models)
+    wanted = _wanted(snapshot)
+    if wanted and not any(model.state in USABLE for model in wanted):
+        raise NotReadyError(wanted)
     return True
+
+
+def _wanted(snapshot: ClusterSnapshot) -> list[ModelView]:
+    """All that nobody has unloaded."""
+    return [model for model in snapshot.models if not model.away]
 
 
 def _warn_of_unplaced(snapshot: ClusterSnapshot) -> None:

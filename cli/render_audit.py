@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cli.audit_checks import Checked, ShownRecord
+from cli.audit_checks import Checked
 from cli.table import printable, table
 from cluster.audit_records import Actor
+from cluster.audit_wire import ShownRecord
 
 HEADERS = ("RECORD", "TIME (UTC)", "ACTION", "OUTCOME", "WHO", "TARGET", "DETAILS", "REQUEST")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cli.table import mib_or_gib, table
 from cluster.fit_fleet import FitReport, FitRow
+from cluster.fit_frontier import Frontier, FrontierDocument
 
 
 def fit_text(report: FitReport) -> str:
@@ -15,6 +16,23 @@ def fit_text(report: FitReport) -> str:
     shown = _ways(report.rows)
     parts = [asked, *(_sum(row) for row in shown), _rows(report.rows)]
     return "\n\n".join(parts)
+
+
+def frontier_text(document: FrontierDocument) -> str:
+    """A table for each machine and engine: with nothing else there, and beside what is there now."""
+    if not document.rows:
+        return f"{document.model}: no machine of this cluster has an engine for it"
+    return "\n\n".join(_frontier(row, document.users) for row in document.rows)
+
+
+def _frontier(row: Frontier, users: int) -> str:
+    free = f"{mib_or_gib(row.free_bytes)} free of {mib_or_gib(row.budget_bytes)}"
+    head = f"{row.node}, {row.engine} as {row.quantisation}: {free}"
+    longest = f"{users} at once: up to {row.context_alone:,} tokens alone, {row.context_beside:,} beside what runs"
+    points = [
+        (f"{point.context_tokens:,}", f"{point.users_alone:,}", f"{point.users_beside:,}") for point in row.points
+    ]
+    return "\n".join([head, longest, table(("CONTEXT", "MOST USERS ALONE", "BESIDE WHAT RUNS"), points)])
 
 
 def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int) -> str:

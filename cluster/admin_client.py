@@ -32,12 +32,16 @@ from cluster.admin_wire import (
 )
 from cluster.audit_sign_ins import SignIn
 from cluster.audit_tally import Refusal
+from cluster.audit_wire import AuditPage, AuditQuestion, AuditVerdict
+from cluster.behalf import Behalf
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
+from cluster.fit_frontier import FrontierDocument
 from cluster.fit_wire import FitDocument
 from cluster.key_order import KeyOrder
 from cluster.ledger_report import LedgerDocument
 from cluster.limits import NO_LIMITS, Limits
+from cluster.model_wishes import ModelWish
 from cluster.plan_values import ConfigPlan
 from cluster.publication import Publication, decode_line
 from cluster.snapshot import ClusterSnapshot
@@ -71,9 +75,14 @@ class AdminRefusedError(Exception):
 class AdminClient:
     """One call is one connection: commands are short, and a head that restarts is never in the way."""
 
-    def __init__(self, socket: Path, timeout_s: float = 10.0) -> None:
+    def __init__(self, socket: Path, timeout_s: float = 10.0, behalf: Behalf | None = None) -> None:
         self._socket = socket
         self._timeout_s = timeout_s
+        self._headers = behalf.header() if behalf is not None else {}
+
+    def on_behalf_of(self, behalf: Behalf) -> "AdminClient":
+        """The same, for somebody whom the head's audit is to name."""
+        return AdminClient(self._socket, self._timeout_s, behalf)
 
     async def snapshot(self) -> ClusterSnapshot:
         """Raises AdminRefusedError with code `starting` before the head's first look at the machines."""
@@ -136,6 +145,14 @@ class AdminClient:
         """Raises AdminRefusedError with code `not_found`."""
         return await self._call("POST", f"/api/v1/nodes/{quote(name, safe='')}/{verb}", NodeWish)
 
+    async def load_model(self, name: str) -> ModelWish:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("POST", f"/api/v1/models/{quote(name, safe='')}/load", ModelWish)
+
+    async def unload_model(self, name: str) -> ModelWish:
+        """Raises AdminRefusedError with code `not_found`."""
+        return await self._call("POST", f"/api/v1/models/{quote(name, safe='')}/unload", ModelWish)
+
     async def set_labels(self, name: str, changes: Mapping[str, str | None]) -> NodeWish:
         """None takes a label away. Raises AdminRefusedError with code `not_found`."""
         path = f"/api/v1/nodes/{quote(name, safe='')}/labels"
@@ -158,6 +175,10 @@ class AdminClient:
         """Whether a model fits, and where. Raises AdminRefusedError with code `not_found` or `invalid_request`."""
         return await self._call("POST", "/api/v1/fit", FitDocument, question)
 
+    async def frontier(self, question: Mapping[str, object]) -> FrontierDocument:
+        """How far each machine goes with a model. Raises as `fit` does."""
+        return await self._call("POST", "/api/v1/fit/frontier", FrontierDocument, question)
+
     async def ledger(self, node: str | None = None) -> LedgerDocument:
         """What was predicted for engines and what they took, on one machine or on all."""
         query = f"?{urlencode({'node': node})}" if node else ""
@@ -170,6 +191,15 @@ class AdminClient:
     async def audit_copies(self) -> tuple[AuditCopy, ...]:
         """What every member keeps of the audit's checkpoints."""
         return (await self._call("GET", "/api/v1/audit/copies", AuditCopyList)).copies
+
+    async def audit_records(self, question: AuditQuestion) -> AuditPage:
+        """Raises AdminRefusedError with code `audit_unavailable`."""
+        asked = {name: value for name, value in asdict(question).items() if value not in (None, "")}
+        return await self._call("GET", f"/api/v1/audit/records?{urlencode(asked)}", AuditPage)
+
+    async def audit_verdict(self) -> AuditVerdict:
+        """Reads all of it. Raises AdminRefusedError with code `audit_unavailable`."""
+        return await self._call("GET", "/api/v1/audit/verdict", AuditVerdict)
 
     async def erase_subject(self, subject: str) -> str:
         """Forget whom the audit means by its pseudonym, which is returned. Raises AdminRefusedError, `not_found`."""
@@ -202,7 +232,7 @@ class AdminClient:
     async def _call(self, method: str, path: str, kind: type[Body], body: object = None) -> Body:
         try:
             async with unix_client(self._socket, self._timeout_s) as client:
-                answer = await client.request(method, path, json=body)
+                answer = await client.request(method, path, json=body, headers=self._headers)
         except httpx2.TransportError as error:
             raise HeadUnreachableError(self._socket, _words(error)) from error
         if answer.status_code != httpx2.codes.OK:

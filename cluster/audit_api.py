@@ -24,7 +24,7 @@ from cluster.admin_wire import (
     SignInsNoted,
     SubjectErased,
 )
-from cluster.audit_records import OPERATOR, AuditEvent
+from cluster.audit_records import AuditEvent
 from cluster.audit_rules import READING, Rule, answered, asked, outcome_of, parsed, personal_of, rule_of, target_of
 from cluster.audit_sign_ins import SignIn
 from cluster.audit_sign_ins import event_of as sign_in_event
@@ -32,6 +32,7 @@ from cluster.audit_subjects import SubjectKeys
 from cluster.audit_tally import Refusal, event_of
 from cluster.audit_trail import AuditTrail, new_request_id
 from cluster.audit_writer import AuditUnavailableError
+from cluster.behalf import HEADER, BadBehalfError, actor_of
 
 UNAVAILABLE = "audit_unavailable"
 
@@ -51,8 +52,13 @@ class AuditGate:
         rule, path, parameters = found
         content = await _content(receive)
         body = parsed(content)
+        try:
+            actor, person = actor_of(dict(scope["headers"]))
+        except BadBehalfError as error:
+            await _fault(400, "invalid_request", f"{HEADER}: {error}")(scope, receive, send)
+            return
         target, personal = target_of(rule, path, parameters, body), personal_of(rule, parameters, body)
-        event = AuditEvent(rule.action, "begun", OPERATOR, target, new_request_id(), asked(rule, body), personal)
+        event = AuditEvent(rule.action, "begun", actor, target, new_request_id(), asked(rule, body), personal or person)
         answer = _Answer(content)
         try:
             await self._trail.write(event)

@@ -30,6 +30,8 @@ Action = Literal[
     "key.totp_off",
     "key.totp_on",
     "member.refuse",
+    "model.load",
+    "model.unload",
     "node.cordon",
     "node.drain",
     "node.join",

@@ -58,6 +58,8 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/nodes/{{name}}/uncordon"): Rule("node.uncordon", target="name"),
     ("POST", f"{API}/nodes/{{name}}/drain"): Rule("node.drain", target="name"),
     ("PUT", f"{API}/nodes/{{name}}/labels"): Rule("node.label", target="name", told=("changes",)),
+    ("POST", f"{API}/models/{{name}}/load"): Rule("model.load", target="name"),
+    ("POST", f"{API}/models/{{name}}/unload"): Rule("model.unload", target="name"),
     ("DELETE", f"{API}/nodes/{{name}}"): Rule("node.remove", target="name"),
     ("POST", f"{API}/audit/erase"): Rule("audit.erase", answered=("pseudonym",)),  # whom, is what must not stay
     ("POST", f"{API}/audit/refusals"): None,  # they are records themselves
@@ -65,6 +67,7 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/doubts"): None,
     ("POST", f"{API}/demand"): None,
     ("POST", f"{API}/fit"): None,
+    ("POST", f"{API}/fit/frontier"): None,
     ("POST", f"{API}/fit/models"): None,
 }
 

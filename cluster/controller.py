@@ -19,9 +19,10 @@ from cluster.doubts import EngineDoubt
 from cluster.ledger_book import LedgerBook
 from cluster.link import NodeLink
 from cluster.load_times import LoadBook
+from cluster.model_wishes import ModelWish
 from cluster.node_watch import NodeWatch, WatchTimes
 from cluster.placement import place
-from cluster.placement_values import Candidate, Placement
+from cluster.placement_values import Candidate, Placement, Unplaced
 from cluster.plan import Ground, config_plan
 from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
@@ -63,6 +64,7 @@ class Controller:
         self._desired, self._epoch, self._publisher = desired, epoch, publisher
         self._clock, self._times = clock, times
         self._wishes: dict[NodeId, NodeWish] = {}
+        self._away: Mapping[ModelName, ModelWish] = {}
         self._doubts: dict[EngineId, tuple[EngineDoubt, float]] = {}  # with the time until which each holds
         self._own_door: NodeAddress | None = None
         self._couriers = Couriers(clock, times.order_timeout_s)
@@ -85,6 +87,21 @@ class Controller:
     def set_wishes(self, wishes: Iterable[NodeWish]) -> None:
         """All that the operator wants of machines as such. A node without a wish serves."""
         self._wishes = {wish.node_id: wish for wish in wishes}
+        self._wake.set()
+
+    @property
+    def configured(self) -> frozenset[ModelName]:
+        """The models of cluster.yaml."""
+        return frozenset(model.name for model in self._desired.models)
+
+    def set_away(self, away: Mapping[ModelName, ModelWish]) -> None:
+        """All models that the operator has unloaded: they have no engines, whatever cluster.yaml says."""
+        self._away = away
+        self._wake.set()
+
+    def summon(self, model: ModelName) -> None:
+        """Wake a model that sleeps while nobody asks, as a request that waits for it would."""
+        self._residence.summon(model)
         self._wake.set()
 
     def note_doubts(self, doubts: Sequence[EngineDoubt]) -> None:
@@ -158,7 +175,9 @@ class Controller:
         """What would change if this were asked for. Nothing does."""
         shop = Shop(self.givers(), self.authority, self._couriers.backoff)
         now, then = self._candidates(self._desired), self._candidates(desired)
-        return config_plan(desired, Ground(self._desired, now, then, self.reachable(), shop, self._residence.loads))
+        served = self._without_away(self._desired)
+        ground = Ground(served, now, then, self.reachable(), shop, self._residence.loads)
+        return config_plan(self._without_away(desired), ground)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -189,9 +208,9 @@ class Controller:
             watch.judge()
         candidates = self._candidates(desired)
         shop = Shop(self.givers(), authority, self._couriers.backoff)
-        roster = self._residence.decide(desired, candidates)
+        roster = self._residence.decide(self._without_away(desired), candidates)
         copies = plan_copies(roster.models, candidates, place(roster.models, candidates), shop)
-        placement = copies.placement
+        placement = self._explain_away(copies.placement)
         goal = Goal(placement, authority, desired.drain_s, self._current_doubts())
         actions = (*reconcile(goal, self.reachable(), self._clock.wall_s()), *copies.orders)
         self._order(actions)
@@ -238,6 +257,17 @@ class Controller:
                 found.append(Candidate(replace(wanted or fallback, labels=labels), snapshot, admission, memories))
         return found
 
+    def _without_away(self, desired: Desired) -> Desired:
+        return replace(desired, models=tuple(model for model in desired.models if model.name not in self._away))
+
+    def _explain_away(self, placement: Placement) -> Placement:
+        """What has no engines because somebody said so is among what has no place, with that reason."""
+        away = tuple(
+            Unplaced(name, ((NodeId(""), f"unloaded by the operator; `potluck models load {name}` ends that"),))
+            for name in sorted(self._away)
+        )
+        return replace(placement, unplaced=(*placement.unplaced, *away)) if away else placement
+
     def _order(self, actions: Sequence[Action]) -> None:
         """Nodes at the same time, the orders of one node in sequence."""
         by_node: dict[NodeId, list[Action]] = {}
@@ -276,7 +306,10 @@ class Controller:
             taken_at_s=self._clock.wall_s(),
             nodes=(*linked, *absent),
             models=tuple(
-                views.model_view(model, placement, health, backoff, outlooks.get(model.name, Outlook()))
+                replace(
+                    views.model_view(model, placement, health, backoff, outlooks.get(model.name, Outlook())),
+                    away=model.name in self._away,
+                )
                 for model in desired.models
             ),
             aliases=desired.aliases,

@@ -36,6 +36,33 @@ class DemandReport:
     models: tuple[ModelDemand, ...]
 
 
+OPERATOR = "operator"  # no gateway: who wants a model loaded waits for it as a request would
+PATIENCE_S = 600.0
+
+
+class Summons:
+    """Models that an operator wants awake: each is asked for until it serves, or for as long as patience lasts."""
+
+    def __init__(self) -> None:
+        self._since_s: dict[ModelName, float] = {}
+
+    def add(self, model: ModelName, now_s: float) -> None:
+        self._since_s.setdefault(model, now_s)
+
+    def report(self, sleepers: Iterable[ModelName], serving: Iterable[ModelName], now_s: float) -> DemandReport | None:
+        """What to note at this moment; None where nobody wants anything, as before."""
+        if not self._since_s:
+            return None
+        wanted = frozenset(sleepers) - frozenset(serving)
+        self._since_s = {
+            model: since_s
+            for model, since_s in self._since_s.items()
+            if model in wanted and now_s - since_s < PATIENCE_S
+        }
+        waiting = [ModelDemand(model, 1, waited_s=now_s - since_s) for model, since_s in self._since_s.items()]
+        return DemandReport(OPERATOR, tuple(waiting))
+
+
 class DemandBook:
     """The last report of each gateway, and what they add up to."""
 

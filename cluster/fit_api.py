@@ -1,4 +1,4 @@
-"""POST /api/v1/fit and /api/v1/fit/models: the same answers as `potluck fit`, for programs and the dashboard."""
+"""POST /api/v1/fit and what is below it: the same answers as `potluck fit`, for programs and the dashboard."""
 
 from typing import Annotated, Protocol
 
@@ -10,6 +10,7 @@ from cluster.admin_wire import AdminFault, FaultBody
 from cluster.config_values import NodeName, Tokens
 from cluster.fit import KvBits
 from cluster.fit_fleet import FitQuery, FitReport
+from cluster.fit_frontier import FrontierDocument
 from cluster.fit_suggest import Suggestion
 from cluster.fit_wire import document_of
 from inventory.known_models import UnknownModelError, UnknownQuantisationError
@@ -20,6 +21,8 @@ class Planner(Protocol):
     """Knows the configuration and the machines. Raises UnknownModelError, UnknownQuantisationError."""
 
     def fit(self, query: FitQuery) -> FitReport: ...
+
+    def frontier(self, query: FitQuery) -> FrontierDocument: ...
 
     def suggest(self, context_tokens: int, users: int) -> Suggestion: ...
 
@@ -34,6 +37,10 @@ class FitBody(BaseModel):
     kv_bits: KvBits = 16
     node: NodeName | None = None
 
+    def query(self) -> FitQuery:
+        node = NodeId(self.node) if self.node else None
+        return FitQuery(self.model, self.context, self.users, self.quant, self.kv_bits, node)
+
 
 class SuggestionBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,9 +52,11 @@ class SuggestionBody(BaseModel):
 def add_fit_routes(app: FastAPI, planner: Planner) -> None:
     @app.post("/api/v1/fit")
     async def fit(body: FitBody) -> Response:
-        node = NodeId(body.node) if body.node else None
-        query = FitQuery(body.model, body.context, body.users, body.quant, body.kv_bits, node)
-        return _json(document_of(planner.fit(query)))
+        return _json(document_of(planner.fit(body.query())))
+
+    @app.post("/api/v1/fit/frontier")
+    async def frontier(body: FitBody) -> Response:
+        return _json(planner.frontier(body.query()))
 
     @app.post("/api/v1/fit/models")
     async def suggest(body: SuggestionBody) -> Response:

@@ -65,19 +65,45 @@ class FitReport:
 
 def fit_report(query: FitQuery, config: ClusterConfig, snapshot: ClusterSnapshot | None) -> FitReport:
     """Raises UnknownModelError, UnknownQuantisationError."""
+    return FitReport(query, tuple(_row(query, way) for way in ways(query, config, snapshot)))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A machine, an engine kind that it may run, and an artifact that this kind reads."""
+
+    place: "Machine"
+    kind: EngineKind
+    shape: ModelShape
+    origin: str
+
+    def workload(self, query: FitQuery, context_tokens: int, users: int) -> Workload:
+        bits = query.kv_bits if query.kv_bits in KV_BITS_OF[self.kind] else 16
+        gpu = accelerated(self.place.snapshot, self.kind)
+        return Workload(self.kind, self.shape, context_tokens, users, bits, gpu)
+
+    @property
+    def room(self) -> Room:
+        """As it is now, with those who are there. Memory that cannot be read is none."""
+        held = self.place.snapshot.models
+        return self.place.room(self.kind, {one.ref.artifact_id: one.shape for one in held if one.shape}) or Room(0)
+
+
+def ways(query: FitQuery, config: ClusterConfig, snapshot: ClusterSnapshot | None) -> list[Way]:
+    """All ways to run the model. Raises UnknownModelError, UnknownQuantisationError."""
     nodes = snapshot.nodes if snapshot is not None else ()
     held = [model for node in nodes if node.snapshot for model in node.snapshot.models]
-    rows = [
-        _row(query, place, kind, shape, origin)
+    found = [
+        Way(place, kind, shape, origin)
         for place in machines(config, nodes)
         if query.node in (None, place.node_id)
         for kind in place.kinds
         for shape, origin in _shapes(query, kind, held)
     ]
-    if not rows and known_model(query.model) is None and not any(one.ref.name == query.model for one in held):
+    if not found and known_model(query.model) is None and not any(one.ref.name == query.model for one in held):
         names = sorted({str(one.ref.name) for one in held} | {model.name for model in KNOWN})
         raise UnknownModelError(query.model, names)
-    return FitReport(query, tuple(rows))
+    return found
 
 
 def capacity_reports(
@@ -177,20 +203,13 @@ def _shapes(query: FitQuery, kind: EngineKind, held: Sequence[HeldModel]) -> lis
     return [(known.shape(query.quant or USUAL[kind]), "the model's public description")]
 
 
-def _row(query: FitQuery, place: Machine, kind: EngineKind, shape: ModelShape, origin: str) -> FitRow:
-    gpu = accelerated(place.snapshot, kind)
-    bits = query.kv_bits if query.kv_bits in KV_BITS_OF[kind] else 16
-    workload = Workload(kind, shape, query.context_tokens, query.users, bits, gpu)
-    shapes = {str(one.ref.artifact_id): one.shape for one in place.snapshot.models if one.shape is not None}
-    room = place.room(kind, shapes) or Room(0)
-    alone = Room(room.budget_bytes)
-    needing = place.needing(kind)
-    most = largest(
-        lambda users: Workload(kind, shape, query.context_tokens, users, bits, gpu), MOST_USERS, 1, alone, needing
-    )
-    machine = "reports itself" if place.reports else "as described in cluster.yaml"
-    verdict = judge(workload, room, needing, KV_BITS_OF[kind])
-    return FitRow(place.node_id, kind, shape.quantisation, origin, machine, verdict, most or 0)
+def _row(query: FitQuery, way: Way) -> FitRow:
+    room, needing = way.room, way.place.needing(way.kind)
+    workload = partial(way.workload, query, query.context_tokens)
+    most = largest(workload, MOST_USERS, 1, Room(room.budget_bytes), needing)
+    machine = "reports itself" if way.place.reports else "as described in cluster.yaml"
+    verdict = judge(workload(query.users), room, needing, KV_BITS_OF[way.kind])
+    return FitRow(way.place.node_id, way.kind, way.shape.quantisation, way.origin, machine, verdict, most or 0)
 
 
 def _resident(engine: EngineSnapshot, place: Machine, shapes: Mapping[str, ModelShape]) -> Resident:

@@ -1,5 +1,6 @@
 """How databases are opened that are nobody else's, and those that must survive a power cut too."""
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -9,8 +10,10 @@ from inventory.secret_files import refuse_exposed
 
 def connect_private(path: Path) -> sqlite3.Connection:
     """Created with mode 0600. Raises sqlite3.Error, OSError."""
-    # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # SQLite would make it with the umask's mode; its -wal and -shm files take the mode of the database. One that is
+    # there is left alone: to close a file gives up all locks that this process has on it, SQLite's included.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 

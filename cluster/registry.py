@@ -74,6 +74,7 @@ MIGRATIONS = (
     "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE keys ADD COLUMN answers_kept_s INTEGER",
     "ALTER TABLE keys ADD COLUMN totp TEXT",
+    "CREATE TABLE models_away (model TEXT PRIMARY KEY, since_s REAL NOT NULL) STRICT",
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from cluster.arrivals import Arrivals, Start
-from cluster.demand import DemandBook, DemandReport
+from cluster.demand import DemandBook, DemandReport, Summons
 from cluster.desired import Desired, WantedModel
 from cluster.load_times import LoadBook, LoadKey
 from cluster.placement import place
@@ -37,7 +37,7 @@ class Residence:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._book = DemandBook()
+        self._book, self._summons = DemandBook(), Summons()
         self._arrivals = Arrivals(LoadBook())
         self._residency = Residency()
         self._known: set[ModelName] = set()  # sleepers that were resident under this head
@@ -55,6 +55,10 @@ class Residence:
     def note_demand(self, report: DemandReport) -> None:
         self._book.note(report, self._clock.monotonic_s())
 
+    def summon(self, model: ModelName) -> None:
+        """Wake it, if it sleeps: an operator waits for it as a request would."""
+        self._summons.add(model, self._clock.monotonic_s())
+
     def note_views(self, views: Iterable[ModelView]) -> None:
         """What was published: a model that failed holds no place against others."""
         self._failed = frozenset(view.name for view in views if view.state == "failed")
@@ -66,6 +70,9 @@ class Residence:
             for node_id, engine in running:
                 self._arrivals.loads.note(node_id, engine, wall_s)
         sleepers = {model.name: model for model in desired.models if model.keep_alive_s is not None}
+        summoned = self._summons.report(sleepers, (name for name, on in engines.items() if _serves(on)), now_s)
+        if summoned is not None:
+            self._book.note(summoned, now_s)
         if not sleepers:
             self._residency, self._known = Residency(), set()
             return Roster(desired.models, {}, engines)

@@ -7,14 +7,25 @@ from typing import Literal, get_args
 Role = Literal["admin", "operator", "user", "display"]
 """display: a screen on a wall, which shows how things stand and asks no model anything."""
 
-Scope = Literal["inference", "models.read", "status.read", "metrics.read", "route.explain", "admin"]
+Scope = Literal[
+    "inference",
+    "models.read",
+    "status.read",
+    "metrics.read",
+    "route.explain",
+    "usage.read",  # keys, without their secrets, and what was asked with them
+    "operate",  # empty a machine, load and unload a model
+    "audit.read",
+    "admin",
+]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 _READING: frozenset[Scope] = frozenset({"models.read", "status.read", "metrics.read"})
+_OPERATING: frozenset[Scope] = _READING | {"inference", "route.explain", "usage.read", "operate"}
 SCOPES_OF: Mapping[Role, frozenset[Scope]] = MappingProxyType(
     {
-        "admin": _READING | {"inference", "route.explain", "admin"},
-        "operator": _READING | {"inference", "route.explain"},
+        "admin": _OPERATING | {"audit.read", "admin"},
+        "operator": _OPERATING,
         "user": frozenset({"inference", "models.read"}),
         "display": _READING,
     }

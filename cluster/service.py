@@ -12,8 +12,10 @@ from cluster.access_issuers import login_issuer, token_issuer
 from cluster.admin_api import AdminParts, admin_app
 from cluster.admin_demand import add_demand_routes
 from cluster.admin_keys import add_key_routes
+from cluster.admin_models import add_model_routes
 from cluster.admin_nodes import add_node_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
+from cluster.audit_admin import add_audit_reading_routes
 from cluster.audit_api import add_audit_routes
 from cluster.audit_records import POTLUCK, AuditEvent
 from cluster.audit_trail import AuditTrail, open_trail
@@ -23,6 +25,7 @@ from cluster.controller import Controller, ControllerTimes
 from cluster.desired import desired_state
 from cluster.fit_api import add_fit_routes
 from cluster.fit_fleet import FitQuery, FitReport, fit_report
+from cluster.fit_frontier import FrontierDocument, frontiers
 from cluster.fit_suggest import Suggestion, suggest
 from cluster.join_admin import LAN_OFF, LOOPBACK_ONLY, add_join_routes
 from cluster.key_desk import KeyDesk
@@ -37,6 +40,8 @@ from cluster.link import NodeLink
 from cluster.load_records import LoadRecords
 from cluster.load_times import LoadBook
 from cluster.member_links import RayOffer, ray_offer
+from cluster.model_desk import ModelDesk
+from cluster.model_wishes import ModelWishRecords
 from cluster.plan_values import ConfigPlan
 from cluster.publisher import Publisher
 from cluster.registry import Registry
@@ -121,6 +126,7 @@ class _Head:
         for link in links:
             registry.note_node(link.node_id, link.kind)
         self.wishes = WishDesk(WishRecords(registry), self.controller, clock)
+        self.models = ModelDesk(ModelWishRecords(registry), self.controller, clock)
         self.lan = None if settings.loopback_only else self._lan(clock, with_ray=settings.ray_head is not None)
         made = self._owner_key.ensure()
         if made:
@@ -170,6 +176,9 @@ class _Head:
     def fit(self, query: FitQuery) -> FitReport:
         return fit_report(query, self._config.config, self.publisher.cluster)
 
+    def frontier(self, query: FitQuery) -> FrontierDocument:
+        return frontiers(query, self._config.config, self.publisher.cluster)
+
     def ledger(self, node: str | None) -> LedgerDocument:
         return ledger_document(self._ledger.rows, self._ledger.correction, node)
 
@@ -204,10 +213,13 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     add_join_routes(app, head.lan, LOOPBACK_ONLY if settings.loopback_only else LAN_OFF)
     add_key_routes(app, head.keys)
     add_node_routes(app, head.wishes)
+    add_model_routes(app, head.models)
     add_demand_routes(app, head.controller)
     add_fit_routes(app, head)
     add_ledger_routes(app, head)
-    add_audit_routes(app, head.trail, settings.paths.audit_subjects_db, head.lan.audit_copies if head.lan else None)
+    holders = head.lan.audit_copies if head.lan else None
+    add_audit_reading_routes(app, settings.paths, holders)
+    add_audit_routes(app, head.trail, settings.paths.audit_subjects_db, holders)
     async with asyncio.TaskGroup() as tasks:
         controlling = tasks.create_task(head.controller.run())
         closing = tasks.create_task(_close_feed(head.publisher, stop))

@@ -62,6 +62,7 @@ class ModelView:
     note: str = ""  # why it has fewer replicas than it could have, whatever its state
     fallback: tuple[ModelName, ...] = ()  # who answers in its place while it cannot, the preferred one first
     answers_kept_s: float | None = None  # the same request of a tenant gets the same answer for so long; None: never
+    away: bool = False  # the operator has unloaded it, until he loads it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ class HeldModel:
     capabilities: frozenset[Capability]
     source: str = ""  # as of Artifact
     shape: ModelShape | None = None  # None from a node of an older version
+    licence: str | None = None  # as its files say; None where they do not
 
 
 def shape_of(spec: ModelSpec) -> ModelShape:

@@ -185,6 +185,7 @@ def held_of(model: StoredModel) -> HeldModel:
         capabilities=spec.capabilities,
         source=model.artifact.source,
         shape=shape_of(spec),
+        licence=spec.licence,
     )
 
 

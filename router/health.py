@@ -30,10 +30,15 @@ class EngineHealth:
         self._proof_of, self._log, self._patience_s = proof_of, log, patience_s
         self._probes: dict[EngineId, _Probe] = {}
         self._reasons: dict[EngineId, str] = {}
+        self._listeners: list[Callable[[EngineId, str | None], None]] = []
 
     @property
     def ejected(self) -> Mapping[EngineId, str]:
         return self._reasons
+
+    def on_change(self, listener: Callable[[EngineId, str | None], None]) -> None:
+        """Called with why an engine was ejected, and with None where it is back."""
+        self._listeners.append(listener)
 
     def eject(self, candidate: Candidate, why: str) -> None:
         """From the next decision on. A second failure while ejected changes nothing."""
@@ -42,6 +47,7 @@ class EngineHealth:
         self._reasons[candidate.engine_id] = f"ejected: {why}"
         self._probes[candidate.engine_id] = _Probe(candidate, self._proof_of, self._patience_s, self._readmit)
         self._log.emit("engine_ejected", engine=candidate.engine_id, node=candidate.node_id, reason=why)
+        self._tell(candidate.engine_id, why)
 
     def proved(self, candidate: Candidate) -> None:
         """A client's request got a token from it: there is no better proof."""
@@ -74,6 +80,11 @@ class EngineHealth:
     def _readmit(self, candidate: Candidate, tries: int) -> None:
         self._drop(candidate.engine_id)
         self._log.emit("engine_readmitted", engine=candidate.engine_id, node=candidate.node_id, tries=tries)
+        self._tell(candidate.engine_id, None)
+
+    def _tell(self, engine_id: EngineId, why: str | None) -> None:
+        for listener in self._listeners:
+            listener(engine_id, why)
 
     def _drop(self, engine_id: EngineId) -> None:
         self._reasons.pop(engine_id, None)

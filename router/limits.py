@@ -3,6 +3,7 @@ them when it ends."""
 
 from collections.abc import Iterable, Mapping
 from math import ceil
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cluster.hours import Opening, parse_hours
@@ -13,7 +14,7 @@ from inventory.clock import Clock
 from router.errors import ApiError
 from router.limit_counts import NO_DAY, Account, Held, Moment, day_of
 from router.limit_headers import limit_headers, limit_lines, span_text
-from router.limit_verdict import Wish
+from router.limit_verdict import Use, Wish
 from router.request import Identity
 from router.usage_reading import Consumer, Used
 
@@ -22,6 +23,15 @@ MOST_RESOLVED = 4096
 HOPELESS_RETRY_S = 60.0  # beyond it, a client that comes back by itself only waits for another refusal
 
 AccountId = tuple[str, ...]
+THIS_KEY = "this key"
+
+
+class Standing(NamedTuple):
+    """How an account stands with its limits."""
+
+    kind: Literal["key", "group"]
+    limits: Limits
+    use: Use
 
 
 class Permit:
@@ -111,6 +121,20 @@ class LimitDesk:
             account.take(wish, moment)
         return Permit(self, accounts, wish)
 
+    @property
+    def groups(self) -> Mapping[str, GroupLimits]:
+        return self._groups
+
+    def standing(self, identity: Identity) -> tuple[Standing, ...]:
+        """Of its key and its group, as far as they have limits. Users of a front end are not told one by one."""
+        moment, accounts = self.moment(), self._resolve(identity)
+        kinds: Mapping[str, Literal["key", "group"]] = {THIS_KEY: "key", _group_words(identity.group): "group"}
+        return tuple(
+            Standing(kinds[account.whose], account.limits, account.use(moment))
+            for account in accounts
+            if account.whose in kinds
+        )
+
     def priority_of(self, identity: Identity) -> int:
         """Higher goes first, where requests wait."""
         group = self._groups.get(identity.group)
@@ -125,13 +149,13 @@ class LimitDesk:
         group = self._groups.get(identity.group, GroupLimits())
         own, each = self._own.get(identity.key_id, NO_LIMITS), group.each.or_else(self._rules.each)
         wanted: list[tuple[AccountId, str, Limits]] = [
-            (("group", identity.tenant, identity.group), f"the group {identity.group}", group.total)
+            (("group", identity.tenant, identity.group), _group_words(identity.group), group.total)
         ]
         if identity.front_end:  # its own limits are for all its users together
             wanted.insert(0, (("user", identity.key_id, identity.user or ""), "this user", each))
-            wanted.insert(1, (("key", identity.key_id), "this key", own))
+            wanted.insert(1, (("key", identity.key_id), THIS_KEY, own))
         else:
-            wanted.insert(0, (("key", identity.key_id), "this key", own.or_else(each)))
+            wanted.insert(0, (("key", identity.key_id), THIS_KEY, own.or_else(each)))
         return tuple(self._account(*one) for one in wanted if one[2] != NO_LIMITS)
 
     def _account(self, name: AccountId, whose: str, limits: Limits) -> Account:
@@ -171,6 +195,10 @@ def refused(held: list[Held], headers: Iterable[tuple[str, str]]) -> ApiError:
     if worst.wait_s is None or worst.wait_s > HOPELESS_RETRY_S:
         error.add_header("x-should-retry", "false")
     return error if worst.wait_s is None else error.retry_after(max(1, ceil(worst.wait_s)))
+
+
+def _group_words(group: str) -> str:
+    return f"the group {group}"
 
 
 def _openings(limits: Limits) -> tuple[Opening, ...]:

@@ -12,11 +12,17 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from cluster.audit_wire import AuditVerdict
+from cluster.fit_frontier import FrontierDocument
 from cluster.fit_wire import FitDocument
 from router.batches.wire import BatchBody, BatchList, BatchObject, FileDeleted, FileList, FileObject
+from router.dashboard.audit_book import AuditBook
+from router.dashboard.key_book import KeyBook
 from router.dashboard.rows import RequestRows, RequestTold
+from router.dashboard.shelf import Shelf
 from router.dashboard.state import State
-from router.dashboard.wire import FitQuestion, Login, LoginWays, SessionEnded, SessionFacts
+from router.dashboard.usage_book import UsageBook
+from router.dashboard.wire import Acted, FitQuestion, Login, LoginWays, SessionEnded, SessionFacts
 from router.dialects import DIALECTS
 from router.dialects.chat import ChatBody
 from router.dialects.completions import CompletionBody
@@ -103,6 +109,24 @@ _JSON_ROUTES: Mapping[str, _Json] = {
     "/dashboard/ways": _Json("How people may log in beside keys.", None, LoginWays, "The ways.", {}),
     "/api/v1/state": _Json("The cluster as it is.", None, State, "Without what is unknown.", {}),
     "/api/v1/fit": _Json("Whether a model fits, and where.", FitQuestion, FitDocument, "By machine.", _ASKED),
+    "/api/v1/fit/frontier": _Json(
+        "How far machines go with a model.", FitQuestion, FrontierDocument, "By machine.", _ASKED
+    ),
+    "/api/v1/artifacts": _Json("Models on disk, and where they are loaded.", None, Shelf, "By model.", {}),
+    "/api/v1/keys": _Json("The keys, never their secrets.", None, KeyBook, "With their limits.", {}),
+    "/api/v1/usage": _Json("Requests and tokens, summed.", None, UsageBook, "By what was asked for.", {}),
+    "/api/v1/audit": _Json("What is on record, the newest first.", None, AuditBook, "A page of it.", {}),
+    "/api/v1/audit/verdict": _Json("Whether that is as it was written.", None, AuditVerdict, "The verdict.", {}),
+    **{
+        f"/api/v1/{path}": _Json(summary, None, Acted, "The head has taken it up.", _NAMED)
+        for path, summary in {
+            "nodes/{name}/cordon": "Start nothing more on a machine.",
+            "nodes/{name}/uncordon": "Let it take work again.",
+            "nodes/{name}/drain": "Empty it.",
+            "models/{name}/load": "Let a model serve again, or wake it.",
+            "models/{name}/unload": "Free its memory until it is loaded again.",
+        }.items()
+    },
     "/api/v1/decisions": _Json("Requests that ended, the newest first.", None, RequestRows, "The list.", {}),
     "/api/v1/decisions/{request_id}": _Json(
         "One of them, and why it went where it went.", None, RequestTold, "The request.", _NAMED

@@ -8,9 +8,12 @@ import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from cluster.admin_client import AdminClient, AdminRefusedError, HeadUnreachableError
+from cluster.admin_client import AdminClient
+from router.dashboard.acting import add_acting_routes
+from router.dashboard.books_api import add_book_routes
 from router.dashboard.cookie import NAME, Headers, same_origin, session_id
 from router.dashboard.desk import Dashboard
+from router.dashboard.head import of_the_head
 from router.dashboard.login_api import add_login_routes, give_cookie
 from router.dashboard.rows import MOST, newest, told
 from router.dashboard.sessions import IDLE_S
@@ -23,7 +26,8 @@ from router.openapi import json_operation, stream_operation
 from router.request import Identity
 
 SESSION, STATE, EVENTS = "/dashboard/session", "/api/v1/state", "/api/v1/events"
-FIT, DECISIONS, DECISION = "/api/v1/fit", "/api/v1/decisions", "/api/v1/decisions/{request_id}"
+FIT, FRONTIER = "/api/v1/fit", "/api/v1/fit/frontier"
+DECISIONS, DECISION = "/api/v1/decisions", "/api/v1/decisions/{request_id}"
 BODY_LIMIT_BYTES = 16_384
 NOT_KEPT = {"cache-control": "no-store"}
 _logins = msgspec.json.Decoder(Login)
@@ -34,7 +38,10 @@ def add_dashboard_routes(app: FastAPI, dispatcher: Dispatcher, dashboard: Dashbo
     _add_session(app, dashboard)
     add_login_routes(app, dashboard.door)
     _add_state(app, dispatcher, dashboard)
-    _add_fit(app, AdminClient(dispatcher.context.settings.paths.head_socket))
+    head = AdminClient(dispatcher.context.settings.paths.head_socket)
+    _add_fit(app, head)
+    add_acting_routes(app, head)
+    add_book_routes(app, dispatcher)
     _add_decisions(app, dispatcher)
 
 
@@ -87,14 +94,14 @@ def _add_fit(app: FastAPI, head: AdminClient) -> None:
     @app.post(FIT, response_model=None, openapi_extra=json_operation(FIT))
     async def fit(request: Request) -> Response:
         question = decode(_questions, await body_of(request, BODY_LIMIT_BYTES))
-        try:
-            report = await head.fit(msgspec.to_builtins(question))
-        except HeadUnreachableError as error:
-            away = ApiError(503, "head_away", "what fits is the head's to say, and it does not answer")
-            raise away.retry_after(2) from error
-        except AdminRefusedError as error:
-            raise ApiError(error.status, error.code, error.message) from error
+        report = await of_the_head(head.fit(msgspec.to_builtins(question)), "what fits")
         return Response(msgspec.json.encode(report), media_type="application/json")
+
+    @app.post(FRONTIER, response_model=None, openapi_extra=json_operation(FRONTIER))
+    async def frontier(request: Request) -> Response:
+        question = decode(_questions, await body_of(request, BODY_LIMIT_BYTES))
+        document = await of_the_head(head.frontier(msgspec.to_builtins(question)), "what fits")
+        return Response(msgspec.json.encode(document), media_type="application/json")
 
 
 def _add_decisions(app: FastAPI, dispatcher: Dispatcher) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from cluster.snapshot import ClusterSnapshot
 from inventory.clock import Clock
+from nodes.snapshot import EngineId
 from router.accounting import RequestRecord
 from router.dashboard.door import Door
-from router.dashboard.happenings import MOST, Happening, engines_of, happenings
+from router.dashboard.happenings import MOST, Happening, ejection, engines_of, happenings
 from router.dashboard.live import LastMinute, Live, Pair
 from router.dashboard.state import document, state_of
 from router.dashboard.stream import StateStream
@@ -40,6 +41,7 @@ class Stage:
         self._live_s = 0.0
         self.endpoint = ""
         self.stream = StateStream(self.document, self._clock)
+        dispatcher.context.health.on_change(self._ejected)
 
     def follow(self) -> None:
         """A snapshot is in place."""
@@ -51,6 +53,11 @@ class Stage:
         self._places = {
             engine_id: (engine.model.name, node.node_id) for engine_id, (node, engine) in engines_of(snapshot).items()
         }
+        self.stream.tell()
+
+    def _ejected(self, engine_id: EngineId, why: str | None) -> None:
+        model, node = self._places.get(engine_id, ("", ""))
+        self._events.append(ejection(self._clock.wall_s(), engine_id, (node, model), why))
         self.stream.tell()
 
     def document(self) -> dict[str, object]:

@@ -10,7 +10,16 @@ from nodes.snapshot import EngineSnapshot
 
 MOST = 50
 
-HappeningKind = Literal["node_joined", "node_left", "node_changed", "engine_changed", "model_changed", "config"]
+HappeningKind = Literal[
+    "node_joined",
+    "node_left",
+    "node_changed",
+    "engine_changed",
+    "engine_ejected",  # this gateway does not trust it, until it has proved itself
+    "engine_readmitted",
+    "model_changed",
+    "config",
+]
 
 Value = TypeVar("Value")
 
@@ -19,6 +28,8 @@ class Happening(msgspec.Struct, frozen=True):
     at: float  # wall time
     kind: HappeningKind
     text: str
+    node: str | None = None  # which it is about, as the model
+    model: str | None = None
 
 
 def happenings(before: ClusterSnapshot | None, after: ClusterSnapshot) -> tuple[Happening, ...]:
@@ -29,53 +40,75 @@ def happenings(before: ClusterSnapshot | None, after: ClusterSnapshot) -> tuple[
     found: list[Happening] = []
     if after.config_revision != before.config_revision:
         found.append(Happening(at, "config", f"configuration {after.config_revision} is in force"))
-    found += [Happening(at, kind, text) for kind, text in _of_nodes(before, after)]
-    found += [Happening(at, "engine_changed", text) for text in _of_engines(before, after)]
-    found += [Happening(at, "model_changed", text) for text in _of_models(before, after)]
+    found += _of_nodes(at, before, after)
+    found += _of_engines(at, before, after)
+    found += _of_models(at, before, after)
     return tuple(found)
 
 
-def _of_nodes(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[tuple[HappeningKind, str]]:
+def ejection(at: float, engine_id: str, place: tuple[str, str], why: str | None) -> Happening:
+    """What this gateway holds against an engine; None: nothing any more. `place`: its machine and its model."""
+    node, model = place
+    if why is None:
+        return Happening(
+            at, "engine_readmitted", f"{engine_id} on {node}: made a token, and gets requests", node, model
+        )
+    return Happening(at, "engine_ejected", f"{engine_id} on {node}: gets no requests for now, {why}", node, model)
+
+
+def _of_nodes(at: float, before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[Happening]:
     was: Mapping[str, NodeView] = {node.node_id: node for node in before.nodes}
     for name, old, new in _pairs(was, {node.node_id: node for node in after.nodes}):
+        told: tuple[HappeningKind, str] | None = None
         if new is None:
-            yield "node_left", f"{name} left the cluster"
+            told = "node_left", f"{name} left the cluster"
         elif old is None:
-            yield "node_joined", _said(f"{name} joined: {new.state}", new.reason)
+            told = "node_joined", _said(f"{name} joined: {new.state}", new.reason)
         elif new.state != old.state:
-            yield "node_changed", _said(f"{name}: {old.state} → {new.state}", new.reason)
+            told = "node_changed", _said(f"{name}: {old.state} → {new.state}", new.reason)
         elif new.link != old.link:
-            yield "node_changed", _said(f"{name}: link {old.link} → {new.link}", new.link_reason)
+            told = "node_changed", _said(f"{name}: link {old.link} → {new.link}", new.link_reason)
+        if told is not None:
+            yield Happening(at, *told, node=name)
 
 
-def _of_engines(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[str]:
+def _of_engines(at: float, before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[Happening]:
     """Those of a machine that is gone are gone with it, which its own line says."""
     gone = {node.node_id for node in before.nodes} - {node.node_id for node in after.nodes}
     was, now = engines_of(before), engines_of(after)
     for name, old, new in _pairs(was, now):
-        if new is None:
-            if old is not None and old[0].node_id not in gone:
-                yield f"{name}: gone from {old[0].node_id}"
+        known = new or old
+        if known is None or (new is None and known[0].node_id in gone):
             continue
-        node, engine = new
-        place = f"{name} on {node.node_id}"
-        if old is None:
-            yield _said(f"{place}: {engine.state}", engine.reason)
-        elif engine.generation != old[1].generation:
-            yield _said(f"{place}: started again, {engine.state}", engine.reason)
-        elif engine.state != old[1].state:
-            yield _said(f"{place}: {old[1].state} → {engine.state}", engine.reason)
+        text = _of_engine(name, old[1] if old else None, known[0].node_id, new[1] if new else None)
+        if text:
+            yield Happening(at, "engine_changed", text, known[0].node_id, known[1].model.name)
 
 
-def _of_models(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[str]:
+def _of_engine(name: str, old: EngineSnapshot | None, node: str, new: EngineSnapshot | None) -> str:
+    """ "" where nothing happened to it."""
+    place = f"{name} on {node}"
+    if new is None:
+        return f"{name}: gone from {node}"
+    if old is None:
+        return _said(f"{place}: {new.state}", new.reason)
+    if new.generation != old.generation:
+        return _said(f"{place}: started again, {new.state}", new.reason)
+    return _said(f"{place}: {old.state} → {new.state}", new.reason) if new.state != old.state else ""
+
+
+def _of_models(at: float, before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[Happening]:
     was: Mapping[str, ModelView] = {model.name: model for model in before.models}
     for name, old, new in _pairs(was, {model.name: model for model in after.models}):
+        text = ""
         if new is None:
-            yield f"{name}: no longer configured"
+            text = f"{name}: no longer configured"
         elif old is None:
-            yield _said(f"{name}: {new.state}", new.reason)
+            text = _said(f"{name}: {new.state}", new.reason)
         elif new.state != old.state:
-            yield _said(f"{name}: {old.state} → {new.state}", new.reason)
+            text = _said(f"{name}: {old.state} → {new.state}", new.reason)
+        if text:
+            yield Happening(at, "model_changed", text, model=name)
 
 
 def engines_of(snapshot: ClusterSnapshot) -> dict[str, tuple[NodeView, EngineSnapshot]]:

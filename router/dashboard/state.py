@@ -35,6 +35,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     eta_s: float | None = None
     note: str
     keep_alive_s: float | None = None
+    away: bool | None = None  # unloaded by the operator
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +125,7 @@ def _model(model: ModelView) -> Model:
         eta_s=model.eta_s,
         note=model.note,
         keep_alive_s=model.keep_alive_s,
+        away=model.away or None,
     )
 
 

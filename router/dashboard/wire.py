@@ -34,6 +34,13 @@ class SessionEnded(msgspec.Struct, frozen=True):
     ended: Literal[True] = True
 
 
+class Acted(msgspec.Struct, frozen=True):
+    """The head has taken it up; what becomes of it is in the state."""
+
+    name: str
+    done: Literal[True] = True
+
+
 class FitQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """As the head's own route takes it: what is left out here is left to it."""
 

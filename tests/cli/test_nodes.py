@@ -55,6 +55,18 @@ async def test_machines_are_listed_inspected_labelled_cordoned_and_their_logs_re
 
 
 @pytest.mark.e2e
+async def test_a_model_is_unloaded_and_loaded_by_name(tmp_path: Path) -> None:
+    async with head(tmp_path, FakeNode(node("box", [held("smol")]))) as place:
+        away = await place.potluck("models", "unload", "smol")
+        back = await place.potluck("models", "load", "smol")
+        unknown = await place.potluck("models", "unload", "smo")
+
+    assert (away.status, "potluck models load smol ends that" in away.err) == (0, True)
+    assert back.status == 0
+    assert (unknown.status, "no model called smo; it has smol" in unknown.err) == (4, True)
+
+
+@pytest.mark.e2e
 async def test_a_drain_returns_when_the_machine_is_empty_and_says_what_is_left_when_it_is_not(tmp_path: Path) -> None:
     box = FakeNode(node("box", [held("smol")]))
     async with head(tmp_path, box) as place:

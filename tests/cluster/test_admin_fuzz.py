@@ -11,7 +11,9 @@ from schemathesis import GenerationMode
 from cluster.admin_api import admin_app
 from cluster.admin_demand import add_demand_routes
 from cluster.admin_keys import add_key_routes
+from cluster.admin_models import add_model_routes
 from cluster.admin_nodes import add_node_routes
+from cluster.audit_admin import add_audit_reading_routes
 from cluster.audit_api import add_audit_routes
 from cluster.controller import ControllerTimes
 from cluster.fit_api import add_fit_routes
@@ -28,15 +30,17 @@ from support.heads import running_head
 pytestmark = pytest.mark.e2e
 CASES = int(os.environ.get("POTLUCK_FUZZ_CASES", "1000")) // 10
 ENDLESS = "/api/v1/watch"
-NAMES = ("box", "owner", "made")
+NAMES = ("box", "owner", "made", "smollm2")
 
 
 def document() -> dict[str, Any]:
     """Of the same routes that the head serves. Nothing of it runs."""
     nothing: Any = None
     app = admin_app(nothing)
-    for add in (add_key_routes, add_node_routes, add_demand_routes, add_fit_routes, add_ledger_routes, add_join_routes):
+    adding = (add_key_routes, add_node_routes, add_model_routes, add_demand_routes, add_fit_routes)
+    for add in (*adding, add_ledger_routes, add_join_routes):
         add(app, nothing)
+    add_audit_reading_routes(app, nothing, nothing)
     add_audit_routes(app, nothing, nothing, nothing)
     return app.openapi()
 

@@ -6,6 +6,7 @@ from cluster.controller import Controller
 from cluster.demand import DemandReport, ModelDemand
 from cluster.desired import Desired
 from cluster.load_times import LoadBook
+from cluster.model_wishes import ModelWish
 from cluster.publisher import Publisher
 from cluster.snapshot import ModelView
 from inventory.catalog import ModelName
@@ -170,3 +171,30 @@ async def test_a_model_that_is_to_run_always_gets_its_room_without_waiting_for_a
 
     assert states(await fleet.tick()) == {"a": "yielding", "b": "unplaced"}
     assert states(await fleet.ticks(3)) == {"a": "unplaced", "b": "starting"}, "beside b there never is room for a"
+
+
+def away(name: str) -> dict[ModelName, ModelWish]:
+    return {ModelName(name): ModelWish(ModelName(name), True, 1.0)}
+
+
+async def test_a_model_that_sleeps_is_woken_and_one_that_is_away_wakes_for_nobody() -> None:
+    fleet = Fleet(box())
+    fleet.controller.set_away(away("a"))
+    kept = await fleet.ticks(3, {"a": 1})
+    fleet.controller.set_away({})
+    fleet.controller.summon(ModelName("a"))
+    woken = await fleet.tick()
+
+    assert (kept["a"].state, kept["a"].away, kept["b"].state) == ("unplaced", True, "asleep")
+    assert (woken["a"].state, woken["a"].away) == ("starting", False)
+
+
+async def test_no_plan_counts_on_a_model_that_is_away() -> None:
+    config = desired(configured(a=ALWAYS, b=ALWAYS))
+    fleet = Fleet(box(), config=config)
+    await fleet.tick()
+    fleet.controller.set_away(away("a"))
+
+    plan = fleet.controller.plan(desired(configured(a=ALWAYS)))
+
+    assert "a." not in str(plan)

@@ -4,13 +4,13 @@ it looks like."""
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Response, expect
 
 from support.browser import Dashboard, Theme, browsing, save_picture, window
 from support.machine import Machine, Running, eventually
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 MODEL = "smollm2"
 ELSEWHERE = "qwen3-14b"  # known by name; nobody here has it
-PAGES = ("Cluster", "Fit", "Connect", "Requests", "Live")
+PAGES = ("Cluster", "Fit", "What-if", "Models", "Events", "Audit", "Connect", "Keys", "Requests", "Live")
 PATIENT_MS = 60_000  # for what a busy machine does in its own time
 PICTURES = os.environ.get("POTLUCK_PICTURES")
 
@@ -73,10 +73,15 @@ def test_every_page_is_whole_for_everybody(browser: Browser, running: Running, t
         look(dashboard, "login", theme, width)
         dashboard.sign_in(running.api_key)
         for title in PAGES:
+            if title == "Live":
+                ask(running)  # it shows the last minute
             dashboard.go(title)
             settled(dashboard, title, request_id).wait_for(timeout=PATIENT_MS)
             look(dashboard, title.lower(), theme, width)
-            ask(running)
+        dashboard.go("Models")
+        dashboard.page.get_by_role("button", name="Unload").click()
+        look(dashboard, "ask", theme, width)
+        dashboard.page.get_by_role("button", name="Cancel").click()
         dashboard.page.goto(f"{running.root}/dashboard/#/requests/{request_id}")
         dashboard.page.get_by_role("dialog").get_by_role("table").wait_for()
         look(dashboard, "request", theme, width)
@@ -89,6 +94,11 @@ def settled(dashboard: Dashboard, title: str, request_id: str) -> Locator:
     return {
         "Cluster": page.get_by_role("article").get_by_text("ready", exact=True).first,
         "Fit": page.locator(".verdict").first,
+        "What-if": page.locator(".frontier").first,
+        "Models": page.get_by_role("img", name=re.compile("^Disk of ")),
+        "Events": page.get_by_role("table", name="Events, newest first").or_(page.get_by_text("Nothing has changed")),
+        "Keys": page.get_by_role("table", name="Usage by key"),
+        "Audit": page.get_by_role("table", name="Records, newest first"),
         "Live": page.get_by_role("table", name="By machine"),
         "Requests": link_to(dashboard, request_id),
         "Connect": page.get_by_role("heading", name="Open WebUI"),
@@ -253,3 +263,137 @@ def test_the_address_that_connect_gives_is_the_endpoint(dashboard: Dashboard, ru
     assert base is not None
     assert httpx2.get(f"{base[1]}/models", headers=bearer(running), timeout=30).status_code == 200
     assert base[1] == running.endpoint
+
+
+def test_a_machine_is_cordoned_by_whoever_confirms_it_and_nobody_else(
+    dashboard: Dashboard, running: Running, shared_machine: Machine
+) -> None:
+    page = dashboard.page
+    (node,) = shared_machine.cluster()["nodes"]
+    card = page.get_by_role("article", name=node["node_id"])
+    dialog = page.get_by_role("dialog", name=f"Cordon: {node['node_id']}")
+
+    card.get_by_role("button", name="Cordon").press("Enter")
+    expect(dialog).to_contain_text(f"What runs goes on: {MODEL}")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    assert dashboard.barriers() == []
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(card.get_by_role("button", name="Cordon")).to_be_focused()
+    assert shared_machine.cluster()["nodes"][0]["duty"] == "serve"
+
+    card.get_by_role("button", name="Cordon").click()
+    dialog.get_by_role("button", name="Cordon").click()
+    expect(card).to_contain_text("cordoned by the operator", timeout=PATIENT_MS)
+    expect(page.get_by_role("status").filter(has_text="nothing more starts there")).to_be_visible()
+    card.get_by_role("button", name="Take work again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take work again").click()
+    expect(card.get_by_role("button", name="Cordon")).to_be_visible(timeout=PATIENT_MS)
+
+    told = json.loads(shared_machine.potluck("audit", "tail", "-n", "4", "--json").stdout)["records"]
+    assert {(one["action"], one["actor"]["kind"]) for one in told} == {("node.cordon", "key"), ("node.uncordon", "key")}
+
+
+def test_a_model_is_unloaded_and_loaded_again_and_the_page_shows_it(dashboard: Dashboard, running: Running) -> None:
+    page = dashboard.page
+    dashboard.go("Models")
+    card = page.get_by_role("article", name=MODEL, exact=True)
+    expect(card.get_by_role("table")).to_contain_text("loaded", timeout=PATIENT_MS)
+
+    card.get_by_role("button", name="Unload").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("nobody is served by it")
+    assert dashboard.barriers() == []
+    dialog.get_by_role("button", name="Unload").click()
+    expect(card).to_contain_text("unloaded by the operator", timeout=PATIENT_MS)
+    expect(card.get_by_role("table")).to_contain_text("on disk", timeout=PATIENT_MS)
+    assert chat(running).status_code == 503
+
+    card.get_by_role("button", name="Load").click()
+    expect(dialog).to_contain_text("fits", timeout=PATIENT_MS)
+    dialog.get_by_role("button", name="Load").click()
+    expect(card.get_by_text("ready", exact=True)).to_be_visible(timeout=PATIENT_MS)
+    eventually(lambda: chat(running).status_code == 200 or None, 60, "it answers again")
+    dashboard.go("Events")
+    events = page.get_by_role("table", name="Events, newest first")
+    page.get_by_role("combobox", name="Model").select_option(MODEL)
+    expect(events).to_contain_text("ready → unplaced: unloaded by the operator", timeout=PATIENT_MS)
+    page.get_by_role("combobox", name="About").select_option("config")
+    expect(events).to_have_count(0)
+
+
+def chat(running: Running) -> httpx2.Response:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
+    return httpx2.post(f"{running.endpoint}/chat/completions", json=body, headers=bearer(running), timeout=120)
+
+
+def test_a_display_sees_no_button_that_acts_and_no_page_that_is_not_its_own(
+    browser: Browser, running: Running, shared_machine: Machine
+) -> None:
+    made = shared_machine.potluck("keys", "create", "--name", "screen", "--role", "display", "--json")
+    with window(browser, running.root) as dashboard:
+        dashboard.open()
+        dashboard.sign_in(json.loads(made.stdout)["key"])
+        expect(dashboard.page.get_by_role("navigation").get_by_role("link")).to_have_text(
+            ["Cluster", "Models", "Fit", "What-if", "Live", "Events", "Connect"]
+        )
+        expect(dashboard.page.locator(".acts")).to_have_count(0)
+        dashboard.go("Models")
+        settled(dashboard, "Models", "").wait_for(timeout=PATIENT_MS)
+        expect(dashboard.page.locator(".acts")).to_have_count(0)
+        assert dashboard.faults == []
+
+
+def test_what_if_is_moved_by_keys_and_draws_the_frontier_of_the_head(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    dashboard.go("What-if")
+    page.get_by_role("combobox", name="Model").fill(ELSEWHERE)
+    page.get_by_role("slider", name="Requests at once").press("ArrowRight")
+    with page.expect_response(asks_for_frontier(ELSEWHERE, users=2, context=512), timeout=PATIENT_MS) as told:
+        page.get_by_role("slider", name="Tokens of a request").press("Home")
+    row = told.value.json()["rows"][0]
+    expect(page.get_by_text(f"potluck fit {ELSEWHERE} --ctx 512 --users 2 --frontier")).to_be_visible()
+    place = page.get_by_role("article", name=f"{row['node']}, {row['engine']}")
+    asked = re.compile("Asked: 2 of 512 tokens")
+    expect(place.get_by_role("img", name=asked)).to_be_visible(timeout=PATIENT_MS)
+
+    place.get_by_role("button", name="Curve as a table").press("Enter")
+    table = place.get_by_role("table", name=re.compile("^Most requests at once"))
+    for point in row["points"]:
+        header = page.get_by_role("rowheader", name=f"{point['context_tokens']:,}", exact=True)
+        cells = table.get_by_role("row").filter(has=header).get_by_role("cell")
+        expect(cells).to_have_text([f"{point['users_alone']:,}", f"{point['users_beside']:,}"])
+
+
+def asks_for_frontier(model: str, users: int, context: int) -> Callable[[Response], bool]:
+    """The answer to this question, and to none that the page asked before."""
+
+    def wanted(response: Response) -> bool:
+        if not response.url.endswith("/fit/frontier"):
+            return False
+        asked = response.request.post_data_json or {}
+        return (asked.get("model"), asked.get("users"), asked.get("context")) == (model, users, context)
+
+    return wanted
+
+
+def test_keys_are_shown_without_their_secrets_and_the_audit_is_verified(
+    dashboard: Dashboard, running: Running, shared_machine: Machine
+) -> None:
+    made = shared_machine.potluck("keys", "create", "--name", "anna", "--limit", "requests_per_minute=9", "--json")
+    secret = json.loads(made.stdout)["key"]
+    dashboard.go("Keys")
+    expect(row_of(dashboard, "Keys", "anna")).to_contain_text("0 of 9 requests per minute", timeout=PATIENT_MS)
+    ask(running)
+    dashboard.page.get_by_role("combobox", name="By", exact=True).select_option("model")
+    expect(row_of(dashboard, "Usage by model", MODEL)).to_be_visible(timeout=PATIENT_MS)
+    assert secret not in dashboard.page.content()
+
+    dashboard.go("Audit")
+    dashboard.page.get_by_role("searchbox").fill("anna")
+    dashboard.page.keyboard.press("Enter")
+    expect(row_of(dashboard, "Records, newest first", "key.create").first).to_contain_text("anna", timeout=PATIENT_MS)
+    dashboard.page.get_by_role("button", name="Verify").click()
+    verdict = dashboard.page.get_by_role("region", name="Verification")
+    expect(verdict).to_contain_text("as it was written", timeout=PATIENT_MS)
+    assert dashboard.barriers() == []

@@ -49,9 +49,14 @@ BODIES = HOT | {
     "/tokenize": {"model": "toy", "prompt": "hi"},
     "/detokenize": {"model": "toy", "tokens": [1]},
     "/api/v1/fit": {"model": "toy"},
+    "/api/v1/fit/frontier": {"model": "toy"},
 }
 SESSION = "/dashboard/session"
-THROUGH = {"/api/v1/fit": 503, "/api/v1/decisions/{request_id}": 404}  # no head answers here, and no such request was
+HEADS = {
+    path for path in NEEDED if path.startswith(("/api/v1/fit", "/api/v1/audit", "/api/v1/nodes", "/api/v1/models"))
+}
+THROUGH = {"/api/v1/decisions/{request_id}": 404}  # no such request was
+THROUGH |= dict.fromkeys({*HEADS, "/api/v1/keys"}, 503)  # no head answers here
 OWN_PAGE = {"x-potluck-dashboard": "1", "sec-fetch-site": "same-origin"}
 PRETENCES = {
     "x-forwarded-for": "127.0.0.1",

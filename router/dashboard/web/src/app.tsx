@@ -2,26 +2,37 @@
 
 import type { FunctionComponent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { AuditPage } from "./pages/audit";
 import { ClusterPage } from "./pages/cluster";
 import { ConnectPage } from "./pages/connect";
+import { EventsPage } from "./pages/events";
 import { FitPage } from "./pages/fit";
+import { KeysPage } from "./pages/keys";
 import { LivePage } from "./pages/live";
 import { LoginPage } from "./pages/login";
+import { ModelsPage } from "./pages/models";
 import { RequestsPage } from "./pages/requests";
+import { WhatIfPage } from "./pages/whatif";
+import { Said } from "./parts/ask";
 import { Patterns } from "./parts/bar";
 import { Badge } from "./parts/badge";
 import { span } from "./parts/words";
 import { cluster, link } from "./store/cluster";
 import { addressOf, PAGES, place, type PageId } from "./store/place";
-import { session, signOut } from "./store/session";
+import { may, session, signOut } from "./store/session";
 
 const STALE_S = 15;
 
 const VIEWS: Record<PageId, FunctionComponent> = {
   cluster: ClusterPage,
+  models: ModelsPage,
   fit: FitPage,
+  whatif: WhatIfPage,
   live: LivePage,
   requests: RequestsPage,
+  events: EventsPage,
+  keys: KeysPage,
+  audit: AuditPage,
   connect: ConnectPage,
 };
 
@@ -31,12 +42,15 @@ export function App() {
 }
 
 function Frame() {
-  const { page } = place.value;
+  const asked = PAGES.find((one) => one.id === place.value.page);
+  const page = asked && may(asked.scope) ? asked.id : "cluster";
   const title = PAGES.find((one) => one.id === page)?.title ?? "";
   const heading = useRef<HTMLHeadingElement>(null);
+  const nav = useRef<HTMLElement>(null);
   const first = useRef(true);
   useEffect(() => {
     document.title = `${title} · ${cluster.value?.cluster ?? "potluck"}`;
+    nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (!first.current) heading.current?.focus(); // so that a screen reader says where it is
     first.current = false;
   }, [title]);
@@ -51,8 +65,8 @@ function Frame() {
         <div class="brand">
           potluck <span>{cluster.value?.cluster ?? ""}</span>
         </div>
-        <nav aria-label="Pages">
-          {PAGES.map((one) => (
+        <nav ref={nav} aria-label="Pages">
+          {PAGES.filter((one) => may(one.scope)).map((one) => (
             <a key={one.id} href={addressOf(one.id)} aria-current={one.id === page ? "page" : undefined}>
               {one.title}
             </a>
@@ -66,6 +80,7 @@ function Frame() {
           </button>
         </div>
       </header>
+      <Said />
       <main id="main">
         <h1 ref={heading} tabIndex={-1}>
           {title}

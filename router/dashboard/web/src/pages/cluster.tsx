@@ -9,7 +9,10 @@ import { MEMORY_PARTS } from "../parts/memory";
 import { Table } from "../parts/table";
 import { bytes, clock, count, plain, rate, span, tokens } from "../parts/words";
 import { cluster } from "../store/cluster";
+import { addressOf } from "../store/place";
 import { entries, type State } from "../wire/state";
+
+const SHOWN = 12;
 
 export function ClusterPage() {
   const [asTable, setAsTable] = useState(false);
@@ -118,10 +121,13 @@ function Models({ state }: { state: State }) {
 }
 
 function Happenings({ state }: { state: State }) {
-  const newest = [...state.events].sort((one, other) => other.at - one.at);
+  const newest = [...state.events].sort((one, other) => other.at - one.at).slice(0, SHOWN);
   return (
     <section>
-      <h2>What happened</h2>
+      <header class="section-head">
+        <h2>What happened</h2>
+        <a href={addressOf("events")}>All events</a>
+      </header>
       {newest.length === 0 ? (
         <Empty text="Nothing has changed since this gateway started." command="potluck audit tail -f" />
       ) : (

@@ -1,5 +1,6 @@
 /** One machine: how it is, what its memory holds, and the engines that run there. */
 
+import { NodeActs } from "./node_acts";
 import { Badge } from "../parts/badge";
 import { Bar } from "../parts/bar";
 import { CopyButton } from "../parts/copy";
@@ -20,6 +21,7 @@ export function NodeCard({ id, node, engines }: { id: string; node: Node; engine
         {[node.os, ...node.accelerators, `link ${node.link}`].filter(Boolean).join(" · ")}
         {node.since > 0 && ` · ${node.state} for ${span(Date.now() / 1000 - node.since)}`}
       </p>
+      <NodeActs id={id} node={node} />
       {node.reason && <p class="why">{node.reason}</p>}
       {node.link_reason && <p class="why">{node.link_reason}</p>}
       <Labels labels={node.labels} />
@@ -88,7 +90,7 @@ function EngineLine({ id, engine }: { id: string; engine: Engine }) {
         <div>
           <dt>memory</dt>
           <dd>
-            {bytes(engine.memory_bytes)} <span class="quietly">of {bytes(engine.need_bytes)} reckoned</span>
+            {bytes(held(engine))} <span class="quietly">of {bytes(engine.need_bytes)} reckoned</span>
           </dd>
         </div>
         {engine.restarts ? (
@@ -111,4 +113,9 @@ function EngineLine({ id, engine }: { id: string; engine: Engine }) {
       )}
     </li>
   );
+}
+
+/** Where its model is: on GPUs, where it has memory there; what it holds of main memory is little then. */
+function held(engine: Engine): number | undefined {
+  return engine.vram_bytes || engine.memory_bytes;
 }

@@ -25,6 +25,13 @@ const TONES: Record<string, Tone> = {
   asleep: "off",
   unplaced: "off",
   stopped: "off",
+  unloaded: "off",
+  valid: "good",
+  done: "good",
+  begun: "busy",
+  refused: "warn",
+  expired: "warn",
+  revoked: "off",
 };
 
 const SHAPES: Record<Tone, string> = {

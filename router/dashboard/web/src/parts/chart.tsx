@@ -2,7 +2,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { clock } from "./words";
+import { clock, day, hour } from "./words";
 
 export interface Line {
   name: string;
@@ -15,13 +15,16 @@ interface Props {
   times: number[];
   lines: Line[];
   whole?: boolean; // what is counted: no half of it on the axis
+  dates?: Dates; // how far apart the times are, where that is more than seconds
 }
+
+type Dates = "hour" | "day" | undefined;
 
 const HEIGHT = 180;
 const SHORTEST_S = 60;
-const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+const WHOLE_STEPS = [1, 2, 5, 10, 20, 50].flatMap((step) => [step, step * 100, step * 10_000, step * 1_000_000]).sort((one, other) => one - other);
 
-export function Chart({ title, times, lines, whole = false }: Props) {
+export function Chart({ title, times, lines, whole = false, dates }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const names = lines.map((line) => line.name).join("|");
@@ -30,7 +33,7 @@ export function Chart({ title, times, lines, whole = false }: Props) {
     if (!box) return undefined;
     const draw = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(optionsOf(box, lines, whole), [[], ...lines.map(() => [])] as uPlot.AlignedData, box);
+      plot.current = new uPlot(optionsOf(box, lines, whole, dates), [[], ...lines.map(() => [])] as uPlot.AlignedData, box);
     };
     draw();
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -42,10 +45,10 @@ export function Chart({ title, times, lines, whole = false }: Props) {
       watch.disconnect();
       plot.current?.destroy();
     };
-  }, [names]);
+  }, [names, dates]);
   useEffect(() => {
     plot.current?.setData([times, ...lines.map((line) => line.values)] as uPlot.AlignedData);
-  }, [times, lines]);
+  }, [times, lines, dates]);
   return (
     <figure class="chart">
       <figcaption>
@@ -63,7 +66,7 @@ export function Chart({ title, times, lines, whole = false }: Props) {
   );
 }
 
-function optionsOf(box: HTMLElement, lines: Line[], whole: boolean): uPlot.Options {
+function optionsOf(box: HTMLElement, lines: Line[], whole: boolean, dates: Dates): uPlot.Options {
   const style = getComputedStyle(box);
   const ink = style.getPropertyValue("--ink-quiet").trim();
   const rule = style.getPropertyValue("--rule").trim();
@@ -76,7 +79,7 @@ function optionsOf(box: HTMLElement, lines: Line[], whole: boolean): uPlot.Optio
     legend: { show: false },
     cursor: { y: false },
     scales: { x: { range: timeRange }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [{ ...axis, size: 30, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 56, ...(whole ? { incrs: WHOLE_STEPS } : {}) }],
+    axes: [{ ...axis, size: 30, space: 90, values: (_, ticks) => ticks.map(wordsOf(dates)) }, { ...axis, size: 56, ...(whole ? { incrs: WHOLE_STEPS } : {}) }],
     series: [
       {},
       ...lines.map((line) => ({
@@ -88,6 +91,10 @@ function optionsOf(box: HTMLElement, lines: Line[], whole: boolean): uPlot.Optio
       })),
     ],
   };
+}
+
+function wordsOf(dates: Dates): (wall: number) => string {
+  return dates === "day" ? day : dates === "hour" ? hour : clock;
 }
 
 /** From the first sample to the last. uPlot would show a day around a single one. */

@@ -55,6 +55,24 @@ export function clock(wall: Known): string {
   return wall == null ? UNKNOWN : new Date(wall * 1000).toLocaleTimeString("en-GB");
 }
 
+export function day(wall: number): string {
+  return new Date(wall * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+}
+
+/** Of the day; the day itself where one begins. */
+export function hour(wall: number): string {
+  const at = new Date(wall * 1000);
+  return at.getHours() === 0 ? day(wall) : at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** Day and time; the time alone of today. */
+export function moment(wall: Known): string {
+  if (wall == null) return UNKNOWN;
+  const at = new Date(wall * 1000);
+  if (at.toDateString() === new Date().toDateString()) return clock(wall);
+  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
+}
+
 export function tokens(value: Known): string {
   if (value == null) return UNKNOWN;
   return value >= 1024 && value % 1024 === 0 ? `${value / 1024}k` : count(value);

@@ -2,12 +2,18 @@
 
 import { signal } from "@preact/signals";
 
+/** `scope`: what a key must be allowed for the page to have anything to show. */
 export const PAGES = [
-  { id: "cluster", title: "Cluster" },
-  { id: "fit", title: "Fit" },
-  { id: "live", title: "Live" },
-  { id: "requests", title: "Requests" },
-  { id: "connect", title: "Connect" },
+  { id: "cluster", title: "Cluster", scope: "status.read" },
+  { id: "models", title: "Models", scope: "status.read" },
+  { id: "fit", title: "Fit", scope: "status.read" },
+  { id: "whatif", title: "What-if", scope: "status.read" },
+  { id: "live", title: "Live", scope: "status.read" },
+  { id: "requests", title: "Requests", scope: "route.explain" },
+  { id: "events", title: "Events", scope: "status.read" },
+  { id: "keys", title: "Keys", scope: "usage.read" },
+  { id: "audit", title: "Audit", scope: "audit.read" },
+  { id: "connect", title: "Connect", scope: "status.read" },
 ] as const;
 
 export type PageId = (typeof PAGES)[number]["id"];

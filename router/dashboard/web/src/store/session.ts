@@ -12,6 +12,11 @@ export const notice = signal<string | null>(null);
 
 const SIGNED_IN = "potluck.signed-in"; // no secret: only whether it is worth asking
 
+/** Whether the key that is signed in may do so. The gateway decides; the page only spares people what would be refused. */
+export function may(scope: string): boolean {
+  return session.value?.scopes.includes(scope) ?? false;
+}
+
 export async function resume(): Promise<void> {
   const problem = broughtBack();
   if (problem !== null) localStorage.removeItem(SIGNED_IN);

@@ -33,6 +33,7 @@ export interface Model {
   eta_s?: number;
   note: string;
   keep_alive_s?: number;
+  away?: boolean; // unloaded by the operator
 }
 
 export interface Engine {
@@ -47,6 +48,7 @@ export interface Engine {
   waiting?: number;
   kv_used?: number;
   memory_bytes?: number;
+  vram_bytes?: number;
   need_bytes?: number;
   restarts?: number;
 }
@@ -80,6 +82,8 @@ export interface Happening {
   at: number;
   kind: string;
   text: string;
+  node?: string;
+  model?: string;
 }
 
 export interface State {
