@@ -1,9 +1,7 @@
 """Where state lives: one root, private to its owner, with a fixed place for everything."""
 
-import hashlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,6 +153,9 @@ class StatePaths:
         """Sockets lie in run/, or in a private short directory when run/ is too deep for a socket address."""
         if len(os.fsencode(self.run)) + len("/gateway.sock") <= SOCKET_PATH_LIMIT:
             return self.run
+        import hashlib  # a rare case; both take longer to load than all else here
+        import tempfile
+
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"potluck-{os.getuid()}-{digest}"
 
