@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json
+from cli.output import data, data_json, terminal_columns
 
 if TYPE_CHECKING:
     from cluster.config import ClusterConfig
@@ -55,7 +55,7 @@ def fit(
 
         data_json("Fit", msgspec.to_builtins(document_of(report)))
     else:
-        data(fit_text(report))
+        data(fit_text(report, terminal_columns()))
     if not report.fits:
         raise typer.Exit(3)
 
@@ -78,7 +78,7 @@ def capacity(
 
         data_json("Capacity", {"models": [msgspec.to_builtins(document_of(report)) for report in reports]})
     else:
-        data(capacity_text(reports, tokens, users))
+        data(capacity_text(reports, tokens, users, terminal_columns()))
 
 
 def _print_ledger(paths: "StatePaths", node: str | None, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def _print_ledger(paths: "StatePaths", node: str | None, as_json: bool) -> None:
 
         data_json("FitLedger", msgspec.to_builtins(document))
     else:
-        data(ledger_text(document, node))
+        data(ledger_text(document, node, terminal_columns()))
 
 
 def _print_suggestion(paths: "StatePaths", context_tokens: int, users: int, as_json: bool) -> None:
@@ -106,7 +106,7 @@ def _print_suggestion(paths: "StatePaths", context_tokens: int, users: int, as_j
 
         data_json("FitSuggestion", msgspec.to_builtins(found))
     else:
-        data(suggestion_text(found))
+        data(suggestion_text(found, terminal_columns()))
     if not found.chosen:
         raise typer.Exit(3)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson, Output, StateDir, paths_of
-from cli.output import data, data_json, show, talk
+from cli.output import data, data_json, show, talk, terminal_columns
 
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
@@ -41,7 +41,7 @@ def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> 
 
         data_json("Node", msgspec.to_builtins(node))
     else:
-        data(node_sheet(node, SystemClock().wall_s()))
+        data(node_sheet(node, SystemClock().wall_s(), terminal_columns()))
 
 
 @app.command()

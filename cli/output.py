@@ -1,6 +1,7 @@
 """What commands print: data on stdout, talk on stderr, JSON with a version."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
@@ -26,13 +27,29 @@ def talk(text: str) -> None:
     typer.echo(text, err=True)
 
 
+class View(NamedTuple):
+    """How a table is to be shown. `columns` are those of the terminal; None: there is none, and no limit."""
+
+    wide: bool = False
+    columns: int | None = None
+
+
+def terminal_columns() -> int | None:
+    """Of stdout; None where it is no terminal, whose reader wants everything."""
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
 class Listing(NamedTuple):
-    """A list to be printed. `document` makes what JSON and YAML hold, `table` the text, wide or not."""
+    """A list to be printed. `document` makes what JSON and YAML hold, `table` the text."""
 
     kind: str
     document: Callable[[], Mapping[str, object]]
     names: Sequence[str]
-    table: Callable[[bool], str]
+    table: Callable[[View], str]
 
 
 def document_of(name: str, values: object) -> Callable[[], Mapping[str, object]]:
@@ -62,7 +79,7 @@ def show(listing: Listing, form: OutputForm, as_json: bool = False) -> None:
         for name in listing.names:
             data(name)
     else:
-        data(listing.table(form == "wide"))
+        data(listing.table(View(form == "wide", terminal_columns())))
 
 
 def data_json(kind: str, fields: Mapping[str, object]) -> None:

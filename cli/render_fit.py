@@ -6,18 +6,18 @@ from cli.table import mib_or_gib, table
 from cluster.fit_fleet import FitReport, FitRow
 
 
-def fit_text(report: FitReport) -> str:
+def fit_text(report: FitReport, columns: int | None = None) -> str:
     """The sum of the first machine's way in full, then a line for each machine and engine."""
     query = report.query
     asked = f"{query.model}: {query.users} x {query.context_tokens:,} tokens"
     if not report.rows:
         return f"{asked}: no machine of this cluster has an engine for it"
     shown = _ways(report.rows)
-    parts = [asked, *(_sum(row) for row in shown), _rows(report.rows)]
+    parts = [asked, *(_sum(row, columns) for row in shown), _rows(report.rows, columns)]
     return "\n\n".join(parts)
 
 
-def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int) -> str:
+def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int, columns: int | None = None) -> str:
     rows = [
         (
             report.query.model,
@@ -32,7 +32,9 @@ def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int)
         for best in report.rows[:1]
     ]
     head = f"{users} at once, each with {context_tokens:,} tokens; MOST is how many the machine could serve alone"
-    return head + "\n" + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows)
+    return (
+        head + "\n" + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows, columns, ("QUANT",))
+    )
 
 
 def _ways(rows: Sequence[FitRow]) -> list[FitRow]:
@@ -43,14 +45,14 @@ def _ways(rows: Sequence[FitRow]) -> list[FitRow]:
     return list(seen.values())
 
 
-def _sum(row: FitRow) -> str:
+def _sum(row: FitRow, columns: int | None) -> str:
     need = row.verdict.need
     lines = [(item.term, mib_or_gib(item.size_bytes), item.how) for item in need.items]
     head = f"under {row.kind} as {row.quantisation}, by {row.origin}: {mib_or_gib(need.total_bytes)}"
-    return head + "\n" + table(("ITEM", "BYTES", "HOW"), lines)
+    return head + "\n" + table(("ITEM", "BYTES", "HOW"), lines, columns, wrap=("HOW",))
 
 
-def _rows(rows: Sequence[FitRow]) -> str:
+def _rows(rows: Sequence[FitRow], columns: int | None) -> str:
     return table(("NODE", "ENGINE", "ANSWER", "BUDGET", "MOST USERS", "WHY"), [
         (
             row.node,
@@ -61,4 +63,4 @@ def _rows(rows: Sequence[FitRow]) -> str:
             row.verdict.why + ("" if row.machine == "reports itself" else f" ({row.machine})"),
         )
         for row in rows
-    ])  # fmt: skip
+    ], columns, ("BUDGET",), ("WHY",))  # fmt: skip
