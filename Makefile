@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-cli fmt lock setup dev web check-web programs clean
+.PHONY: help up down test check unit golden e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-cli fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -99,6 +99,10 @@ check-web: $(WEB)/node_modules/.installed
 
 unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
+
+# What every command prints, written anew; the difference is to be read.
+golden: dev
+	POTLUCK_GOLDEN=write $(BIN)/pytest -q tests/cli/test_golden.py
 
 e2e: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done

@@ -28,7 +28,8 @@ def talk(text: str) -> None:
 
 
 class View(NamedTuple):
-    """How a table is to be shown. `columns` are those of the terminal; None: there is none, and no limit."""
+    """How a table is to be shown. `columns` are those of the terminal; None: there is none, or everything was asked
+    for."""
 
     wide: bool = False
     columns: int | None = None
@@ -79,7 +80,7 @@ def show(listing: Listing, form: OutputForm, as_json: bool = False) -> None:
         for name in listing.names:
             data(name)
     else:
-        data(listing.table(View(form == "wide", terminal_columns())))
+        data(listing.table(View(wide=True) if form == "wide" else View(columns=terminal_columns())))
 
 
 def data_json(kind: str, fields: Mapping[str, object]) -> None:

@@ -33,7 +33,9 @@ def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int,
     ]
     head = f"{users} at once, each with {context_tokens:,} tokens; MOST is how many the machine could serve alone"
     return (
-        head + "\n" + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows, columns, ("QUANT",))
+        head
+        + "\n"
+        + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows, columns, ("QUANT", "ENGINE"))
     )
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 GIB = 2**30
 GAP = 2  # between columns
-SENTENCE = 28  # characters that a sentence gets at least, where it goes on below itself
+SENTENCE = 24  # characters that a sentence gets at least, where it goes on below itself
 
 
 def table(
@@ -35,9 +35,8 @@ def table(
         grid.add_column(Text(headers[place]), no_wrap=headers[place] not in wrap, overflow="fold")
     for row in cells:
         grid.add_row(*(Text(row[place]) for place in kept))
-    narrow = columns is not None and _needed(least, kept) <= columns
     full = sum(max(cell_len(text) for text in (headers[place], *(row[place] for row in cells))) + GAP for place in kept)
-    width = columns if columns is not None and narrow else full
+    width = full if columns is None else max(columns, _needed(least, kept))
     buffer = StringIO()
     Console(file=buffer, width=max(1, width), color_system=None, highlight=False).print(grid)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
