@@ -27,6 +27,7 @@ from cli import (
     services,
     status,
     token,
+    top,
     up,
     usage,
 )
@@ -81,6 +82,7 @@ def version() -> None:
 app.command(name="up", rich_help_panel=RUN)(up.up)
 app.command(name="down", rich_help_panel=RUN)(up.down)
 app.command(name="status", rich_help_panel=RUN)(status.status)
+app.command(name="top", rich_help_panel=RUN)(top.top)
 app.command(name="doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command(name="chat", rich_help_panel=RUN)(chat.chat)
 app.command(name="connect", rich_help_panel=RUN)(connect.connect)

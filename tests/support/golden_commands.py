@@ -8,6 +8,7 @@ SPAN = ("--since", "2027-01-15", "--until", "2027-01-16")
 PRINTS: Mapping[Words, Sequence[Words]] = {
     ("version",): [()],
     ("status",): [()],
+    ("top",): [("--once",)],
     ("connect",): [("opencode", "--print"), ("codex", "--print", "--model", "[ok]"), ("codex", "--model", "ok")],
     ("fit",): [
         ("qwen3-14b", "--ctx", "16k", "--users", "4"),

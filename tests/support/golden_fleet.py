@@ -22,6 +22,8 @@ from nodes.snapshot import (
     PressureSnapshot,
     PullSnapshot,
 )
+from router.dashboard.happenings import Happening
+from router.dashboard.live import Figures, Live
 from support.cluster_facts import engine
 
 GIB = 1 << 30
@@ -154,6 +156,18 @@ MODELS = (
         0, None, frozenset(),
     ),
 )  # fmt: skip
+
+BUSY = Figures(7, 3.2, 1900.0, 412.4, 2, 0.11, 0.31, 0.5, 0.02, 0.03, 0.04, 0.64)
+SLOW = Figures(3, 0.4, 210.0, 61.0, 0, 1.1, 1.92, 2.5, 0.05, 0.06, 0.07, None)
+LIVE = Live(
+    11, 2, 3.7, 2110.0, 482.0,
+    {"[ok]": Figures(1, 0.1, 40.0, 9.0, 0), "qwen3-14b": BUSY, "qwen3-32b": SLOW},
+    {"mac-studio-in-the-attic": SLOW, "poweredge": Figures(1, 0.1, 40.0, 9.0), "rtx4090": BUSY},
+)  # fmt: skip
+EVENTS = (
+    Happening(NOW_S - 900, "config", "configuration 14 is in force"),
+    Happening(NOW_S - 600, "node_changed", "poweredge: ready → draining: drained by the operator [now]"),
+)
 
 CLUSTER = ClusterSnapshot(1, "home", 3, 41, 14, NOW_S - 1.0, NODES, MODELS)
 

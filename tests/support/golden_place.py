@@ -37,13 +37,14 @@ from router.batches.store import BatchStore
 from router.batches.values import BatchRow, LineAnswer, LineSpan, Owner
 from router.cache_store import CacheStore, Entry, Kind
 from router.cost import Ask
+from router.dashboard.state import document, state_of
 from router.decision_record import record_of
 from router.explain import explain
 from router.request import Identity
 from router.telemetry import TelemetryWriter
 from support.decisions import CPU, NAMES, counted, decision_of, note_of, on
 from support.gguf_files import write_gguf
-from support.golden_fleet import CLUSTER, GIB, KEYS, NOW_S
+from support.golden_fleet import CLUSTER, EVENTS, GIB, KEYS, LIVE, NOW_S
 from support.ledgers import MIB, start
 from support.manual_clock import ManualClock
 from support.records import a_record
@@ -147,6 +148,7 @@ def _of_the_gateway() -> dict[str, object]:
         for name in ("qwen3-14b", "[ok]")
     ]
     return {
+        "GET /api/v1/state": document(state_of(CLUSTER, 0.4, "http://home.local:8400/v1", LIVE, EVENTS)),
         "GET /v1/models": {"object": "list", "data": served},
         "POST /api/v1/route/explain": msgspec.structs.replace(
             explain(record_of(note_of(MEASURED))), request_id=None, observed_s=None
