@@ -20,6 +20,7 @@ from cli import (
     fit,
     join,
     keys,
+    logs,
     models,
     nodes,
     ray,
@@ -83,6 +84,7 @@ app.command(name="up", rich_help_panel=RUN)(up.up)
 app.command(name="down", rich_help_panel=RUN)(up.down)
 app.command(name="status", rich_help_panel=RUN)(status.status)
 app.command(name="top", rich_help_panel=RUN)(top.top)
+app.command(name="logs", rich_help_panel=RUN)(logs.logs)
 app.command(name="doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command(name="chat", rich_help_panel=RUN)(chat.chat)
 app.command(name="connect", rich_help_panel=RUN)(connect.connect)

@@ -8,6 +8,16 @@ SPAN = ("--since", "2027-01-15", "--until", "2027-01-16")
 PRINTS: Mapping[Words, Sequence[Words]] = {
     ("version",): [()],
     ("status",): [()],
+    ("logs",): [
+        (),
+        ("-n", "2", "-o", "json"),
+        ("--level", "warning"),
+        ("--model", "[ok]"),
+        ("--since", "2027-01-15T07:59:31"),
+        ("--node", "rtx4090"),
+        ("--node", "rtx4090", "-f"),
+        ("--node", "rtx"),
+    ],
     ("top",): [("--once",)],
     ("connect",): [("opencode", "--print"), ("codex", "--print", "--model", "[ok]"), ("codex", "--model", "ok")],
     ("fit",): [

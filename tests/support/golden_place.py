@@ -1,5 +1,6 @@
 """A state directory that is the same each time, and a head and a gateway that answer: for outputs to be compared."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ PLAN = ConfigPlan(
     asleep=(Sleep("bge-m3", "nobody asks for it"),),
 )  # fmt: skip
 
+NODE_LINE = '{"event": "node_ready", "level": "info", "role": "node", "timestamp": "2027-01-15T07:00:00.000000Z"}\n'
+
 
 @dataclass(frozen=True)
 class GoldenPlace:
@@ -135,7 +138,7 @@ def _of_the_head(paths: StatePaths) -> dict[str, object]:
         f"POST {node}/uncordon": wish,
         f"POST {node}/drain": wish,
         f"PUT {node}/labels": wish,
-        f"GET {node}/logs": NodeLog("loaded [ok] in 1.2 s\n\x1b[31mred\x1b[0m"),
+        f"GET {node}/logs": NodeLog(NODE_LINE + "loaded [ok] in 1.2 s\n\x1b[31mred\x1b[0m"),
         "GET /api/v1/fit/ledger": ledger_document(starts, lambda build: corrected(build, starts), None),
         "GET /api/v1/audit/copies": AuditCopyList(()),
         "POST /api/v1/audit/erase": SubjectErased("subject:5f1c"),
@@ -161,11 +164,34 @@ def _fill(paths: StatePaths) -> None:
     write_secret(paths.owner_key, KEY)
     file = write_gguf(paths.root / "[small].gguf")
     ModelStore(paths.models, ManualClock(wall_s=NOW_S - 86400)).import_path(file, "small")
+    _logs(paths)
     _engines(paths)
     _records(paths)
     _batches(paths)
     _cache(paths)
     _audit(paths)
+
+
+def _logs(paths: StatePaths) -> None:
+    paths.node_name.write_text("poweredge")
+    written = {
+        "node": (
+            '{"engine": "ok.poweredge.1", "state": "ready", "reason": "answers after 2.4 s", "event": "engine_state", '
+            '"role": "node", "level": "info", "timestamp": "2027-01-15T07:59:30.250000Z"}\n'
+            '{"path": "/srv/[models]", "event": "disk_is_full", "role": "node", "level": "warning", '
+            '"timestamp": "2027-01-15T07:59:31.000000Z", "prompt": "this field is known to nobody"}\n'
+        ),
+        "gateway": (
+            '{"model": "qwen3-14b", "event": "feed_lost", "reason": "the head closed the feed", "wait_s": 0.1, '
+            '"role": "gateway", "level": "info", "timestamp": "2027-01-15T07:59:30.500000Z"}\n'
+            "Traceback (most recent call last):\n  \x1b[31mRuntimeError: [red]\n"
+        ),
+        "engine-[ok].poweredge.1": "load: 36 layers of [ok]\n",
+    }
+    for name, text in written.items():
+        file = paths.logs / f"{name}.log"
+        file.write_text(text)
+        os.utime(file, (NOW_S - 28, NOW_S - 28))
 
 
 def _engines(paths: StatePaths) -> None:
