@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import AsJson, Output, StateDir, paths_of
-from cli.output import byte_progress, data, data_json, show, talk
+from cli.options import AsJson, Output, StateDir, Watch, paths_of
+from cli.output import byte_progress, data, data_json, talk
 from inventory.catalog import ArtifactFormat
 
 if TYPE_CHECKING:
@@ -95,12 +95,14 @@ def convert(
 
 
 @app.command()
-def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", watch: Watch = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List the models in the store."""
     from cli.render import models_listing
+    from cli.watched import present
     from cli.wire import model_store
 
-    show(models_listing(model_store(paths_of(state_dir).ensure()).held()), output, as_json)
+    store = model_store(paths_of(state_dir).ensure())
+    present(lambda: models_listing(store.held()), output, as_json, watch)
 
 
 @app.command()

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AsJson, Output, StateDir, paths_of
-from cli.output import data, data_json, show, talk, terminal_columns
+from cli.options import AsJson, Output, StateDir, Watch, paths_of
+from cli.output import data, data_json, talk, terminal_columns
 
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
@@ -16,15 +16,16 @@ Name = Annotated[str, typer.Argument(help="A machine's name; see `potluck nodes 
 
 
 @app.command()
-def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", watch: Watch = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List the machines with their state, its reason, and what each can run."""
     import asyncio
 
     from cli.render_nodes import nodes_listing
+    from cli.watched import present
     from inventory.clock import SystemClock
 
-    nodes = asyncio.run(_admin(state_dir).snapshot()).nodes
-    show(nodes_listing(nodes, SystemClock().wall_s()), output, as_json)
+    admin, clock = _admin(state_dir), SystemClock()
+    present(lambda: nodes_listing(asyncio.run(admin.snapshot()).nodes, clock.wall_s()), output, as_json, watch)
 
 
 @app.command()

@@ -67,25 +67,35 @@ def document_of(name: str, values: object) -> Callable[[], Mapping[str, object]]
 def show(listing: Listing, form: OutputForm, as_json: bool = False) -> None:
     """`as_json`: --json was given, which is short for `-o json`. Raises typer.BadParameter where both say something
     else."""
+    text = text_of(listing, form, as_json, terminal_columns())
+    if text:
+        data(text)
+
+
+def text_of(listing: Listing, form: OutputForm, as_json: bool, columns: int | None) -> str:
+    """Raises typer.BadParameter."""
     if as_json and form not in ("table", "json"):
         raise typer.BadParameter(f"it is either JSON or {form}", param_hint="--output")
     if as_json or form == "json":
-        data_json(listing.kind, listing.document())
-    elif form == "yaml":
+        return _json_text(listing.kind, listing.document())
+    if form == "yaml":
         import yaml
 
         told = {"apiVersion": API_VERSION, "kind": listing.kind, **listing.document()}
-        data(yaml.safe_dump(json.loads(json.dumps(told)), sort_keys=False, allow_unicode=True).rstrip())
-    elif form == "name":
-        for name in listing.names:
-            data(name)
-    else:
-        data(listing.table(View(wide=True) if form == "wide" else View(columns=terminal_columns())))
+        dumped: str = yaml.safe_dump(json.loads(json.dumps(told)), sort_keys=False, allow_unicode=True)
+        return dumped.rstrip()
+    if form == "name":
+        return "\n".join(listing.names)
+    return listing.table(View(wide=True) if form == "wide" else View(columns=columns))
 
 
 def data_json(kind: str, fields: Mapping[str, object]) -> None:
     """One JSON document of this API version. The kind names its schema in docs/cli.md."""
-    typer.echo(json.dumps({"apiVersion": API_VERSION, "kind": kind, **fields}, ensure_ascii=False, indent=2))
+    data(_json_text(kind, fields))
+
+
+def _json_text(kind: str, fields: Mapping[str, object]) -> str:
+    return json.dumps({"apiVersion": API_VERSION, "kind": kind, **fields}, ensure_ascii=False, indent=2)
 
 
 @contextmanager

@@ -43,8 +43,9 @@ def status(
 
 
 async def _watch(paths: "StatePaths", as_json: bool) -> None:
+    from cli.live import stay
     from cli.render import status_text
-    from cli.watching import watch_json, watch_lines, watch_screen
+    from cli.watching import watch_json, watch_lines
     from cluster.admin_client import AdminClient
     from inventory.clock import SystemClock
 
@@ -52,8 +53,8 @@ async def _watch(paths: "StatePaths", as_json: bool) -> None:
     if as_json:
         await watch_json(admin)
     elif sys.stdout.isatty():
-        await watch_screen(
-            admin, lambda snapshot: status_text(snapshot, _endpoint(paths), clock.wall_s(), terminal_columns())
+        await stay(
+            admin.snapshot, lambda one: status_text(one, _endpoint(paths), clock.wall_s(), terminal_columns()), 1.0
         )
     else:
         await watch_lines(admin)
