@@ -66,18 +66,24 @@ def capacity(
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Which models would serve so many people at once, and on which machine: the largest that fit come first."""
-    from cli.render_fit import capacity_text
+    """What the cluster can still take: users and tokens of the engines that run, and which models would serve so many
+    people at once beside them, the largest that fit first."""
+    from cli.render_fit import capacity_text, rooms_text
+    from cluster.capacity import engine_rooms
     from cluster.fit_fleet import capacity_reports
     from cluster.fit_wire import document_of
 
     tokens = _tokens(context)
-    reports = capacity_reports(tokens, users, *_known(paths_of(state_dir)))
+    config, snapshot = _known(paths_of(state_dir))
+    reports, rooms = capacity_reports(tokens, users, config, snapshot), engine_rooms(snapshot) if snapshot else ()
     if as_json:
         import msgspec
 
-        data_json("Capacity", {"models": [msgspec.to_builtins(document_of(report)) for report in reports]})
+        models = [msgspec.to_builtins(document_of(report)) for report in reports]
+        data_json("Capacity", {"engines": msgspec.to_builtins(rooms), "models": models})
     else:
+        if rooms:
+            data(f"{rooms_text(rooms, terminal_columns())}\n")
         data(capacity_text(reports, tokens, users, terminal_columns()))
 
 

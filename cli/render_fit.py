@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cli.table import mib_or_gib, table
+from cluster.capacity import EngineRoom
 from cluster.fit_fleet import FitReport, FitRow
 
 
@@ -37,6 +38,27 @@ def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int,
         + "\n"
         + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows, columns, ("QUANT", "ENGINE"))
     )
+
+
+def rooms_text(rooms: Sequence[EngineRoom], columns: int | None = None) -> str:
+    headers = ("MODEL", "NODE", "ENGINE", "CONTEXT", "USERS FREE", "TOKENS FREE")
+    rows = [
+        (
+            room.model,
+            room.node,
+            room.engine_id,
+            f"{room.context_tokens:,}",
+            _share(room.users_free, room.users),
+            _share(room.tokens_free, room.tokens),
+        )
+        for room in rooms
+    ]
+    return "engines that run can still take\n" + table(headers, rows, columns, ("ENGINE", "CONTEXT"))
+
+
+def _share(free: int | None, whole: int | None) -> str:
+    counts = ["?" if count is None else f"{count:,}" for count in (free, whole)]
+    return " of ".join(counts)
 
 
 def _ways(rows: Sequence[FitRow]) -> list[FitRow]:

@@ -9,6 +9,7 @@ from typing import get_args
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
+from cluster.capacity import capacity_tokens
 from cluster.snapshot import ClusterSnapshot, ModelState, NodeState, NodeView
 from inventory.hardware import MemoryPool
 from nodes.snapshot import EngineSnapshot, EngineState, NodeSnapshot, PressureLevel
@@ -141,13 +142,6 @@ def _of_engines(engines: Sequence[tuple[str, EngineSnapshot]]) -> Iterator[Metri
             for node, engine in engines for state in get_args(EngineState)
         ),
     )  # fmt: skip
-
-
-def capacity_tokens(engine: EngineSnapshot) -> int | None:
-    """Of prompts and answers, that its cache holds at once."""
-    if engine.cache_tokens:
-        return engine.cache_tokens
-    return None if engine.load.slots is None else engine.context_tokens * engine.load.slots
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Iterable[Value]) -> Metric:

@@ -27,7 +27,7 @@ PRINTS: Mapping[Words, Sequence[Words]] = {
         ("--ledger",),
         ("qwen3-15b",),
     ],
-    ("capacity",): [("--users", "8")],
+    ("capacity",): [("--users", "8"), ("--users", "8", "--ctx", "32k")],
     ("firewall",): [("--format", "nft"), ("--format", "pf")],
     ("nodes", "ls"): [(), ("-o", "wide"), ("-o", "name")],
     ("nodes", "inspect"): [("mac-studio-in-the-attic",), ("poweredge",), ("rtx",)],
