@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import completing
 from cli.options import AsJson, StateDir, paths_of
 from cli.output import data, data_json, terminal_columns
 
@@ -18,13 +19,18 @@ Users = Annotated[int, typer.Option("--users", min=1, max=4096, help="Requests a
 
 def fit(
     model: Annotated[
-        str | None, typer.Argument(help="A model of this cluster, or one that is known by name: qwen3-14b.")
+        str | None,
+        typer.Argument(
+            help="A model of this cluster, or one that is known by name: qwen3-14b.", autocompletion=completing.models
+        ),
     ] = None,
     context: ContextText = "8k",
     users: Users = 1,
     quant: Annotated[str | None, typer.Option("--quant", help="4bit, 8bit, bf16, awq, q4_k_m, q8_0 …")] = None,
     kv_bits: Annotated[Literal[16, 8], typer.Option("--kv-bits", help="Bits of the KV cache.")] = 16,
-    node: Annotated[str | None, typer.Option("--node", help="One machine only.")] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", help="One machine only.", autocompletion=completing.nodes)
+    ] = None,
     ledger: Annotated[
         bool, typer.Option("--ledger", help="No model: what engines took so far, and how far off the figures were.")
     ] = False,

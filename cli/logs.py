@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import completing
 from cli.options import AsJson, StateDir, moment_s, paths_of
 from cli.output import data, data_json, talk
 
@@ -29,8 +30,16 @@ class NotFollowedError(Exception):
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 200,
-    node: Annotated[str | None, typer.Option("--node", help="Another machine's: its daemon's last lines.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Of this model, its engines' own lines too.")] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", help="Another machine's: its daemon's last lines.", autocompletion=completing.nodes),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="Of this model, its engines' own lines too.", autocompletion=completing.stored_models
+        ),
+    ] = None,
     level: Annotated[LevelName, typer.Option("--level", help="As serious as this, and more.")] = "info",
     since: Annotated[str, typer.Option("--since", help="How far back, or a moment: 10m, 2026-11-01T09:30.")] = "",
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="text or json.")] = "text",

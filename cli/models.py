@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import completing
 from cli.options import AsJson, Output, StateDir, Watch, paths_of
 from cli.output import byte_progress, data, data_json, talk
 from inventory.catalog import ArtifactFormat
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Models on this machine: fetch, import, look, check, remove.")
 
-Name = Annotated[str, typer.Argument(help="A model's name; see `potluck models ls`.")]
+Name = Annotated[
+    str, typer.Argument(help="A model's name; see `potluck models ls`.", autocompletion=completing.stored_models)
+]
 Format = Annotated[
     ArtifactFormat | None,
     typer.Option("--format", help="One of its artifacts only."),
@@ -122,7 +125,10 @@ def inspect(name: Name, format: Format = None, as_json: AsJson = False, state_di
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="A model's name; see `potluck models ls`.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A model's name; see `potluck models ls`.", autocompletion=completing.stored_models),
+    ] = None,
     all_nodes: Annotated[bool, typer.Option("--all", help="Every model, on every machine of the cluster.")] = False,
     state_dir: StateDir = None,
 ) -> None:

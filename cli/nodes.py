@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import completing
 from cli.options import AsJson, Output, StateDir, Watch, paths_of
 from cli.output import data, data_json, talk, terminal_columns
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Machines of the cluster: look, cordon, drain, label, remove.")
 
-Name = Annotated[str, typer.Argument(help="A machine's name; see `potluck nodes ls`.")]
+Name = Annotated[str, typer.Argument(help="A machine's name; see `potluck nodes ls`.", autocompletion=completing.nodes)]
 
 
 @app.command()
