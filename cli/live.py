@@ -21,7 +21,7 @@ COLOURS = {
     "▒+": "magenta",
     "·{3,}": "dim",
     r"(?m)^! .*$": "yellow",
-    "(?m)^[A-Z/ 0-9]+$": "bold",
+    "(?m)^[A-Z](?:[A-Z0-9/ ]|GiB)*$": "bold",
 }
 LEAVE = frozenset({"q", "Q", "\x04"})
 

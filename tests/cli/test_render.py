@@ -1,14 +1,18 @@
+from contextlib import redirect_stderr
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.output import byte_progress, waiting
 from cli.render import status_text
 from cli.render_nodes import node_sheet
 from cli.table import duration, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
 from nodes.snapshot import NodeId, PressureLevel, PressureSnapshot
 from support.cluster_facts import node
+from support.terminal import Screen
 
 
 def test_a_long_name_is_never_cut_and_markup_is_text() -> None:
@@ -70,3 +74,16 @@ def test_no_width_cuts_a_value(rows: list[tuple[str, str, str]], columns: int | 
 
     for name, state, _ in rows:
         assert "".join(printable(name).split()) + "".join(printable(state).split()) in shown
+
+
+def test_a_name_beside_a_progress_bar_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with redirect_stderr(Screen()) as screen:
+        with byte_progress("pulling [ok]") as advance:
+            advance(1, 2)
+        with waiting("installing [/srv/models]"):
+            pass
+
+    assert "pulling [ok]" in screen.getvalue()
+    assert "installing [/srv/models]" in screen.getvalue()
