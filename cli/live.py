@@ -27,13 +27,13 @@ LEAVE = frozenset({"q", "Q", "\x04"})
 
 
 async def stay(look: Callable[[], Awaitable[Value]], text_of: Callable[[Value], str], every_s: float) -> None:
-    """Looks again and again. An error of ours at the first look is raised; a later one stands below what was seen last,
-    for things come back."""
+    """Looks again and again. An error of ours at the first look is raised; a later one stands above what was seen
+    last, for things come back."""
     seen = await look()
     left, trouble = asyncio.Event(), ""
     with _keys(left), Live(console=Console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         while not left.is_set():
-            live.update(coloured(text_of(seen) + trouble), refresh=True)
+            live.update(coloured(trouble + text_of(seen)), refresh=True)
             try:
                 async with asyncio.timeout(every_s):
                     await left.wait()
@@ -46,7 +46,7 @@ async def stay(look: Callable[[], Awaitable[Value]], text_of: Callable[[Value], 
             except Exception as error:
                 if exit_code_of(error) is None:
                     raise
-                trouble = f"\n\n! {error}"
+                trouble = f"! {error}\n\n"
 
 
 def coloured(text: str) -> Text:
@@ -70,7 +70,8 @@ def _keys(left: asyncio.Event) -> Iterator[None]:
     before = termios.tcgetattr(descriptor)
 
     def pressed() -> None:
-        if LEAVE & {*os.read(descriptor, 64).decode(errors="replace")}:
+        keys = os.read(descriptor, 64).decode(errors="replace")
+        if not keys or LEAVE & {*keys}:  # none: the terminal is gone
             left.set()
 
     tty.setcbreak(descriptor)  # Ctrl-C is a signal still

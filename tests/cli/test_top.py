@@ -1,6 +1,7 @@
 """`potluck top` in a real terminal, before a gateway that answers, and where none does."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def test_without_a_gateway_the_head_is_asked_and_what_only_a_gateway_counts_is_n
     assert "requests are counted by a gateway, and none answers here" in told
     (busy,) = [line.split() for line in told.splitlines() if line.startswith("rtx4090")]
     assert busy[-4:] == ["7", "2", "-", "-"]  # as its engine says, and no speed
+
+
+def test_a_head_that_goes_away_meanwhile_is_told_above_what_was_seen_last(tmp_path: Path) -> None:
+    paths = StatePaths.at(tmp_path / "s").ensure()
+    with ExitStack() as head:
+        head.enter_context(answering(paths.head_socket, {"GET /api/v1/snapshot": CLUSTER}))
+        with in_a_terminal("top", "--every", "0.2", state_dir=paths.root) as terminal:
+            terminal.until("mac-studio-in-the-attic")
+            head.close()
+            terminal.until("potluck does not run in")
+            terminal.press("q")
+
+            assert terminal.ended() == 0
 
 
 def test_where_nothing_runs_that_is_said_with_what_to_do(tmp_path: Path) -> None:
