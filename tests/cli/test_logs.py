@@ -115,19 +115,15 @@ def test_a_log_is_followed_through_growth_renaming_and_cutting(tmp_path: Path) -
 async def test_what_is_written_while_somebody_follows_is_told_and_nothing_from_before(paths: StatePaths) -> None:
     log = paths.logs / "node.log"
     log.write_text(event(1))
-    process = await Place(paths.root).start("logs", "-f", "-n", "1", "-o", "json")
-    assert process.stdout is not None
-    first = json.loads(await process.stdout.readline())
     told: list[str] = []
-    for number in range(2, 5):
-        with log.open("a") as file:
-            file.write(event(number))
-    (paths.logs / "gateway.log").write_text(event(9, "gateway"))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60), Place(paths.root).running("logs", "-f", "-n", "1", "-o", "json") as lines:
+        first = json.loads(await lines.readline())
+        for number in range(2, 5):
+            with log.open("a") as file:
+                file.write(event(number))
+        (paths.logs / "gateway.log").write_text(event(9, "gateway"))
         while len(told) < 4:
-            told.append(json.loads(await process.stdout.readline())["event"])
-    process.terminate()
-    await process.communicate()
+            told.append(json.loads(await lines.readline())["event"])
 
     assert first["event"] == "event_1"
     assert sorted(told) == ["event_2", "event_3", "event_4", "event_9"]

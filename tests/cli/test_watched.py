@@ -36,18 +36,17 @@ def test_a_list_stays_in_place_until_q(paths: StatePaths, words: tuple[str, ...]
 
 
 async def test_in_a_pipe_it_comes_again_when_it_has_changed(paths: StatePaths, tmp_path: Path) -> None:
-    process = await Place(paths.root).start("models", "ls", "--watch", "-o", "name")
-    other = await Place(paths.root).start("models", "ls", "--watch", "--json")
-    assert process.stdout is not None and other.stdout is not None
-    async with asyncio.timeout(60):
-        assert json.loads(await document(other.stdout))["models"] == []
+    place = Place(paths.root)
+    async with (
+        asyncio.timeout(60),
+        place.running("models", "ls", "--watch", "-o", "name") as names,
+        place.running("models", "ls", "--watch", "--json") as documents,
+    ):
+        assert json.loads(await document(documents))["models"] == []
         ModelStore(paths.models, SystemClock()).import_path(write_gguf(tmp_path / "one.gguf"), "one")
-        while await process.stdout.readline() != b"one\n":
+        while await names.readline() != b"one\n":
             pass
-        (model,) = json.loads(await document(other.stdout))["models"]
-    for one in (process, other):
-        one.terminate()
-        await one.communicate()
+        (model,) = json.loads(await document(documents))["models"]
 
     assert model["ref"]["name"] == "one"
 
