@@ -8,7 +8,7 @@ import typer
 from cli import completing
 from cli.options import AsJson, Output, StateDir, Watch, paths_of
 from cli.output import byte_progress, data, data_json, talk
-from inventory.catalog import ArtifactFormat
+from inventory.artifact_formats import ArtifactFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,15 +5,17 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS and 108 on Linux, the terminating zero included
 
 
 def default_state_dir() -> Path:
     """POTLUCK_STATE_DIR, or the platform's user state directory."""
     configured = os.environ.get("POTLUCK_STATE_DIR")
-    return Path(configured).expanduser() if configured else platformdirs.user_state_path("potluck", appauthor=False)
+    if configured:
+        return Path(configured).expanduser()
+    import platformdirs  # `--help` asks for no directory
+
+    return platformdirs.user_state_path("potluck", appauthor=False)
 
 
 @dataclass(frozen=True, slots=True)
