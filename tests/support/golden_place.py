@@ -195,7 +195,7 @@ def _logs(paths: StatePaths) -> None:
 
 
 def _engines(paths: StatePaths) -> None:
-    place = paths.engines / "llamacpp"
+    place = paths.root / "engines" / "llamacpp"  # never one that POTLUCK_ENGINES_DIR shares
     (place / "bin").mkdir(parents=True)
     (place / "bin" / "python").touch(mode=0o700)
     found = EngineEnvironment("llamacpp", "1.2.3", "3.11", "0" * 64, NOW_S, size_bytes=300 * MIB)
