@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag doctor-faults fmt lock setup dev web check-web programs clean
+.PHONY: help up down test check unit golden e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag bench-cli doctor-faults fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -100,6 +100,10 @@ check-web: $(WEB)/node_modules/.installed
 unit: dev
 	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
+# What every command prints, written anew; the difference is to be read.
+golden: dev
+	POTLUCK_GOLDEN=write $(BIN)/pytest -q tests/cli/test_golden.py
+
 e2e: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
@@ -110,11 +114,15 @@ soak: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m soak -s
 
-bench: bench-relay bench-models bench-embeddings bench-answers bench-hostile bench-audit bench-routing bench-fit
+bench: bench-cli bench-relay bench-models bench-embeddings bench-answers bench-hostile bench-audit bench-routing bench-fit
 
 # BENCH=--quick for a smoke run.
 bench-relay: setup
 	@$(BIN)/python -m bench.relay $(BENCH)
+
+# How much longer than Python alone `--help` takes: half a minute.
+bench-cli: setup
+	@$(BIN)/python -m bench.cli $(BENCH)
 
 # Paced streams beside clients that break the rules: five minutes.
 bench-hostile: setup

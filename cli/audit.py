@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json, talk
+from cli.output import data, data_json, talk, terminal_columns
 
 app = typer.Typer(no_args_is_help=True, help="The audit of this cluster, on the head's machine.")
 
@@ -28,7 +28,7 @@ def tail(
         data_json("AuditRecordList", {"records": [record_document(record) for record in shown]})
         return
     if not as_json:
-        data(record_table(shown))
+        data(record_table(shown, terminal_columns()))
     for record in follow_records(paths, shown) if follow else ():
         data(record_line(record, as_json=as_json))
 

@@ -1,13 +1,15 @@
 """`potluck chat`: talk to a model from the terminal, through the gateway like any other client."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.endpoint import Endpoint, GatewayRefusedError, local_endpoint, refusal_of
 from cli.options import StateDir, paths_of
 from cli.output import talk
+
+if TYPE_CHECKING:
+    from cli.endpoint import Endpoint
 
 
 def chat(
@@ -17,6 +19,8 @@ def chat(
     state_dir: StateDir = None,
 ) -> None:
     """Chat with a model. Without --prompt, a conversation until end of input (Ctrl-D)."""
+    from cli.endpoint import local_endpoint
+
     endpoint = local_endpoint(paths_of(state_dir))
     chosen = model or first_model(endpoint)
     if prompt is not None:
@@ -25,7 +29,7 @@ def chat(
         converse(endpoint, chosen, max_tokens)
 
 
-def converse(endpoint: Endpoint, model: str, max_tokens: int) -> None:
+def converse(endpoint: "Endpoint", model: str, max_tokens: int) -> None:
     history: list[dict[str, str]] = []
     talk(f"{model}: end with Ctrl-D")
     while True:
@@ -38,7 +42,7 @@ def converse(endpoint: Endpoint, model: str, max_tokens: int) -> None:
             history.append({"role": "assistant", "content": say(endpoint, model, history, max_tokens)})
 
 
-def say(endpoint: Endpoint, model: str, messages: list[dict[str, str]], max_tokens: int) -> str:
+def say(endpoint: "Endpoint", model: str, messages: list[dict[str, str]], max_tokens: int) -> str:
     """Stream one answer to stdout and return it whole."""
     pieces: list[str] = []
     for piece in stream_chat(endpoint, model, messages, max_tokens):
@@ -48,11 +52,13 @@ def say(endpoint: Endpoint, model: str, messages: list[dict[str, str]], max_toke
     return "".join(pieces)
 
 
-def stream_chat(endpoint: Endpoint, model: str, messages: list[dict[str, str]], max_tokens: int) -> Iterator[str]:
+def stream_chat(endpoint: "Endpoint", model: str, messages: list[dict[str, str]], max_tokens: int) -> Iterator[str]:
     """Text pieces of one streamed answer. Raises GatewayRefusedError, also for an error event inside the stream."""
     import json
 
     import httpx2
+
+    from cli.endpoint import GatewayRefusedError, refusal_of
 
     body = {"model": model, "messages": messages, "max_tokens": max_tokens, "stream": True}
     headers = {"authorization": f"Bearer {endpoint.api_key}"}
@@ -72,9 +78,11 @@ def stream_chat(endpoint: Endpoint, model: str, messages: list[dict[str, str]], 
                 yield choice["delta"].get("content") or ""
 
 
-def first_model(endpoint: Endpoint) -> str:
+def first_model(endpoint: "Endpoint") -> str:
     """The name of the first model that the gateway lists. Raises GatewayRefusedError when it lists none."""
     import httpx2
+
+    from cli.endpoint import GatewayRefusedError, refusal_of
 
     headers = {"authorization": f"Bearer {endpoint.api_key}"}
     response = httpx2.get(f"{endpoint.base_url}/models", headers=headers, timeout=10.0, trust_env=False)

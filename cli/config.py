@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json
+from cli.output import data, data_json, terminal_columns
 
 if TYPE_CHECKING:
     from cluster.plan_values import ConfigPlan
@@ -46,7 +46,7 @@ def plan(
 
         data_json("ConfigPlan", msgspec.to_builtins(found))
     else:
-        data(plan_text(found))
+        data(plan_text(found, terminal_columns()))
     if detailed and found.changes:
         raise typer.Exit(3)
 
@@ -81,7 +81,7 @@ def apply(file: Annotated[Path, typer.Argument(help="A cluster.yaml.")], state_d
     planned = asyncio.run(head.plan_config(loaded.text))
     applied = asyncio.run(head.apply_config(loaded.text))
     data(f"revision {applied.revision} {'is in use' if applied.changed else 'was in use already'}")
-    data(plan_text(planned))
+    data(plan_text(planned, terminal_columns()))
 
 
 @app.command()

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, Output, StateDir, paths_of
-from cli.output import show, talk, waiting
+from cli.options import AsJson, Output, StateDir, Watch, paths_of
+from cli.output import talk, waiting
 
 app = typer.Typer(no_args_is_help=True, help="Engines on this machine: each kind in an environment of its own.")
 
@@ -29,12 +29,14 @@ def install(kind: Kind, state_dir: StateDir = None) -> None:
 
 
 @app.command()
-def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", watch: Watch = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List installed engines."""
     from cli.render import engines_listing
+    from cli.watched import present
     from nodes.engine_envs import installed
 
-    show(engines_listing(installed(paths_of(state_dir).ensure().engines)), output, as_json)
+    paths = paths_of(state_dir).ensure()
+    present(lambda: engines_listing(installed(paths.engines)), output, as_json, watch)
 
 
 @app.command()

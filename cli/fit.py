@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import completing
 from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json
+from cli.output import data, data_json, terminal_columns
 
 if TYPE_CHECKING:
     from cluster.config import ClusterConfig
@@ -19,13 +20,18 @@ Users = Annotated[int, typer.Option("--users", min=1, max=4096, help="Requests a
 
 def fit(
     model: Annotated[
-        str | None, typer.Argument(help="A model of this cluster, or one that is known by name: qwen3-14b.")
+        str | None,
+        typer.Argument(
+            help="A model of this cluster, or one that is known by name: qwen3-14b.", autocompletion=completing.models
+        ),
     ] = None,
     context: ContextText = "8k",
     users: Users = 1,
     quant: Annotated[str | None, typer.Option("--quant", help="4bit, 8bit, bf16, awq, q4_k_m, q8_0 …")] = None,
     kv_bits: Annotated[Literal[16, 8], typer.Option("--kv-bits", help="Bits of the KV cache.")] = 16,
-    node: Annotated[str | None, typer.Option("--node", help="One machine only.")] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", help="One machine only.", autocompletion=completing.nodes)
+    ] = None,
     frontier: Annotated[
         bool, typer.Option("--frontier", help="The most users for each context, and the longest context for USERS.")
     ] = False,
@@ -64,7 +70,7 @@ def fit(
 
         data_json("Fit", msgspec.to_builtins(document_of(report)))
     else:
-        data(fit_text(report))
+        data(fit_text(report, terminal_columns()))
     if not report.fits:
         raise typer.Exit(3)
 
@@ -75,19 +81,25 @@ def capacity(
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Which models would serve so many people at once, and on which machine: the largest that fit come first."""
-    from cli.render_fit import capacity_text
+    """What the cluster can still take: users and tokens of the engines that run, and which models would serve so many
+    people at once beside them, the largest that fit first."""
+    from cli.render_fit import capacity_text, rooms_text
+    from cluster.capacity import engine_rooms
     from cluster.fit_fleet import capacity_reports
     from cluster.fit_wire import document_of
 
     tokens = _tokens(context)
-    reports = capacity_reports(tokens, users, *_known(paths_of(state_dir)))
+    config, snapshot = _known(paths_of(state_dir))
+    reports, rooms = capacity_reports(tokens, users, config, snapshot), engine_rooms(snapshot) if snapshot else ()
     if as_json:
         import msgspec
 
-        data_json("Capacity", {"models": [msgspec.to_builtins(document_of(report)) for report in reports]})
+        models = [msgspec.to_builtins(document_of(report)) for report in reports]
+        data_json("Capacity", {"engines": msgspec.to_builtins(rooms), "models": models})
     else:
-        data(capacity_text(reports, tokens, users))
+        if rooms:
+            data(f"{rooms_text(rooms, terminal_columns())}\n")
+        data(capacity_text(reports, tokens, users, terminal_columns()))
 
 
 def _print_ledger(paths: "StatePaths", node: str | None, as_json: bool) -> None:
@@ -102,7 +114,7 @@ def _print_ledger(paths: "StatePaths", node: str | None, as_json: bool) -> None:
 
         data_json("FitLedger", msgspec.to_builtins(document))
     else:
-        data(ledger_text(document, node))
+        data(ledger_text(document, node, terminal_columns()))
 
 
 def _print_frontier(paths: "StatePaths", query: "FitQuery", as_json: bool) -> None:
@@ -128,7 +140,7 @@ def _print_suggestion(paths: "StatePaths", context_tokens: int, users: int, as_j
 
         data_json("FitSuggestion", msgspec.to_builtins(found))
     else:
-        data(suggestion_text(found))
+        data(suggestion_text(found, terminal_columns()))
     if not found.chosen:
         raise typer.Exit(3)
 

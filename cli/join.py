@@ -1,7 +1,5 @@
 """`potluck join`: make this machine a node of a cluster, with one line that the head printed."""
 
-import asyncio
-import subprocess
 import sys
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated
@@ -10,12 +8,13 @@ import typer
 
 from cli.checks.finding import Finding
 from cli.doctor import MARKS
-from cli.machine import StartFailedError, tail_of
 from cli.options import StateDir, paths_of
 from cli.output import data, talk
 from inventory.paths import StatePaths
 
 if TYPE_CHECKING:
+    import asyncio
+
     from cluster.join_client import Wish
     from cluster.join_token import JoinToken
     from nodes.head_client import HeadPlace
@@ -43,6 +42,8 @@ def join(
     state_dir: StateDir = None,
 ) -> None:
     """Join a cluster, check this machine, and run its node. After a reboot, `potluck node` is all it takes."""
+    import asyncio
+
     from cluster.join_client import Wish
     from cluster.join_token import parse_token
 
@@ -62,6 +63,8 @@ def join(
 
 
 def _join(paths: StatePaths, place: "HeadPlace | None", token: "JoinToken", wish: "Wish") -> "Joined":
+    import asyncio
+
     from cluster import discover, join_client
     from inventory.clock import SystemClock
 
@@ -100,6 +103,9 @@ def _findings(paths: StatePaths, joined: "Joined") -> tuple[Finding, ...]:
 
 def _start(paths: StatePaths) -> None:
     """`potluck node` in a session of its own. Raises StartFailedError."""
+    import subprocess
+
+    from cli.machine import StartFailedError, tail_of
     from nodes.role_lock import running
 
     log_file = paths.logs / "node.log"
@@ -117,6 +123,8 @@ def _start(paths: StatePaths) -> None:
 
 async def _seen(paths: StatePaths, port: int) -> Finding:
     """Whether the head reaches back: it must show this machine as ready."""
+    import asyncio
+
     from nodes.head_client import HeadCallError, HeadClient, HeadPlace
     from nodes.identity import IdentityFiles
     from nodes.join_wire import ReportBody, Reported
@@ -151,12 +159,14 @@ def reach_back(seen: "Reported", port: int) -> Finding:
 
 
 def _run_here(paths: StatePaths, port: int) -> None:
+    import asyncio
+
     from cli.process import run_service
     from cli.wire import node_service
 
     node = node_service(paths)
 
-    async def service(stop: asyncio.Event) -> None:
+    async def service(stop: "asyncio.Event") -> None:
         telling = asyncio.create_task(_tell_seen(paths, port))
         try:
             await node(stop)

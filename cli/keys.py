@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import completing
 from cli.options import AsJson, Output, StateDir, paths_of
 from cli.output import data, data_json, show, talk
 from cluster.roles import SCOPES, Role, Scope
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="API keys: one for each person, class or program. All are shown once.")
 
-Name = Annotated[str, typer.Argument(help="A key's name; see `potluck keys ls`.")]
+Name = Annotated[str, typer.Argument(help="A key's name; see `potluck keys ls`.", autocompletion=completing.keys)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 LIMIT_HELP = "As requests_per_minute=60, tokens_per_day=200000, concurrency=4, hours='mon-fri 08:00-16:00'."
 

@@ -8,16 +8,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TYPE_CHECKING
 
 from cli.output import talk
 from inventory.paths import StatePaths
-from nodes import ray_process
 from nodes.role_lock import RoleRecord, ServiceRole, running
+
+if TYPE_CHECKING:
+    from nodes.ray_process import FamilyName
 
 STOP_GRACE_S = 40.0
 ORPHAN_GRACE_S = 10.0
 ROLES: tuple[ServiceRole, ...] = ("up", "gateway", "head", "ray-bridge", "node")
-FAMILIES: tuple[ray_process.FamilyName, ...] = ("ray-head", "raylet")
+FAMILIES: "tuple[FamilyName, ...]" = ("ray-head", "raylet")
 
 
 class StartFailedError(Exception):
@@ -101,6 +104,7 @@ def start(paths: StatePaths, command: list[str], detach: bool) -> Supervisor:
 
 def stop_everything(paths: StatePaths) -> list[str]:
     """Stop the supervisor in order; then whatever a crash left: services by their locks, engines and Ray by leases."""
+    from nodes import ray_process
     from nodes.leases import reap
 
     if not paths.root.exists():

@@ -21,6 +21,7 @@ from cli import (
     fit,
     join,
     keys,
+    logs,
     models,
     nodes,
     ray,
@@ -28,11 +29,13 @@ from cli import (
     services,
     status,
     token,
+    top,
     up,
     usage,
 )
 from cli.conformance.command import conformance
 from cli.errors import exit_code_of
+from cli.help import ACCESS, MACHINES, MAX_WIDTH, MODELS, RECORDS, RUN, SERVICES, Commands
 
 
 class PotluckApp(typer.Typer):
@@ -49,10 +52,14 @@ class PotluckApp(typer.Typer):
             sys.exit(code)
 
 
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
 app = PotluckApp(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
     help="Your unlike machines, pooled into one private AI service.",
     epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 the answer is no, 4 not found, 5 unauthorised, 6 unreachable, "
     "7 timeout, 130 interrupted.",
@@ -67,7 +74,6 @@ def root(
         os.environ["POTLUCK_STATE_DIR"] = str(state_dir)
 
 
-@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed_version
@@ -75,35 +81,38 @@ def version() -> None:
     typer.echo(installed_version("potluck"))
 
 
-app.command(name="up")(up.up)
-app.command(name="down")(up.down)
-app.command(name="status")(status.status)
-app.command(name="chat")(chat.chat)
-app.command(name="connect")(connect.connect)
-app.command(name="conformance")(conformance)
-app.command(name="usage")(usage.usage)
-app.command(name="doctor")(doctor.doctor)
-app.command(name="node")(services.node)
-app.command(name="head")(services.head)
-app.command(name="gateway")(services.gateway)
+app.command(name="up", rich_help_panel=RUN)(up.up)
+app.command(name="down", rich_help_panel=RUN)(up.down)
+app.command(name="status", rich_help_panel=RUN)(status.status)
+app.command(name="top", rich_help_panel=RUN)(top.top)
+app.command(name="logs", rich_help_panel=RUN)(logs.logs)
+app.command(name="doctor", rich_help_panel=RUN)(doctor.doctor)
+app.command(name="chat", rich_help_panel=RUN)(chat.chat)
+app.command(name="connect", rich_help_panel=RUN)(connect.connect)
+app.command(name="version", rich_help_panel=RUN)(version)
+app.command(name="conformance", rich_help_panel=RUN)(conformance)
+app.add_typer(nodes.app, name="nodes", cls=Commands, rich_help_panel=MACHINES)
+app.add_typer(token.app, name="token", cls=Commands, rich_help_panel=MACHINES)
+app.command(name="join", rich_help_panel=MACHINES)(join.join)
+app.command(name="firewall", rich_help_panel=MACHINES)(firewall.firewall)
+app.add_typer(models.app, name="models", cls=Commands, rich_help_panel=MODELS)
+app.add_typer(engines.app, name="engines", cls=Commands, rich_help_panel=MODELS)
+app.command(name="fit", rich_help_panel=MODELS)(fit.fit)
+app.command(name="capacity", rich_help_panel=MODELS)(fit.capacity)
+app.add_typer(config.app, name="config", cls=Commands, rich_help_panel=ACCESS)
+app.add_typer(keys.app, name="keys", cls=Commands, rich_help_panel=ACCESS)
+app.command(name="usage", rich_help_panel=RECORDS)(usage.usage)
+app.add_typer(route.app, name="route", cls=Commands, rich_help_panel=RECORDS)
+app.command(name="batches", rich_help_panel=RECORDS)(batches.batches)
+app.add_typer(cache.app, name="cache", cls=Commands, rich_help_panel=RECORDS)
+app.add_typer(audit.app, name="audit", cls=Commands, rich_help_panel=RECORDS)
+app.command(name="node", rich_help_panel=SERVICES)(services.node)
+app.command(name="head", rich_help_panel=SERVICES)(services.head)
+app.command(name="gateway", rich_help_panel=SERVICES)(services.gateway)
+app.command(name="ray", context_settings=PASSED_ON, rich_help_panel=SERVICES)(ray.ray)
+app.command(name="ray-bridge", rich_help_panel=SERVICES)(ray.ray_bridge)
 app.command(name="supervise", hidden=True)(services.supervise)
 app.command(name="demo-service", hidden=True)(demo.demo_service)
-app.command(name="fit")(fit.fit)
-app.command(name="capacity")(fit.capacity)
-app.command(name="firewall")(firewall.firewall)
-app.command(name="ray", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(ray.ray)
-app.command(name="ray-bridge")(ray.ray_bridge)
-app.command(name="join")(join.join)
-app.add_typer(token.app, name="token")
-app.add_typer(nodes.app, name="nodes")
-app.add_typer(models.app, name="models")
-app.add_typer(engines.app, name="engines")
-app.add_typer(keys.app, name="keys")
-app.add_typer(config.app, name="config")
-app.add_typer(audit.app, name="audit")
-app.add_typer(cache.app, name="cache")
-app.command(name="batches")(batches.batches)
-app.add_typer(route.app, name="route")
 
 if __name__ == "__main__":
     app()

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import AsJson, Output, StateDir, paths_of
-from cli.output import byte_progress, data, data_json, show, talk
-from inventory.catalog import ArtifactFormat
+from cli import completing
+from cli.options import AsJson, Output, StateDir, Watch, paths_of
+from cli.output import byte_progress, data, data_json, talk
+from inventory.artifact_formats import ArtifactFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Models on this machine: fetch, import, look, check, remove.")
 
-Name = Annotated[str, typer.Argument(help="A model's name; see `potluck models ls`.")]
+Name = Annotated[
+    str, typer.Argument(help="A model's name; see `potluck models ls`.", autocompletion=completing.stored_models)
+]
 Format = Annotated[
     ArtifactFormat | None,
     typer.Option("--format", help="One of its artifacts only."),
@@ -95,12 +98,14 @@ def convert(
 
 
 @app.command()
-def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", watch: Watch = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List the models in the store."""
     from cli.render import models_listing
+    from cli.watched import present
     from cli.wire import model_store
 
-    show(models_listing(model_store(paths_of(state_dir).ensure()).held()), output, as_json)
+    store = model_store(paths_of(state_dir).ensure())
+    present(lambda: models_listing(store.held()), output, as_json, watch)
 
 
 @app.command()
@@ -142,7 +147,10 @@ def inspect(name: Name, format: Format = None, as_json: AsJson = False, state_di
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="A model's name; see `potluck models ls`.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A model's name; see `potluck models ls`.", autocompletion=completing.stored_models),
+    ] = None,
     all_nodes: Annotated[bool, typer.Option("--all", help="Every model, on every machine of the cluster.")] = False,
     state_dir: StateDir = None,
 ) -> None:

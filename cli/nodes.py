@@ -4,27 +4,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AsJson, Output, StateDir, paths_of
-from cli.output import data, data_json, show, talk
+from cli import completing
+from cli.options import AsJson, Output, StateDir, Watch, paths_of
+from cli.output import data, data_json, talk, terminal_columns
 
 if TYPE_CHECKING:
     from cluster.admin_client import AdminClient
 
 app = typer.Typer(no_args_is_help=True, help="Machines of the cluster: look, cordon, drain, label, remove.")
 
-Name = Annotated[str, typer.Argument(help="A machine's name; see `potluck nodes ls`.")]
+Name = Annotated[str, typer.Argument(help="A machine's name; see `potluck nodes ls`.", autocompletion=completing.nodes)]
 
 
 @app.command()
-def ls(output: Output = "table", as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def ls(output: Output = "table", watch: Watch = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """List the machines with their state, its reason, and what each can run."""
     import asyncio
 
     from cli.render_nodes import nodes_listing
+    from cli.watched import present
     from inventory.clock import SystemClock
 
-    nodes = asyncio.run(_admin(state_dir).snapshot()).nodes
-    show(nodes_listing(nodes, SystemClock().wall_s()), output, as_json)
+    admin, clock = _admin(state_dir), SystemClock()
+    present(lambda: nodes_listing(asyncio.run(admin.snapshot()).nodes, clock.wall_s()), output, as_json, watch)
 
 
 @app.command()
@@ -41,7 +43,7 @@ def inspect(name: Name, as_json: AsJson = False, state_dir: StateDir = None) -> 
 
         data_json("Node", msgspec.to_builtins(node))
     else:
-        data(node_sheet(node, SystemClock().wall_s()))
+        data(node_sheet(node, SystemClock().wall_s(), terminal_columns()))
 
 
 @app.command()

@@ -12,6 +12,7 @@ StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep all sta
 OutputForm = Literal["table", "wide", "json", "yaml", "name"]
 """What a list is printed as. wide: with columns that few need. name: one a line, for other commands."""
 Output = Annotated[OutputForm, typer.Option("--output", "-o", help="table, wide, json, yaml, or name: one a line.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show it again when it changes. `q` leaves.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, stable and versioned.")]
 
 

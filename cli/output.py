@@ -1,6 +1,7 @@
 """What commands print: data on stdout, talk on stderr, JSON with a version."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
@@ -26,13 +27,30 @@ def talk(text: str) -> None:
     typer.echo(text, err=True)
 
 
+class View(NamedTuple):
+    """How a table is to be shown. `columns` are those of the terminal; None: there is none, or everything was asked
+    for."""
+
+    wide: bool = False
+    columns: int | None = None
+
+
+def terminal_columns() -> int | None:
+    """Of stdout; None where it is no terminal, whose reader wants everything."""
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
 class Listing(NamedTuple):
-    """A list to be printed. `document` makes what JSON and YAML hold, `table` the text, wide or not."""
+    """A list to be printed. `document` makes what JSON and YAML hold, `table` the text."""
 
     kind: str
     document: Callable[[], Mapping[str, object]]
     names: Sequence[str]
-    table: Callable[[bool], str]
+    table: Callable[[View], str]
 
 
 def document_of(name: str, values: object) -> Callable[[], Mapping[str, object]]:
@@ -49,25 +67,35 @@ def document_of(name: str, values: object) -> Callable[[], Mapping[str, object]]
 def show(listing: Listing, form: OutputForm, as_json: bool = False) -> None:
     """`as_json`: --json was given, which is short for `-o json`. Raises typer.BadParameter where both say something
     else."""
+    text = text_of(listing, form, as_json, terminal_columns())
+    if text:
+        data(text)
+
+
+def text_of(listing: Listing, form: OutputForm, as_json: bool, columns: int | None) -> str:
+    """Raises typer.BadParameter."""
     if as_json and form not in ("table", "json"):
         raise typer.BadParameter(f"it is either JSON or {form}", param_hint="--output")
     if as_json or form == "json":
-        data_json(listing.kind, listing.document())
-    elif form == "yaml":
+        return _json_text(listing.kind, listing.document())
+    if form == "yaml":
         import yaml
 
         told = {"apiVersion": API_VERSION, "kind": listing.kind, **listing.document()}
-        data(yaml.safe_dump(json.loads(json.dumps(told)), sort_keys=False, allow_unicode=True).rstrip())
-    elif form == "name":
-        for name in listing.names:
-            data(name)
-    else:
-        data(listing.table(form == "wide"))
+        dumped: str = yaml.safe_dump(json.loads(json.dumps(told)), sort_keys=False, allow_unicode=True)
+        return dumped.rstrip()
+    if form == "name":
+        return "\n".join(listing.names)
+    return listing.table(View(wide=True) if form == "wide" else View(columns=columns))
 
 
 def data_json(kind: str, fields: Mapping[str, object]) -> None:
     """One JSON document of this API version. The kind names its schema in docs/cli.md."""
-    typer.echo(json.dumps({"apiVersion": API_VERSION, "kind": kind, **fields}, ensure_ascii=False, indent=2))
+    data(_json_text(kind, fields))
+
+
+def _json_text(kind: str, fields: Mapping[str, object]) -> str:
+    return json.dumps({"apiVersion": API_VERSION, "kind": kind, **fields}, ensure_ascii=False, indent=2)
 
 
 @contextmanager
@@ -76,7 +104,7 @@ def byte_progress(label: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
 
@@ -92,7 +120,7 @@ def waiting(label: str) -> Iterator[None]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         progress.add_task(label, total=None)
         yield

@@ -1,6 +1,5 @@
 """`potluck ray`, `potluck ray-bridge`, and the wiring of Ray for a head and for a node."""
 
-import asyncio
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,8 @@ import typer
 from cli.options import StateDir, paths_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from cli.process import Service
     from cluster.member_links import RayOffer
     from cluster.ray_settings import RayNode, RayPorts
@@ -80,7 +81,7 @@ def bridge_service(paths: "StatePaths", host: str, ports: "RayPorts") -> "Servic
     from cluster.ray_setup import bridge_socket, place_of, required_program
     from nodes.role_lock import RoleLock
 
-    async def run(stop: asyncio.Event) -> None:
+    async def run(stop: "asyncio.Event") -> None:
         place = place_of(paths, required_program(), ports, controller_identity(paths))
         lock = RoleLock(paths.run, "ray-bridge")
         lock.acquire()
@@ -98,12 +99,14 @@ def bridge_service(paths: "StatePaths", host: str, ports: "RayPorts") -> "Servic
 
 def head_ray(paths: "StatePaths", name: "NodeId") -> "RayHead":
     """Ray's head, the bridge, and the raylet of the head's own machine. Needs the controller's certificate."""
+    import asyncio
+
     from cli.supervise import Child, ChildSupervisor, service_argv, supervise
     from cluster.ray_setup import ensure_token, head_run, place_of, required_program
     from inventory.clock import SystemClock
     from nodes.ray_process import RayProcess
 
-    async def run(offer: "RayOffer", stop: asyncio.Event) -> None:
+    async def run(offer: "RayOffer", stop: "asyncio.Event") -> None:
         def plan() -> "RayRun":
             place = place_of(paths, required_program(), offer.ports, controller_identity(paths))
             return head_run(paths, place, _as_ray_sees(paths, name, offer.host))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cli.output import Listing, document_of
+from cli.output import Listing, View, document_of
 from cli.table import duration, gib, instant, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
 from inventory.catalog import HeldModel, StoredModel
@@ -14,8 +14,10 @@ from nodes.snapshot import EngineSnapshot
 if TYPE_CHECKING:
     from nodes.engine_envs import EngineEnvironment  # brings uv and msgspec, which no other table needs
 
+MEMORY = "MEMORY GiB (used by others / reserved / budget of total)"
 
-def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -> str:
+
+def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float, columns: int | None = None) -> str:
     """What `potluck status` prints: one line about the cluster, then nodes, models, engines and what is wrong."""
     age_s = max(0.0, now_s - snapshot.taken_at_s)
     head = (
@@ -24,10 +26,10 @@ def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -
     engines = [(node, engine) for node in snapshot.nodes for engine in _engines(node)]
     parts = [
         head,
-        table(("NODE", "STATE", "LINK", "MEMORY GiB (used by others / reserved / budget of total)", "ENGINES"), [
+        table(("NODE", "STATE", "LINK", MEMORY, "ENGINES"), [
             (node.node_id, _with_reason(node.state, node.reason), node.link, _pools(node), _installed(node))
             for node in snapshot.nodes
-        ]),
+        ], columns, ("LINK", "ENGINES"), ("STATE", MEMORY, "ENGINES")),
         table(("MODEL", "STATE", "REVISION", "CONTEXT", "CAPABILITIES"), [
             (
                 model.name,
@@ -37,10 +39,10 @@ def status_text(snapshot: ClusterSnapshot, endpoint: str | None, now_s: float) -
                 ",".join(sorted(model.capabilities)) or "-",
             )
             for model in snapshot.models
-        ]),
+        ], columns, ("CAPABILITIES", "REVISION"), ("STATE",)),
         table(("ENGINE", "NODE", "STATE", "PID", "FOR", "RUN", "WAIT", "SLOTS"), [
             _engine_row(node, engine, now_s) for node, engine in engines
-        ]),
+        ], columns, ("PID", "SLOTS", "FOR"), ("STATE",)),
     ]  # fmt: skip
     notes = [f"- {model.name}: {printable(model.note)}" for model in snapshot.models if model.note]
     warnings = [f"! {node.node_id}: {printable(text)}" for node in snapshot.nodes for text in _warnings(node)]
@@ -52,9 +54,9 @@ def models_listing(held: Sequence[HeldModel]) -> Listing:
     return Listing("ModelList", document_of("models", held), names, partial(_models_table, held))
 
 
-def _models_table(held: Sequence[HeldModel], wide: bool) -> str:
+def _models_table(held: Sequence[HeldModel], view: View) -> str:
     headers = ("NAME", "FORMAT", "SIZE", "CONTEXT", "REVISION", "CAPABILITIES")
-    return table((*headers, *(("SOURCE", "STORED") if wide else ())), [
+    return table((*headers, *(("SOURCE", "STORED") if view.wide else ())), [
         (
             model.ref.name,
             model.format,
@@ -62,10 +64,10 @@ def _models_table(held: Sequence[HeldModel], wide: bool) -> str:
             str(model.context_length or "?"),
             model.ref.revision,
             ",".join(sorted(model.capabilities)),
-            *((model.source or "?", instant(model.created_s)) if wide else ()),
+            *((model.source or "?", instant(model.created_s)) if view.wide else ()),
         )
         for model in held
-    ])  # fmt: skip
+    ], view.columns, ("REVISION", "CAPABILITIES", "STORED", "CONTEXT"))  # fmt: skip
 
 
 def model_sheet(stored: StoredModel) -> str:
@@ -109,7 +111,11 @@ def engines_listing(found: "Sequence[EngineEnvironment]") -> Listing:
         for engine in found
     ]
     names, document = [engine.kind for engine in found], document_of("engines", found)
-    return Listing("EngineEnvironmentList", document, names, lambda _: table(("KIND", "VERSION", "SIZE", "FOR"), rows))
+    return Listing("EngineEnvironmentList", document, names, partial(_engines_table, rows))
+
+
+def _engines_table(rows: Sequence[Sequence[str]], view: View) -> str:
+    return table(("KIND", "VERSION", "SIZE", "FOR"), rows, view.columns, wrap=("FOR",))
 
 
 def _engines(node: NodeView) -> tuple[EngineSnapshot, ...]:

@@ -14,8 +14,10 @@ from cluster.audit_wire import ShownRecord
 HEADERS = ("RECORD", "TIME (UTC)", "ACTION", "OUTCOME", "WHO", "TARGET", "DETAILS", "REQUEST")
 
 
-def record_table(records: Sequence[ShownRecord]) -> str:
-    return table(HEADERS, [_cells(shown) for shown in records])
+def record_table(records: Sequence[ShownRecord], columns: int | None = None) -> str:
+    return table(
+        HEADERS, [_cells(shown) for shown in records], columns, ("REQUEST", "OUTCOME", "TARGET"), ("DETAILS", "WHO")
+    )
 
 
 def record_line(shown: ShownRecord, *, as_json: bool) -> str:

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 from cli.table import mib_or_gib, table
+from cluster.capacity import EngineRoom
 from cluster.fit_fleet import FitReport, FitRow
 from cluster.fit_frontier import Frontier, FrontierDocument
 
 
-def fit_text(report: FitReport) -> str:
+def fit_text(report: FitReport, columns: int | None = None) -> str:
     """The sum of the first machine's way in full, then a line for each machine and engine."""
     query = report.query
     asked = f"{query.model}: {query.users} x {query.context_tokens:,} tokens"
     if not report.rows:
         return f"{asked}: no machine of this cluster has an engine for it"
     shown = _ways(report.rows)
-    parts = [asked, *(_sum(row) for row in shown), _rows(report.rows)]
+    parts = [asked, *(_sum(row, columns) for row in shown), _rows(report.rows, columns)]
     return "\n\n".join(parts)
 
 
@@ -35,7 +36,7 @@ def _frontier(row: Frontier, users: int) -> str:
     return "\n".join([head, longest, table(("CONTEXT", "MOST USERS ALONE", "BESIDE WHAT RUNS"), points)])
 
 
-def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int) -> str:
+def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int, columns: int | None = None) -> str:
     rows = [
         (
             report.query.model,
@@ -50,7 +51,32 @@ def capacity_text(reports: Sequence[FitReport], context_tokens: int, users: int)
         for best in report.rows[:1]
     ]
     head = f"{users} at once, each with {context_tokens:,} tokens; MOST is how many the machine could serve alone"
-    return head + "\n" + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows)
+    return (
+        head
+        + "\n"
+        + table(("MODEL", "NODE", "ENGINE", "QUANT", "ANSWER", "NEEDS", "MOST"), rows, columns, ("QUANT", "ENGINE"))
+    )
+
+
+def rooms_text(rooms: Sequence[EngineRoom], columns: int | None = None) -> str:
+    headers = ("MODEL", "NODE", "ENGINE", "CONTEXT", "USERS FREE", "TOKENS FREE")
+    rows = [
+        (
+            room.model,
+            room.node,
+            room.engine_id,
+            f"{room.context_tokens:,}",
+            _share(room.users_free, room.users),
+            _share(room.tokens_free, room.tokens),
+        )
+        for room in rooms
+    ]
+    return "engines that run can still take\n" + table(headers, rows, columns, ("ENGINE", "CONTEXT"))
+
+
+def _share(free: int | None, whole: int | None) -> str:
+    counts = ["?" if count is None else f"{count:,}" for count in (free, whole)]
+    return " of ".join(counts)
 
 
 def _ways(rows: Sequence[FitRow]) -> list[FitRow]:
@@ -61,14 +87,14 @@ def _ways(rows: Sequence[FitRow]) -> list[FitRow]:
     return list(seen.values())
 
 
-def _sum(row: FitRow) -> str:
+def _sum(row: FitRow, columns: int | None) -> str:
     need = row.verdict.need
     lines = [(item.term, mib_or_gib(item.size_bytes), item.how) for item in need.items]
     head = f"under {row.kind} as {row.quantisation}, by {row.origin}: {mib_or_gib(need.total_bytes)}"
-    return head + "\n" + table(("ITEM", "BYTES", "HOW"), lines)
+    return head + "\n" + table(("ITEM", "BYTES", "HOW"), lines, columns, wrap=("HOW",))
 
 
-def _rows(rows: Sequence[FitRow]) -> str:
+def _rows(rows: Sequence[FitRow], columns: int | None) -> str:
     return table(("NODE", "ENGINE", "ANSWER", "BUDGET", "MOST USERS", "WHY"), [
         (
             row.node,
@@ -79,4 +105,4 @@ def _rows(rows: Sequence[FitRow]) -> str:
             row.verdict.why + ("" if row.machine == "reports itself" else f" ({row.machine})"),
         )
         for row in rows
-    ])  # fmt: skip
+    ], columns, ("BUDGET",), ("WHY",))  # fmt: skip

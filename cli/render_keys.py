@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from cli.output import Listing, document_of
+from cli.output import Listing, View, document_of
 from cli.table import duration, table
 from cluster.admin_wire import KeyFacts
 from cluster.limits import NAMES, Limits
@@ -35,9 +35,9 @@ def keys_listing(keys: Sequence[KeyFacts], now_s: float) -> Listing:
     return Listing("KeyList", document_of("keys", keys), names, partial(_keys_table, keys, now_s))
 
 
-def _keys_table(keys: Sequence[KeyFacts], now_s: float, wide: bool) -> str:
+def _keys_table(keys: Sequence[KeyFacts], now_s: float, view: View) -> str:
     headers = ("NAME", "ID", "ROLE", "GROUP", "MODELS", "STATE", "AGE")
-    return table((*headers, *(("TENANT", "DATA CLASS", "MAY") if wide else ())), [
+    return table((*headers, *(("TENANT", "DATA CLASS", "MAY") if view.wide else ())), [
         (
             key.name,
             key.key_id,
@@ -46,10 +46,10 @@ def _keys_table(keys: Sequence[KeyFacts], now_s: float, wide: bool) -> str:
             "all" if key.models is None else ",".join(key.models),
             state_of(key, now_s),
             duration(max(0.0, now_s - key.created_s)),
-            *((key.tenant, key.data_class, ",".join(_scopes(key))) if wide else ()),
+            *((key.tenant, key.data_class, ",".join(_scopes(key))) if view.wide else ()),
         )
         for key in keys
-    ])  # fmt: skip
+    ], view.columns, ("AGE", "GROUP", "ROLE"), ("MODELS", "MAY"))  # fmt: skip
 
 
 def key_sheet(key: KeyFacts, now_s: float) -> str:

@@ -6,21 +6,21 @@ from cluster.ledger_report import BuildDocument, LedgerDocument
 TELLING_SHARE = 0.0005  # less is 0.0 %
 
 
-def ledger_text(document: LedgerDocument, node: str | None) -> str:
+def ledger_text(document: LedgerDocument, node: str | None, columns: int | None = None) -> str:
     """For each engine of each machine: its starts, the error of each item, and what is corrected by them."""
     if not document.engines:
         return f"no engine has been measured on {node or 'any machine'} so far"
-    return "\n\n".join(_engine(build) for build in document.engines)
+    return "\n\n".join(_engine(build, columns) for build in document.engines)
 
 
-def _engine(build: BuildDocument) -> str:
+def _engine(build: BuildDocument, columns: int | None) -> str:
     served = sum(start.served for start in build.starts)
     count = f"{len(build.starts)} start{'s' * (len(build.starts) != 1)}"
     head = f"{build.node}: {build.engine} {build.version}{' on a GPU' * build.accelerated}, {count}, {served} served"
-    return "\n".join((head, _starts(build), "", _errors(build), f"correction: {_correction(build)}"))
+    return "\n".join((head, _starts(build, columns), "", _errors(build), f"correction: {_correction(build)}"))
 
 
-def _starts(build: BuildDocument) -> str:
+def _starts(build: BuildDocument, columns: int | None) -> str:
     return table(("MODEL", "USERS", "CONTEXT", "KV BITS", "PREDICTED", "PEAK", "ERROR"), [
         (
             start.model,
@@ -32,7 +32,7 @@ def _starts(build: BuildDocument) -> str:
             f"{start.error:+.1%}" + ("" if start.served else " (has not served yet)"),
         )
         for start in build.starts
-    ])  # fmt: skip
+    ], columns, ("KV BITS", "CONTEXT"), ("ERROR",))  # fmt: skip
 
 
 def _errors(build: BuildDocument) -> str:

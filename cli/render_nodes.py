@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from functools import partial
 
-from cli.output import Listing, document_of
+from cli.output import Listing, View, document_of
 from cli.table import duration, gib, mib_or_gib, printable, table
 from cluster.snapshot import ClusterSnapshot, NodeView
 from nodes.rates import Rates
@@ -52,9 +52,9 @@ def nodes_listing(nodes: Sequence[NodeView], now_s: float) -> Listing:
     return Listing("NodeList", document_of("nodes", nodes), names, partial(_nodes_table, nodes, now_s))
 
 
-def _nodes_table(nodes: Sequence[NodeView], now_s: float, wide: bool) -> str:
+def _nodes_table(nodes: Sequence[NodeView], now_s: float, view: View) -> str:
     headers = ("NODE", "STATE", "FOR", "LINK", "ENGINES", "BUDGET GiB", "LABELS")
-    more = ("ADDRESS", "SYSTEM", "ACCELERATORS", "RUNS") if wide else ()
+    more = ("ADDRESS", "SYSTEM", "ACCELERATORS", "RUNS") if view.wide else ()
     return table((*headers, *more), [
         (
             node.node_id,
@@ -64,10 +64,10 @@ def _nodes_table(nodes: Sequence[NodeView], now_s: float, wide: bool) -> str:
             ",".join(f"{engine.kind} {engine.version}" for engine in node.snapshot.installed) if node.snapshot else "?",
             _budgets(node),
             ",".join(f"{key}={value}" for key, value in node.labels) or "-",
-            *(_wide(node) if wide else ()),
+            *(_wide(node) if view.wide else ()),
         )
         for node in nodes
-    ])  # fmt: skip
+    ], view.columns, ("LINK", "SYSTEM", "ADDRESS", "ACCELERATORS", "LABELS", "ENGINES"), ("STATE",))  # fmt: skip
 
 
 def _wide(node: NodeView) -> tuple[str, str, str, str]:
@@ -79,7 +79,7 @@ def _wide(node: NodeView) -> tuple[str, str, str, str]:
     return address, f"{host.os} {host.arch}", names, ",".join(one.engine_id for one in node.snapshot.engines) or "-"
 
 
-def node_sheet(node: NodeView, now_s: float) -> str:
+def node_sheet(node: NodeView, now_s: float, columns: int | None = None) -> str:
     """Everything `nodes inspect` shows; --json has the same facts and more."""
     rows = [
         ("name", node.node_id),
@@ -93,7 +93,7 @@ def node_sheet(node: NodeView, now_s: float) -> str:
         return table(("", ""), rows).lstrip("\n")
     if node.snapshot.pressure is not None:
         rows.append(("memory pressure", _pressure(node.snapshot.pressure, now_s)))
-    parts = [table(("", ""), [*rows, *_facts(node.snapshot)]).lstrip("\n"), _engines(node.snapshot, now_s)]
+    parts = [table(("", ""), [*rows, *_facts(node.snapshot)]).lstrip("\n"), _engines(node.snapshot, now_s, columns)]
     parts += [f"! {printable(text)}" for text in node.snapshot.hardware.warnings]
     return "\n\n".join(part for part in parts if part)
 
@@ -140,7 +140,7 @@ def _speed(rates: Rates) -> str:
     return f"reads {rates.prefill:,.0f}, writes {1 / rates.decode_step_s(1, 0):,.0f} tokens/s"
 
 
-def _engines(snapshot: NodeSnapshot, now_s: float) -> str:
+def _engines(snapshot: NodeSnapshot, now_s: float, columns: int | None) -> str:
     if not snapshot.engines:
         return ""
     return table(("ENGINE", "KIND", "STATE", "PID", "FOR", "GENERATION", "MEMORY", "PEAK", "SPEED"), [
@@ -156,7 +156,7 @@ def _engines(snapshot: NodeSnapshot, now_s: float) -> str:
             "?" if engine.rates is None else _speed(engine.rates),
         )
         for engine in snapshot.engines
-    ])  # fmt: skip
+    ], columns, ("GENERATION", "PID", "PEAK", "SPEED"), ("STATE",))  # fmt: skip
 
 
 def _budgets(node: NodeView) -> str:

@@ -5,15 +5,17 @@ from collections.abc import Iterable
 from cli.table import duration, mib_or_gib, printable, table
 from cluster.plan_values import Arrival, ConfigPlan, EngineChange, PoolChange, Shortage
 
+ENGINES = ("CHANGE", "ENGINE", "NEEDS", "LOADS IN", "WHY")
 
-def plan_text(plan: ConfigPlan) -> str:
+
+def plan_text(plan: ConfigPlan, columns: int | None = None) -> str:
     """Memory first, then engines, then what has no place and what has to come. Sections that are empty are left out."""
     against = f"against revision {plan.revision}" if plan.revision is not None else "for machines as they are described"
     changes = sorted(plan.engines, key=lambda one: (one.change == "stay", one.engine))
     parts = [
         against if plan.changes else f"{against}: no engine starts or stops",
         table(("NODE", "POOL", "BEFORE", "AFTER", "BUDGET"), [_pool(one) for one in plan.pools]) if plan.pools else "",
-        table(("CHANGE", "ENGINE", "NEEDS", "LOADS IN", "WHY"), [_engine(one) for one in changes]) if changes else "",
+        table(ENGINES, [_engine(one) for one in changes], columns, ("LOADS IN",), ("WHY",)) if changes else "",
         _section("left out:", (f"{one.model}{_part(one)}: {one.reason}" for one in plan.left_out)),
         _section("would have more replicas with more room:", (_grows(one) for one in plan.could_grow)),
         _section("to come:", (_arrival(one) for one in plan.arrivals)),

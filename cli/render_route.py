@@ -14,12 +14,12 @@ SHOWN_FROM = 0.0005  # of a unit: a term that rounds to nothing for everybody is
 FEW_FLIPS = 6
 
 
-def explanation_text(said: Explanation) -> str:
+def explanation_text(said: Explanation, columns: int | None = None) -> str:
     """Who was chosen and by how much, then everybody with the terms that matter, then who was left out."""
     parts = [
         "\n".join(line for line in (_head(said), _side_call(said), _first_token(said), *_margin(said)) if line),
-        _ranking(said) if said.ranking else "",
-        _rejected(said) if said.rejected else "",
+        _ranking(said, columns) if said.ranking else "",
+        _rejected(said, columns) if said.rejected else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -104,7 +104,7 @@ def _margin(said: Explanation) -> list[str]:
     return [*lines, printable(f"smallest change: {said.smallest.words}"), *(printable(f"  or {one}") for one in others)]
 
 
-def _ranking(said: Explanation) -> str:
+def _ranking(said: Explanation, terminal: int | None) -> str:
     """Columns in which everybody has nothing are left out."""
     names = [
         name
@@ -124,7 +124,9 @@ def _ranking(said: Explanation) -> str:
         columns.append(("CACHED", [_count(one.cached_tokens) for one in said.ranking]))
     if any(one.home for one in said.ranking):
         columns.append(("SESSION", ["lives here" if one.home else "" for one in said.ranking]))
-    shown = table([header for header, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
+    least_telling = ("NODE", "OF OTHERS", "SESSION", "CACHED", *(name.upper() for name in reversed(names)))
+    rows = list(zip(*(cells for _, cells in columns), strict=True))
+    shown = table([header for header, _ in columns], rows, terminal, least_telling)
     more = said.candidates - len(said.ranking)
     return f"{shown}\nand {more} more, for which the record had no room" if more else shown
 
@@ -141,8 +143,8 @@ def _figure(value: float) -> str:
     return f"{value:.3f}" if value < UNDRAWN else "not drawn"
 
 
-def _rejected(said: Explanation) -> str:
-    shown = table(("LEFT OUT", "WHY"), [(one.engine_id, one.why) for one in said.rejected])
+def _rejected(said: Explanation, columns: int | None) -> str:
+    shown = table(("LEFT OUT", "WHY"), [(one.engine_id, one.why) for one in said.rejected], columns, wrap=("WHY",))
     return f"{shown}\nand {said.rejected_more} more" if said.rejected_more else shown
 
 

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from cli.table import table
 from cluster.fit_suggest import Option, Suggestion
 
+HEADERS = ("MODEL", "CARRIES", "BESIDE IT", "WHERE (HOW MANY)")
 
-def suggestion_text(found: Suggestion) -> str:
+
+def suggestion_text(found: Suggestion, columns: int | None = None) -> str:
     """The models, the largest first; then those that fit together, as a cluster.yaml."""
     asked = f"{found.users} at once, each with {found.context_tokens:,} tokens"
     if not found.options:
         return f"{asked}: no machine here could serve a known model to even one of them"
     parts = [
         f"{asked}; by memory alone: how fast they answer is not predicted",
-        table(("MODEL", "CARRIES", "BESIDE IT", "WHERE (HOW MANY)"), [_row(one, found.users) for one in found.options]),
+        table(HEADERS, [_row(one, found.users) for one in found.options], columns, wrap=HEADERS[-1:]),
     ]
     if found.chosen:
         also = f"\n# Beside them there is room for {_listed(found.also)}." if found.also else ""

@@ -15,6 +15,7 @@ HEADERS = (
     *("REQUESTS", "REFUSED", "FAILED", "CANCELLED", "INEXACT"),
     *("IN", "CACHED", "OUT", "REASONING", "GIVEN AGAIN", "SECONDS"),
 )
+LEAST_TELLING = ("INEXACT", "REASONING", "GIVEN AGAIN", "CANCELLED", "CACHED", "SECONDS", "FAILED", "REFUSED")
 FORMULA = ("=", "+", "-", "@")  # begin what a spreadsheet would compute instead of show
 
 
@@ -35,7 +36,7 @@ class UsageTable:
         return tuple(cells)
 
 
-def usage_table(shown: UsageTable) -> str:
+def usage_table(shown: UsageTable, terminal: int | None = None) -> str:
     """For people: counts with separators, right-aligned, and their totals below."""
     columns = shown.columns()
     named = [tuple(cell or "-" for cell in shown.cells(row)) for row in shown.rows]
@@ -44,7 +45,8 @@ def usage_table(shown: UsageTable) -> str:
     widths = [max(map(len, column)) for column in zip(*counts, strict=True)]
     first, *others = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in counts]
     headers = (*(name.upper().replace("_", " ") for name in columns), *first)
-    return table(headers, [(*names, *numbers) for names, numbers in zip(named, others, strict=True)])
+    drop = [header for header in headers if header.strip() in LEAST_TELLING]
+    return table(headers, [(*names, *numbers) for names, numbers in zip(named, others, strict=True)], terminal, drop)
 
 
 def usage_csv(shown: UsageTable) -> str:

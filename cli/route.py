@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, StateDir, moment_s, paths_of
-from cli.output import data, data_json, talk
+from cli.output import data, data_json, talk, terminal_columns
 
 app = typer.Typer(no_args_is_help=True, help="Why requests go where they go. On the gateway's machine.")
 
@@ -47,7 +47,7 @@ def explain(
     if as_json:
         data_json("RouteExplanation", explanation_document(said))
     else:
-        data(explanation_text(said))
+        data(explanation_text(said, terminal_columns()))
     if said.chosen is None:
         raise typer.Exit(3)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson, StateDir, paths_of
-from cli.output import data, data_json
+from cli.output import data, data_json, terminal_columns
 
 if TYPE_CHECKING:
     from inventory.paths import StatePaths
@@ -39,12 +39,13 @@ def status(
 
         data_json("Status", {"endpoint": endpoint, "cluster": msgspec.to_builtins(snapshot)})
     else:
-        data(status_text(snapshot, endpoint, SystemClock().wall_s()))
+        data(status_text(snapshot, endpoint, SystemClock().wall_s(), terminal_columns()))
 
 
 async def _watch(paths: "StatePaths", as_json: bool) -> None:
+    from cli.live import stay
     from cli.render import status_text
-    from cli.watching import watch_json, watch_lines, watch_screen
+    from cli.watching import watch_json, watch_lines
     from cluster.admin_client import AdminClient
     from inventory.clock import SystemClock
 
@@ -52,7 +53,9 @@ async def _watch(paths: "StatePaths", as_json: bool) -> None:
     if as_json:
         await watch_json(admin)
     elif sys.stdout.isatty():
-        await watch_screen(admin, lambda snapshot: status_text(snapshot, _endpoint(paths), clock.wall_s()))
+        await stay(
+            admin.snapshot, lambda one: status_text(one, _endpoint(paths), clock.wall_s(), terminal_columns()), 1.0
+        )
     else:
         await watch_lines(admin)
 

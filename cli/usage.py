@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson, StateDir, moment_s, paths_of
-from cli.output import data, data_json, talk
+from cli.output import data, data_json, talk, terminal_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def usage(
     if as_json:
         data_json("Usage", usage_document(shown))
         return
-    data(usage_csv(shown) if as_csv else usage_table(shown))
+    data(usage_csv(shown) if as_csv else usage_table(shown, terminal_columns()))
     for remark in usage_remarks(shown, names_known=keys is not None):
         talk(remark)
 

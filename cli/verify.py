@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cli.output import data
+from cli.output import data, terminal_columns
 from cli.table import mib_or_gib, table
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def verify_everywhere(paths: "StatePaths") -> int:
     os.environ["POTLUCK_STATE_DIR"] = str(paths.root)  # where a job looks that runs in this process
     rows = asyncio.run(_verify(paths))
     shown = [(row.node, row.model, row.size, row.problem or "ok") for row in rows]
-    data(table(("NODE", "MODEL", "SIZE", "RESULT"), shown))
+    data(table(("NODE", "MODEL", "SIZE", "RESULT"), shown, terminal_columns(), wrap=("RESULT",)))
     if any(row.problem and row.asked for row in rows):
         return 3
     return 0 if all(row.asked for row in rows) else 6

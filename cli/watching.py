@@ -25,16 +25,6 @@ class StillDrainingError(Exception):
         self.name = name
 
 
-async def watch_screen(admin: AdminClient, text_of: Callable[[ClusterSnapshot], str]) -> None:
-    """A terminal that shows the last snapshot, until interrupted."""
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(auto_refresh=False, screen=True, vertical_overflow="visible") as live:
-        async for snapshot in _snapshots(admin):
-            live.update(Text(text_of(snapshot)), refresh=True)
-
-
 async def watch_lines(admin: AdminClient) -> None:
     """A line for each change, with the time it was seen."""
     before: ClusterSnapshot | None = None

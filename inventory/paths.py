@@ -1,13 +1,9 @@
 """Where state lives: one root, private to its owner, with a fixed place for everything."""
 
-import hashlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
 
 DEMO_MARK = "SIMULATED"  # a file of this name says that a root is a demo's, which may be deleted
 SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS and 108 on Linux, the terminating zero included
@@ -16,7 +12,11 @@ SOCKET_PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS and 108 on Linux, t
 def default_state_dir() -> Path:
     """POTLUCK_STATE_DIR, or the platform's user state directory."""
     configured = os.environ.get("POTLUCK_STATE_DIR")
-    return Path(configured).expanduser() if configured else platformdirs.user_state_path("potluck", appauthor=False)
+    if configured:
+        return Path(configured).expanduser()
+    import platformdirs  # `--help` asks for no directory
+
+    return platformdirs.user_state_path("potluck", appauthor=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,9 @@ class StatePaths:
         """Sockets lie in run/, or in a private short directory when run/ is too deep for a socket address."""
         if len(os.fsencode(self.run)) + len("/gateway.sock") <= SOCKET_PATH_LIMIT:
             return self.run
+        import hashlib  # a rare case; both take longer to load than all else here
+        import tempfile
+
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"potluck-{os.getuid()}-{digest}"
 

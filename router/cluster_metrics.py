@@ -9,6 +9,7 @@ from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from cluster.capacity import capacity_tokens, free_tokens
 from cluster.snapshot import ClusterSnapshot, ModelState, NodeState, NodeView
 from inventory.hardware import MemoryPool
 from nodes.snapshot import EngineSnapshot, EngineState, NodeSnapshot, PressureLevel
@@ -150,7 +151,7 @@ def _of_engines(engines: Sequence[tuple[str, EngineSnapshot]]) -> Iterator[Metri
     yield gauge("slots", "Requests that it works on at once.", (load.slots for load in loads))
     yield gauge("kv_cache_usage_ratio", "0 to 1.", (load.kv_used for load in loads))
     yield gauge("kv_capacity_tokens", "Of all its requests.", (capacity_tokens(engine) for _, engine in engines))
-    yield gauge("kv_headroom_tokens", "That its cache still takes.", (headroom_tokens(engine) for _, engine in engines))
+    yield gauge("kv_headroom_tokens", "That its cache still takes.", (free_tokens(engine) for _, engine in engines))
     yield gauge("memory_bytes", "Main memory of its processes.", (engine.memory_bytes for _, engine in engines))
     yield gauge("vram_bytes", "GPU memory of its processes.", (engine.vram_bytes for _, engine in engines))
     yield gauge("load_seconds", "From its process to ready.", (engine.ready_after_s for _, engine in engines))
@@ -162,23 +163,6 @@ def _of_engines(engines: Sequence[tuple[str, EngineSnapshot]]) -> Iterator[Metri
             for node, engine in engines for state in get_args(EngineState)
         ),
     )  # fmt: skip
-
-
-def capacity_tokens(engine: EngineSnapshot) -> int | None:
-    """Of prompts and answers, that its cache holds at once."""
-    if engine.cache_tokens:
-        return engine.cache_tokens
-    return None if engine.load.slots is None else engine.context_tokens * engine.load.slots
-
-
-def headroom_tokens(engine: EngineSnapshot) -> int | None:
-    """How many of those are free at this moment: by the engine's own count, or those of the slots that nobody has."""
-    capacity, load = capacity_tokens(engine), engine.load
-    if capacity is not None and load.kv_used is not None:
-        return max(0, round(capacity * (1.0 - load.kv_used)))
-    if engine.cache_tokens or load.slots is None or load.running is None:
-        return None
-    return engine.context_tokens * max(0, load.slots - load.running)
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Iterable[Value]) -> Metric:

@@ -1,7 +1,42 @@
+"""With which exit code an error ends, and that this is what its own words and docs/cli.md say."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
 from cli.endpoint import GatewayRefusedError
-from cli.errors import SPECIAL, exit_code_of
+from cli.errors import BY_STATUS, ROOMS, SPECIAL, exit_code_of
 from cluster.config_problems import ConfigError
 from inventory.store_records import ModelNotFoundError
+
+ROOT = Path(__file__).parents[2]
+PROMISE = re.compile(r"\bexits (\d+)\b")
+
+
+def promises() -> Iterator[tuple[str, int, bool]]:
+    """Classes of errors whose own words say with which code the command ends; whether an HTTP status decides it."""
+    for path in (path for room in sorted(ROOMS) for path in (ROOT / room).rglob("*.py")):
+        if "node_modules" in path.parts:
+            continue
+        for found in ast.walk(ast.parse(path.read_text())):
+            said = PROMISE.search(ast.get_docstring(found) or "") if isinstance(found, ast.ClassDef) else None
+            if isinstance(found, ast.ClassDef) and said is not None and found.name.endswith("Error"):
+                yield found.name, int(said.group(1)), any("status" in ast.unparse(line) for line in found.body[1:])
+
+
+@pytest.mark.parametrize(("name", "code", "by_status"), tuple(promises()))
+def test_an_error_ends_with_the_code_that_it_promises(name: str, code: int, by_status: bool) -> None:
+    assert code in {1, *BY_STATUS.values()} if by_status else SPECIAL.get(name, 1) == code
+
+
+def test_each_documented_code_stands_for_some_error_but_those_of_the_shell() -> None:
+    table = (ROOT / "docs" / "cli.md").read_text().partition("| exit code |")[2].partition("\n\n")[0]
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+
+    assert documented - {0, 130} == {1, *SPECIAL.values(), *BY_STATUS.values()}
 
 
 def test_an_error_of_ours_has_an_exit_code() -> None:

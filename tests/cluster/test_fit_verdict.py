@@ -49,6 +49,13 @@ def test_each_change_is_enough_by_itself_and_says_what_it_is() -> None:
     assert "would fit with" in found.why
 
 
+def test_a_machine_that_is_full_beyond_its_budget_has_no_negative_room() -> None:
+    full = verdict(20, resident("big", 24, movable=False)).why
+
+    assert "the engines that are there need 4.0 GiB more than the budget of 20.0 GiB as it is" in full
+    assert "-" not in full
+
+
 def test_weights_that_exceed_the_machine_never_fit_and_that_is_said() -> None:
     found = verdict(6)
 

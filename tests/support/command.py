@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,17 @@ class Place:
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "POTLUCK_STATE_DIR": str(self.root)}
         return await asyncio.create_subprocess_exec(POTLUCK, *arguments, stdout=pipe, stderr=pipe, env=environment)
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator[asyncio.StreamReader]:
+        """Its stdout; it is ended with the block."""
+        process = await self.start(*arguments)
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        finally:
+            process.terminate()
+            await process.communicate()
 
     async def potluck(self, *arguments: str) -> Done:
         process = await self.start(*arguments)
