@@ -1,7 +1,9 @@
-"""`potluck fit`, POST /api/v1/fit and the dashboard's matrix agree on 500 questions drawn by chance."""
+"""`potluck fit`, POST /api/v1/fit and the dashboard's matrix agree on questions drawn by chance: on 150 of them, or on
+as many as POTLUCK_FIT_QUESTIONS says."""
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from support.gateway import access_with, running_gateway
 from support.heads import running_head
 from support.nodes import until
 
-QUESTIONS, SPOT_CHECKS, SEED = 500, 3, 20_261
+QUESTIONS, SPOT_CHECKS, SEED = int(os.environ.get("POTLUCK_FIT_QUESTIONS", "150")), 3, 20_261
 # One that has not joined, and is only described.
 SPARE = "  spare: {hardware: {os: linux, arch: x86_64, ram: 64GiB, vram: [16GiB, 16GiB]}}\nmodels:\n"
 MODELS = (*(model.name for model in KNOWN), "bge-m3", "qwen3-14", "no-such-model")

@@ -2,26 +2,23 @@
 it looks like."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Response, expect
 
-from support.browser import Dashboard, Theme, browsing, save_picture, window
+from support.browser import Dashboard, Theme, browsing, window
+from support.dashboard_pages import PAGES, link_to, look, settled
 from support.machine import Machine, Running, eventually
 
 pytestmark = pytest.mark.e2e
 
 MODEL = "smollm2"
 ELSEWHERE = "qwen3-14b"  # known by name; nobody here has it
-PAGES = ("Cluster", "Fit", "What-if", "Models", "Events", "Audit", "Connect", "Keys", "Requests", "Live")
 PATIENT_MS = 60_000  # for what a busy machine does in its own time
-PICTURES = os.environ.get("POTLUCK_PICTURES")
 
 
 @pytest.fixture(scope="module")
@@ -86,35 +83,6 @@ def test_every_page_is_whole_for_everybody(browser: Browser, running: Running, t
         dashboard.page.get_by_role("dialog").get_by_role("table").wait_for()
         look(dashboard, "request", theme, width)
         assert dashboard.faults == []
-
-
-def settled(dashboard: Dashboard, title: str, request_id: str) -> Locator:
-    """What a page shows last."""
-    page = dashboard.page
-    return {
-        "Cluster": page.get_by_role("article").get_by_text("ready", exact=True).first,
-        "Fit": page.locator(".verdict").first,
-        "What-if": page.locator(".frontier").first,
-        "Models": page.get_by_role("img", name=re.compile("^Disk of ")),
-        "Events": page.get_by_role("table", name="Events, newest first").or_(page.get_by_text("Nothing has changed")),
-        "Keys": page.get_by_role("table", name="Usage by key"),
-        "Audit": page.get_by_role("table", name="Records, newest first"),
-        "Live": page.get_by_role("table", name="By machine"),
-        "Requests": link_to(dashboard, request_id),
-        "Connect": page.get_by_role("heading", name="Open WebUI"),
-    }[title]
-
-
-def link_to(dashboard: Dashboard, request_id: str) -> Locator:
-    """In the list of requests, once it is on record."""
-    return dashboard.page.locator(f'a[href="#/requests/{request_id}"]')
-
-
-def look(dashboard: Dashboard, name: str, theme: Theme, width: int) -> None:
-    assert dashboard.barriers() == [], name
-    assert dashboard.overflow() <= 0, name
-    if PICTURES:
-        save_picture(dashboard, Path(PICTURES) / f"{name}-{theme}-{width}.png")
 
 
 def test_a_wrong_key_is_told_so_and_sees_nothing(browser: Browser, running: Running) -> None:

@@ -131,7 +131,7 @@ function Happenings({ state }: { state: State }) {
       {newest.length === 0 ? (
         <Empty text="Nothing has changed since this gateway started." command="potluck audit tail -f" />
       ) : (
-        <ol class="events">
+        <ol class="events" tabIndex={0} aria-label="What happened, the newest first">
           {newest.map((event, at) => (
             <li key={`${event.at} ${at}`}>
               <time dateTime={new Date(event.at * 1000).toISOString()}>{clock(event.at)}</time>

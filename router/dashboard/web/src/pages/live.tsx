@@ -22,7 +22,7 @@ export function LivePage() {
   if (!live) return null;
   return (
     <>
-      <Cli command="potluck status --watch" />
+      <Cli command="potluck top" />
       <p class="note">Rates are over the last 60 seconds; the lines are kept in this page, for ten minutes.</p>
       <section>
         <header class="section-head">

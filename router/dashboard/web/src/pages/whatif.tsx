@@ -22,7 +22,8 @@ export function WhatIfPage() {
   const state = cluster.value;
   const own = Object.keys(state?.models ?? {}).sort();
   const nodes = Object.keys(state?.nodes ?? {}).sort();
-  const asked = { ...question.value, model: question.value.model || own[0] || "" };
+  const writes = own.find((name) => state?.models[name]?.capabilities.includes("chat"));
+  const asked = { ...question.value, model: question.value.model || writes || own[0] || "" };
   useEffect(() => void askWhatIf(asked), [JSON.stringify(asked), state?.config_revision]);
   return (
     <>
