@@ -19,6 +19,7 @@ from nodes.engine_body import Workshop, first_output, log_file
 from nodes.engine_envs import installed
 from nodes.engine_memory import EngineMemories, Memories
 from nodes.engines.base import EngineAdapter
+from nodes.identity import IdentityFiles, certificate_ends_s
 from nodes.launching import NodeFacts, NodeLauncher
 from nodes.leases import valid_engine_id
 from nodes.lifecycle_values import LifecyclePolicy
@@ -65,6 +66,7 @@ class _Survey:
     hardware: Hardware
     installed: tuple[InstalledEngine, ...]
     models: tuple[HeldModel, ...]
+    certificate_ends_s: float | None
     taken_s: float  # monotonic
 
 
@@ -152,6 +154,7 @@ class NodeDaemon:
             models=found.models,
             pulls=self.pulls.snapshots(),
             pressure=self._pressure.snapshot(),
+            certificate_ends_s=found.certificate_ends_s,
         )
 
     async def _look_again(self) -> _Survey:
@@ -165,7 +168,8 @@ class NodeDaemon:
         hardware = survey(settings.probes, frozenset(engine.pid for engine in engines if engine.pid is not None))
         self._facts.hardware = hardware
         kinds = tuple(InstalledEngine(found.kind, found.version) for found in installed(settings.paths.engines))
-        return _Survey(hardware, kinds, tuple(settings.store.held()), settings.clock.monotonic_s())
+        ends_s = certificate_ends_s(IdentityFiles.at(settings.paths.identity, "node"))
+        return _Survey(hardware, kinds, tuple(settings.store.held()), ends_s, settings.clock.monotonic_s())
 
 
 async def _first_of(stop: asyncio.Event, changed: asyncio.Event, timeout_s: float) -> None:

@@ -83,6 +83,14 @@ def validity_of(certificate_pem: str) -> Validity:
     )
 
 
+def certificate_ends_s(files: IdentityFiles) -> float | None:
+    """Wall time at which this identity ends; None of one that is not there, or cannot be read."""
+    try:
+        return validity_of(files.certificate.read_text()).ends_s
+    except (OSError, ValueError):
+        return None
+
+
 def hosts_of(certificate_pem: str) -> frozenset[str]:
     """Every host name and address that a certificate is good for."""
     certificate = x509.load_pem_x509_certificate(certificate_pem.encode())

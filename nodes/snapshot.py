@@ -129,3 +129,4 @@ class NodeSnapshot:
     models: tuple[HeldModel, ...]
     pulls: tuple[PullSnapshot, ...] = ()
     pressure: PressureSnapshot | None = None  # None from a machine that does not watch it
+    certificate_ends_s: float | None = None  # wall time; None of the head's own machine, which needs none

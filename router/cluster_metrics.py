@@ -109,6 +109,10 @@ def _of_hardware(nodes: Sequence[tuple[str, NodeSnapshot]]) -> Iterator[Metric]:
         "potluck_node_report_timestamp_seconds", "When a node made its last report, by its own clock.", ("node",),
         (((node,), told.taken_at_s) for node, told in nodes),
     )  # fmt: skip
+    yield _gauge(
+        "potluck_node_certificate_expiry_timestamp_seconds", "When a member's certificate ends.", ("node",),
+        (((node,), told.certificate_ends_s) for node, told in nodes),
+    )  # fmt: skip
 
 
 def _of_accelerators(nodes: Sequence[tuple[str, NodeSnapshot]]) -> Iterator[Metric]:

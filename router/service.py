@@ -51,6 +51,7 @@ from router.lan_door import LanListener
 from router.learnt_file import LearntFile
 from router.log import EventLog, StructuredLog
 from router.metrics import GatewayMetrics
+from router.model_changes import ModelChanges
 from router.refusals import RefusalReporter
 from router.settings import GatewaySettings
 from router.sign_ins import SignInReporter
@@ -161,6 +162,7 @@ def build_gateway(
     view.on_access(lambda access: credentials.follow(access, pools))
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
     registry.register(metrics)
+    registry.register(_changes_of(view))
     dispatcher = Dispatcher(context, view, ids, cache)
     desk = None
     if batches is not None:
@@ -168,6 +170,17 @@ def build_gateway(
         desk = BatchDesk(batches, runner, clock)
         context.guests.wanted = runner.wanted
     return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk, Dashboard(dispatcher, minute.minute))
+
+
+def _changes_of(view: GatewayView) -> ModelChanges:
+    changes = ModelChanges()
+
+    def follow(_: object) -> None:
+        if view.cluster is not None:
+            changes.follow(view.cluster)
+
+    view.on_change(follow)
+    return changes
 
 
 def tune_collector() -> None:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from time import time
 
 import httpx2
 import pytest
 
 from cluster.admin_client import AdminClient, AdminRefusedError
+from cluster.authority import LIFE_S
 from cluster.join_client import WrongAuthorityError, fetch_authority
 from cluster.join_token import JoinToken, proof_of
 from cluster.service import HeadSettings, run_head
@@ -45,6 +47,8 @@ async def test_a_machine_joins_with_one_line_and_is_ready(head: Head, tmp_path: 
     assert (answer.cluster, answer.node) == ("home", "mac")
     assert (view.link, "Ray" in view.link_reason) == ("https", True)
     assert view.address is not None and view.address.host == "127.0.0.1"
+    assert view.snapshot is not None
+    assert view.snapshot.certificate_ends_s == pytest.approx(time() + LIFE_S, abs=600)
 
 
 async def test_after_a_restart_of_either_side_nothing_has_to_be_done(tmp_path: Path) -> None:
