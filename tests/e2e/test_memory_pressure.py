@@ -59,6 +59,7 @@ def test_the_engine_leaves_before_the_kernel_must_choose_and_is_back_when_there_
                 eventually(lambda: "! box: memory is " in machine.potluck("status").stdout, 60, "the cluster is told")
                 (reason,) = eventually(lambda: shed(machine), 20, "the log tells of it")
                 assert reason.startswith("stopped for memory: ")
+                eventually(lambda: not serves(machine), 20, "the head knows that it has gone")
             eventually(lambda: serves(machine), 60, "the engine is back")
             assert machine.potluck("chat", "smollm2", "--prompt", "Hello", "--max-tokens", "4").stdout.strip()
         finally:
