@@ -18,12 +18,13 @@ class SignIn:
 
 
 def event_of(one: SignIn) -> AuditEvent:
-    actor = Actor("person" if one.subject else "key", one.key_id, one.tenant, one.role)
-    personal = Personal(person_subject(one.subject), (("subject", one.subject),)) if one.subject else None
+    actor, personal = who(one.key_id, one.subject, one.tenant, one.role)
     details = (("how", one.how), ("at_s", one.at_s))
     return AuditEvent("session.begin", "done", actor, "/dashboard/", details=details, personal=personal)
 
 
-def person_subject(subject: str) -> str:
-    """Whom a login is about, as `potluck audit erase` is told it."""
-    return f"subject:{subject}"
+def who(key_id: str, subject: str, tenant: str, role: str) -> tuple[Actor, Personal | None]:
+    """A key by its id; or where there is a `subject`, a person under the seal that `potluck audit erase` breaks."""
+    if not subject:
+        return Actor("key", key_id, tenant, role), None
+    return Actor("person", key_id, tenant, role), Personal(f"subject:{subject}", (("subject", subject),))

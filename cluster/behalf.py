@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from cluster.audit_records import OPERATOR, Actor, Personal
-from cluster.audit_sign_ins import person_subject
+from cluster.audit_sign_ins import who
 
 HEADER = "x-potluck-on-behalf-of"
 
@@ -41,7 +41,4 @@ def actor_of(headers: Mapping[bytes, bytes]) -> tuple[Actor, Personal | None]:
         behalf = _behalves.decode(told)
     except msgspec.MsgspecError as error:
         raise BadBehalfError(str(error)) from error
-    if not behalf.person:
-        return Actor("key", behalf.key_id, behalf.tenant, behalf.role), None
-    sealed = Personal(person_subject(behalf.person), (("subject", behalf.person),))  # as his logins are
-    return Actor("person", "", behalf.tenant, behalf.role), sealed
+    return who(behalf.key_id, behalf.person, behalf.tenant, behalf.role)

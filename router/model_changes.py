@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cluster.snapshot import ClusterSnapshot
+from cluster.snapshot import ClusterSnapshot, NodeView
 from nodes.snapshot import EngineSnapshot
+from router.dashboard.happenings import engines_of
 from router.metrics import Histogram
 
 LOAD_S = (1, 2, 5, 10, 20, 40, 60, 120, 300, 600, 1200)
@@ -20,7 +21,7 @@ LEAVING = frozenset({"draining", "stopping", "stopped"})
 
 _Place = tuple[str, str]
 """A model and a machine."""
-_Engines = Mapping[str, tuple[str, EngineSnapshot]]
+_Engines = Mapping[str, tuple[NodeView, EngineSnapshot]]
 """By id, each with its machine."""
 
 
@@ -31,12 +32,7 @@ class ModelChanges(Collector):
         self._departures: Counter[tuple[str, str, str]] = Counter()
 
     def follow(self, snapshot: ClusterSnapshot) -> None:
-        now: _Engines = {
-            str(engine.engine_id): (node.node_id, engine)
-            for node in snapshot.nodes
-            if node.snapshot is not None
-            for engine in node.snapshot.engines
-        }
+        now = engines_of(snapshot)
         if self._before is not None:
             self._count_loads(self._before, now)
             self._count_departures(self._before, now, snapshot)
@@ -47,7 +43,7 @@ class ModelChanges(Collector):
             _, old = before.get(engine_id, (node, None))
             known = old is not None and old.generation == engine.generation and old.ready_after_s is not None
             if engine.ready_after_s is not None and not known:
-                place = engine.model.name, node
+                place = engine.model.name, node.node_id
                 self._loads.setdefault(place, Histogram(LOAD_S)).observe(engine.ready_after_s)
 
     def _count_departures(self, before: _Engines, now: _Engines, snapshot: ClusterSnapshot) -> None:
@@ -55,9 +51,9 @@ class ModelChanges(Collector):
         told = {node.node_id for node in snapshot.nodes if node.snapshot is not None}
         for engine_id, (node, old) in before.items():
             _, engine = now.get(engine_id, (node, None))
-            gone = engine is None and node in told  # a machine that is gone says nothing of its engines
+            gone = engine is None and node.node_id in told  # a machine that is gone says nothing of its engines
             if old.state == "ready" and (gone or (engine is not None and engine.state in LEAVING)):
-                self._departures[old.model.name, node, states.get(old.model.name, "removed")] += 1
+                self._departures[old.model.name, node.node_id, states.get(old.model.name, "removed")] += 1
 
     def collect(self) -> Iterable[Metric]:
         loads = HistogramMetricFamily("potluck_model_load_seconds", "From process to ready.", labels=("model", "node"))

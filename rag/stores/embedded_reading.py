@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from rag.filters import matches
 from rag.fusion import Fused, fuse
-from rag.stores.contract import MOST_HITS, Question, StoreError, UnknownDocumentError, UnknownSpaceError
+from rag.stores.contract import MOST_HITS, Question, StoreError, UnknownDocumentError
 from rag.stores.matrix import Matrix, segment_of
-from rag.stores.tables import CHUNK_COLUMNS, VERSION_COLUMNS, chunk_of, open_tables, space_of, version_of
+from rag.stores.tables import CHUNK_COLUMNS, VERSION_COLUMNS, chunk_of, open_tables, space_of, space_row, version_of
 from rag.values import Chunk, Hit, Space, SpaceId, Version
 from rag.words import Word, any_of, telling, words_of
 
@@ -50,7 +50,7 @@ class EmbeddedReader:
         with self._reading() as connection:
             rows = connection.execute(
                 f"{_VERSIONS} WHERE versions.space_row = ? AND ended_s IS NULL ORDER BY name",
-                (_space_row(connection, space_id)["space_row"],),
+                (space_row(connection, space_id)["space_row"],),
             ).fetchall()
         return tuple(version_of(space_id, row) for row in rows)
 
@@ -58,7 +58,7 @@ class EmbeddedReader:
         with self._reading() as connection:
             rows = connection.execute(
                 f"{_VERSIONS} WHERE versions.space_row = ? AND document_id = ? ORDER BY number",
-                (_space_row(connection, space_id)["space_row"], document_id),
+                (space_row(connection, space_id)["space_row"], document_id),
             ).fetchall()
         if not rows:
             raise UnknownDocumentError(space_id, document_id)
@@ -71,7 +71,7 @@ class EmbeddedReader:
                 "JOIN documents USING (document_row) WHERE versions.space_row = ? AND document_id = ? AND number = ? "
                 "AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
                 (
-                    _space_row(connection, version.space_id)["space_row"],
+                    space_row(connection, version.space_id)["space_row"],
                     version.document_id,
                     version.number,
                     first,
@@ -88,7 +88,7 @@ class EmbeddedReader:
         bm25s: dict[int, float] = {}
         for space_id in space_ids:
             with self._reading() as connection:
-                space = _space_row(connection, space_id)
+                space = space_row(connection, space_id)
                 asked = _asked(self._all_versions(connection, space_id, space), question)
                 matrix = self._matrix(connection, space) if question.vector is not None and asked.rows else None
                 by_words = _by_words(connection, space["space_row"], asked, question.text)
@@ -139,15 +139,6 @@ class EmbeddedReader:
         while len(self._matrices) > 1 and sum(one.size_bytes for one in self._matrices.values()) > MATRIX_BYTES:
             self._matrices.popitem(last=False)
         return known
-
-
-def _space_row(connection: sqlite3.Connection, space_id: SpaceId) -> sqlite3.Row:
-    row: sqlite3.Row | None = connection.execute(
-        "SELECT * FROM spaces WHERE tenant = ? AND name = ?", (space_id.tenant, space_id.name)
-    ).fetchone()
-    if row is None:
-        raise UnknownSpaceError(space_id)
-    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +212,9 @@ def _hits(connection: sqlite3.Connection, best: Sequence[Fused], versions: Mappi
     )
     found = {row["chunk_row"]: row for row in rows}  # one that was removed since is no hit
     return tuple(
-        Hit(chunk_of(version, row), version, one.score, one.cosine, one.bm25)
+        Hit(chunk_of(version := versions[row["version_row"]], row), version, one.score, one.cosine, one.bm25)
         for one in best
         if (row := found.get(one.key)) is not None
-        for version in (versions[row["version_row"]],)
     )
 
 

@@ -5,14 +5,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from inventory.clock import Clock
-from rag.stores.contract import OtherEncoderError, StoreError, UnknownSpaceError
+from rag.stores.contract import OtherEncoderError, StoreError
 from rag.stores.matrix import STORED
-from rag.stores.tables import VERSION_COLUMNS, add_words, open_tables, space_of, version_of
+from rag.stores.tables import VERSION_COLUMNS, add_words, find_space, open_tables, space_of, space_row, version_of
 from rag.values import NewChunk, NewDocument, Space, SpaceId, Vectors, Version, document_id_of
 
 
@@ -32,27 +33,25 @@ class EmbeddedWriter:
     def make_space(self, space: Space) -> Space:
         """Raises OtherEncoderError."""
         with self._change() as connection:
-            row = _space_row(connection, space.space_id)
+            row = find_space(connection, space.space_id)
             if row is not None:
                 found = space_of(row)
                 if (found.encoder, found.dimensions) != (space.encoder, space.dimensions):
                     raise OtherEncoderError(found, space.encoder, space.dimensions)
                 return found
             made_s = self._clock.wall_s()
-            space_row = connection.execute(
+            made = connection.execute(
                 "INSERT INTO spaces (tenant, name, encoder, dimensions, data_class, description, made_s) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING space_row",
                 (space.space_id.tenant, space.space_id.name, space.encoder, space.dimensions, space.data_class,
                  space.description, made_s),
             ).fetchone()[0]  # fmt: skip
-            add_words(connection, space_row)
-            return Space(
-                space.space_id, space.encoder, space.dimensions, space.data_class, made_s, space.description
-            )  # fmt: skip
+            add_words(connection, made)
+            return replace(space, made_s=made_s)
 
     def drop_space(self, space_id: SpaceId) -> bool:
         with self._change() as connection:
-            row = _space_row(connection, space_id)
+            row = find_space(connection, space_id)
             if row is None:
                 return False
             connection.execute(f"DROP TABLE words_{row['space_row']}")
@@ -62,9 +61,7 @@ class EmbeddedWriter:
     def put(self, space_id: SpaceId, document: NewDocument, chunks: Sequence[NewChunk], vectors: Vectors) -> Version:
         """Raises UnknownSpaceError; ValueError where vectors and chunks do not go together."""
         with self._change() as connection:
-            space = _space_row(connection, space_id)
-            if space is None:
-                raise UnknownSpaceError(space_id)
+            space = space_row(connection, space_id)
             if vectors.shape != (len(chunks), space["dimensions"]):
                 raise ValueError(f"vectors of shape {vectors.shape} for {len(chunks)} chunks of {space['dimensions']}")
             document_row = _document_row(connection, space["space_row"], space_id, document.name)
@@ -89,9 +86,7 @@ class EmbeddedWriter:
     def remove(self, space_id: SpaceId, document_id: str) -> bool:
         """Raises UnknownSpaceError."""
         with self._change() as connection:
-            space = _space_row(connection, space_id)
-            if space is None:
-                raise UnknownSpaceError(space_id)
+            space = space_row(connection, space_id)
             row = connection.execute(
                 "SELECT document_row FROM documents WHERE space_row = ? AND document_id = ?",
                 (space["space_row"], document_id),
@@ -126,13 +121,6 @@ class EmbeddedWriter:
                     raise
             except sqlite3.Error as error:
                 raise StoreError(f"{self._path} was not changed ({error})") from error
-
-
-def _space_row(connection: sqlite3.Connection, space_id: SpaceId) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = connection.execute(
-        "SELECT * FROM spaces WHERE tenant = ? AND name = ?", (space_id.tenant, space_id.name)
-    ).fetchone()
-    return row
 
 
 def _document_row(connection: sqlite3.Connection, space_row: int, space_id: SpaceId, name: str) -> int:

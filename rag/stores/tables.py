@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from cluster.private_database import open_private, refuse_exposed_database
-from rag.stores.contract import StoreError
+from rag.stores.contract import StoreError, UnknownSpaceError
 from rag.values import Chunk, Locator, NewChunk, NewDocument, Space, SpaceId, Version, chunk_id_of
 from rag.words import BEGINNING
 
@@ -115,6 +115,21 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def add_words(connection: sqlite3.Connection, space_row: int) -> None:
     connection.execute(_WORDS.format(space_row=space_row, beginning=BEGINNING))
+
+
+def find_space(connection: sqlite3.Connection, space_id: SpaceId) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM spaces WHERE tenant = ? AND name = ?", (space_id.tenant, space_id.name)
+    ).fetchone()
+    return row
+
+
+def space_row(connection: sqlite3.Connection, space_id: SpaceId) -> sqlite3.Row:
+    """Raises UnknownSpaceError."""
+    row = find_space(connection, space_id)
+    if row is None:
+        raise UnknownSpaceError(space_id)
+    return row
 
 
 def space_of(row: sqlite3.Row) -> Space:

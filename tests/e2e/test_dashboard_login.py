@@ -10,13 +10,12 @@ import pyotp
 import pytest
 from playwright.sync_api import expect
 
-from cluster.snapshot import LoginIssuer, PeopleRule
+from cluster.snapshot import PeopleRule
 from cluster.totp import secret_of
 from inventory.clock import SystemClock
-from inventory.secret_files import write_secret
 from support.browser import Dashboard, browsing, window
 from support.gateway import KEY, PEPPER, Running, access_with, engine_at, key_record, running_gateway
-from support.oidc_issuer import CLIENT_ID, CLIENT_SECRET, Issuer, running_issuer
+from support.oidc_issuer import Issuer, login_at, running_issuer
 
 pytestmark = pytest.mark.e2e
 
@@ -28,22 +27,7 @@ async def guarded(root: Path) -> AsyncIterator[tuple[Running, Issuer]]:
     """A gateway whose key has a second factor, and an issuer whose operators it lets in."""
     async with running_issuer(SystemClock()) as issuer, running_gateway(root, [engine_at(None)]) as running:
         issuer.url = issuer.url.replace("127.0.0.1", "localhost")  # another site to a browser, as issuers are
-        secret = running.paths.secrets / "oidc"
-        write_secret(secret, CLIENT_SECRET)
-        login = LoginIssuer(
-            issuer=issuer.url,
-            client_id=CLIENT_ID,
-            client_secret_file=str(secret),
-            address=running.base_url,
-            name="School",
-            scopes=("openid", "profile"),
-            people=(PeopleRule("groups", ("staff",), "operator", "office"),),
-            refused=(),
-            lasts_s=3600.0,
-            origins=(),
-            authorities=None,
-            tenant="school",
-        )
+        login = login_at(issuer, running, (PeopleRule("groups", ("staff",), "operator", "office"),))
         access = access_with(running.paths, [replace(key_record(), totp=SALT)], sequence=2)
         running.view.install_access(replace(access, login=login))
         yield running, issuer

@@ -13,7 +13,6 @@ import httpx2
 import pytest
 
 from cluster.snapshot import AccessSnapshot, LoginIssuer, PeopleRule
-from inventory.secret_files import write_secret
 from router.dashboard.cookie import NAME
 from router.dashboard.login_api import BACK, BROWSER, OFF
 from router.dashboard.oidc_desk import LASTS_S
@@ -26,8 +25,8 @@ from support.gateway import Running, access_with, engine_at, running_gateway
 from support.manual_clock import ManualClock
 from support.oidc_issuer import (
     CLIENT_ID,
-    CLIENT_SECRET,
     Issuer,
+    login_at,
     running_issuer,
     signed_by_another,
     signed_with_what_is_public,
@@ -65,22 +64,7 @@ class School:
 async def school(root: Path) -> AsyncIterator[School]:
     clock = ManualClock()
     async with running_issuer(clock) as issuer, running_gateway(root, [engine_at(None)], clock=clock) as running:
-        secret = running.paths.secrets / "oidc"
-        write_secret(secret, CLIENT_SECRET)
-        login = LoginIssuer(
-            issuer=issuer.url,
-            client_id=CLIENT_ID,
-            client_secret_file=str(secret),
-            address=running.base_url,
-            name="School",
-            scopes=("openid", "profile"),
-            people=RULES,
-            refused=(),
-            lasts_s=3600.0,
-            origins=(),
-            authorities=None,
-            tenant="school",
-        )
+        login = login_at(issuer, running, RULES)
         made = School(running, issuer, clock, login)
         made.configure(login)
         yield made

@@ -8,7 +8,7 @@ import pytest
 from cluster.admin_client import AdminClient
 from cluster.audit_reading import AuditReader
 from cluster.audit_records import decode
-from cluster.audit_sign_ins import SignIn, person_subject
+from cluster.audit_sign_ins import SignIn
 from cluster.audit_subjects import SubjectKeys
 from cluster.service import HeadSettings
 from inventory.paths import StatePaths
@@ -36,7 +36,7 @@ async def test_the_head_hears_of_every_login_also_of_those_while_it_was_away(tmp
             records = [decode(link.body) for link in reader.links()][1:]
         with closing(SubjectKeys.open(paths.audit_subjects_db)) as subjects:
             named = subjects.unseal(records[0])
-        await head.erase_subject(person_subject("anna"))
+        await head.erase_subject("subject:anna")
         with closing(SubjectKeys.open(paths.audit_subjects_db)) as subjects:
             forgotten = subjects.unseal(records[0])
 

@@ -20,8 +20,11 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
+from cluster.snapshot import LoginIssuer, PeopleRule
 from inventory.clock import Clock
+from inventory.secret_files import write_secret
 from router.service import QuietServer
+from support.gateway import Running
 from support.nodes import until
 
 CLIENT_ID = "potluck"
@@ -158,3 +161,23 @@ def _proved(request: Request, form: Mapping[str, str], asked: Mapping[str, str])
 
 def _part(value: Mapping[str, object]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def login_at(issuer: Issuer, running: Running, people: tuple[PeopleRule, ...]) -> LoginIssuer:
+    """What a gateway is told of this issuer: whom it lets in, and for an hour."""
+    secret = running.paths.secrets / "oidc"
+    write_secret(secret, CLIENT_SECRET)
+    return LoginIssuer(
+        issuer=issuer.url,
+        client_id=CLIENT_ID,
+        client_secret_file=str(secret),
+        address=running.base_url,
+        name="School",
+        scopes=("openid", "profile"),
+        people=people,
+        refused=(),
+        lasts_s=3600.0,
+        origins=(),
+        authorities=None,
+        tenant="school",
+    )

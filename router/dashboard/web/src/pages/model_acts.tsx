@@ -9,7 +9,7 @@ import { cluster } from "../store/cluster";
 import { may, refused } from "../store/session";
 import { api, type ModelVerb } from "../wire/api";
 import type { FitRow } from "../wire/documents";
-import type { Model } from "../wire/state";
+import { held, type Model } from "../wire/state";
 
 const TITLES: Record<ModelVerb, string> = { load: "Load", unload: "Unload" };
 
@@ -79,14 +79,14 @@ function Loading({ name, model }: { name: string; model: Model }) {
 
 function Unloading({ name, model }: { name: string; model: Model }) {
   const engines = Object.values(cluster.value?.engines ?? {}).filter((one) => one.model === name && one.state !== "stopped");
-  const held = engines.reduce((sum, one) => sum + (one.memory_bytes ?? 0), 0);
+  const freed = engines.reduce((sum, one) => sum + (held(one) ?? 0), 0);
   const running = engines.reduce((sum, one) => sum + (one.running ?? 0), 0);
   return (
     <>
       <p>
         {engines.length === 0
           ? "Nothing of it runs now."
-          : `It takes no more requests${running ? `, finishes the ${plural(running, "request")} that it has` : ""}, then leaves ${engines.map((one) => one.node).join(", ")} and frees ${bytes(held)}.`}
+          : `It takes no more requests${running ? `, finishes the ${plural(running, "request")} that it has` : ""}, then leaves ${engines.map((one) => one.node).join(", ")} and frees ${bytes(freed)}.`}
       </p>
       <p>
         Until it is loaded again nobody is served by it, also after a restart

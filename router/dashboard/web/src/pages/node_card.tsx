@@ -6,7 +6,7 @@ import { Bar } from "../parts/bar";
 import { CopyButton } from "../parts/copy";
 import { PoolBar } from "../parts/memory";
 import { bytes, count, share, span } from "../parts/words";
-import { entries, type Engine, type Node } from "../wire/state";
+import { entries, held, type Engine, type Node } from "../wire/state";
 
 export function NodeCard({ id, node, engines }: { id: string; node: Node; engines: [string, Engine][] }) {
   const pools = entries(node.pools);
@@ -113,9 +113,4 @@ function EngineLine({ id, engine }: { id: string; engine: Engine }) {
       )}
     </li>
   );
-}
-
-/** Where its model is: on GPUs, where it has memory there; what it holds of main memory is little then. */
-function held(engine: Engine): number | undefined {
-  return engine.vram_bytes || engine.memory_bytes;
 }

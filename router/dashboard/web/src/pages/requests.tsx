@@ -1,15 +1,13 @@
 /** The last requests, each with where it went; its drawer says why. */
 
-import { useEffect, useState } from "preact/hooks";
 import { RequestDrawer } from "./request_drawer";
 import { Badge } from "../parts/badge";
 import { Cli } from "../parts/copy";
 import { Empty, Problem } from "../parts/empty";
+import { usePolled } from "../parts/polled";
 import { Table } from "../parts/table";
 import { clock, count, milliseconds, plain } from "../parts/words";
-import { attended } from "../store/activity";
 import { addressOf, place } from "../store/place";
-import { refused } from "../store/session";
 import { api } from "../wire/api";
 import type { DecisionRow } from "../wire/documents";
 
@@ -17,27 +15,8 @@ const SHOWN = 50;
 const EVERY_MS = 5000;
 
 export function RequestsPage() {
-  const [rows, setRows] = useState<DecisionRow[] | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  useEffect(() => {
-    let open = true;
-    const look = async () => {
-      try {
-        const answer = await api.decisions(SHOWN);
-        if (!open) return;
-        setRows(answer.rows);
-        setProblem(null);
-      } catch (error) {
-        if (open) setProblem(refused(error));
-      }
-    };
-    void look();
-    const timer = window.setInterval(() => attended() && void look(), EVERY_MS);
-    return () => {
-      open = false;
-      window.clearInterval(timer);
-    };
-  }, []);
+  const { answer, problem } = usePolled(() => api.decisions(SHOWN), "", EVERY_MS);
+  const rows = answer?.rows ?? null;
   const { detail } = place.value;
   return (
     <>

@@ -53,6 +53,11 @@ export interface Engine {
   restarts?: number;
 }
 
+/** Where its model is: on GPUs, where it has memory there; what it holds of main memory is little then. */
+export function held(engine: Engine): number | undefined {
+  return engine.vram_bytes || engine.memory_bytes;
+}
+
 export interface Figures {
   in_flight?: number;
   waiting?: number;
