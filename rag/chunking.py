@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-from rag.values import NOWHERE, Locator, NewChunk
+from cluster.knowledge import Locator
+from rag.values import NOWHERE, NewChunk
 
 LEAST, MOST = 300, 1_200  # characters; some 70 to 300 tokens, so that several fit a prompt and each says one thing
 JOIN = "\n\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from typing import Literal, TypeAlias
 
-from rag.values import Attribute
+from cluster.knowledge import Attribute
 
 MOST_CONDITIONS = 64
 DEEPEST = 8

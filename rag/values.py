@@ -12,11 +12,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cluster.knowledge import Attribute, Locator
+
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """[texts, dimensions], each row of length 1."""
-
-Attribute: TypeAlias = str | float | bool
-"""A value of a document's own metadata, as OpenAI's vector stores have them."""
 
 _NAMES = uuid.UUID("5f9a3c52-52d0-4e0c-9c8b-6f6a3f0b7f11")  # of this project's own
 
@@ -40,17 +39,6 @@ class Space:
     data_class: str
     made_s: float  # wall time
     description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Locator:
-    """Where in a document a chunk stands, for people: a page, a slide, a cell, a message."""
-
-    kind: str = ""  # "page", "slide", "cell", "message", "line"; "" where the offsets are all there is
-    value: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.value}".strip()
 
 
 NOWHERE = Locator()

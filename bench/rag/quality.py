@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.one_machine import BenchError
+from cluster.knowledge import Locator
 from rag.embedding import Embedder
 from rag.stores.contract import Question, VectorStore
-from rag.values import Locator, NewChunk, NewDocument, Space, SpaceId, Vectors
+from rag.values import NewChunk, NewDocument, Space, SpaceId, Vectors
 
 LANGUAGES = ("en", "es")
 ARMS: Mapping[str, float] = {"fused": 0.7, "vectors": 1.0, "words": 0.0}  # alpha

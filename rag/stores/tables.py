@@ -8,9 +8,10 @@ import json
 import sqlite3
 from pathlib import Path
 
+from cluster.knowledge import Locator
 from cluster.private_database import open_private, refuse_exposed_database
 from rag.stores.contract import StoreError, UnknownSpaceError
-from rag.values import Chunk, Locator, NewChunk, NewDocument, Space, SpaceId, Version, chunk_id_of
+from rag.values import Chunk, NewChunk, NewDocument, Space, SpaceId, Version, chunk_id_of
 from rag.words import BEGINNING
 
 SCHEMA = 1

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.knowledge import Locator
 from rag.chunking import JOIN, LEAST, MOST, Block, cut
-from rag.values import Locator
 
 PROSE = st.text(st.sampled_from("abcñ é.\n#*- 日"), max_size=3 * MOST)
 BLOCKS = st.lists(

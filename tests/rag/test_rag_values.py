@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.knowledge import Attribute
 from rag.filters import MOST_CONDITIONS, FilterError, matches, read_filter
 from rag.fusion import fuse
 from rag.stores.matrix import SEGMENTS, STORED, Matrix, segment_of
-from rag.values import Attribute, SpaceId, chunk_id_of, document_id_of
+from rag.values import SpaceId, chunk_id_of, document_id_of
 from rag.words import Word, any_of, telling, words_of
 
 SCORES = st.dictionaries(st.integers(0, 20), st.floats(-5, 5), max_size=12)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from cluster.knowledge import Attribute
 from rag.stores.contract import Question, VectorStore
-from rag.values import Attribute, NewChunk, NewDocument, Space, SpaceId, Vectors, Version
+from rag.values import NewChunk, NewDocument, Space, SpaceId, Vectors, Version
 
 DIMENSIONS = 16
 ENCODER = "toy@1"
