@@ -1,6 +1,9 @@
-"""Keeps strangers from Ray's runtime-env agent, its one server without TLS: it hears its own machine only.
+"""Keeps strangers from the two servers of Ray that ask nobody who he is.
 
-The agent listens on the machine's address, because its raylet calls it there; no other machine has business with it.
+The runtime-env agent hears its own machine only: it listens on the machine's address, because its raylet calls it
+there; no other machine has business with it. The client server, which runs anybody's code on port 10001, does not
+start: Ray starts it by itself on a head where Python has grpc, which other packages bring, and knows no option
+against it.
 Ray's processes find this file as `sitecustomize` on their PYTHONPATH, and Python runs it as they start.
 """
 
@@ -25,6 +28,9 @@ def accept_own_machine(listener: socket.socket) -> "tuple[socket.socket, object]
             return connection, caller
         connection.close()
 
+
+if __name__ == "sitecustomize":
+    sys.modules["grpc"] = None  # type: ignore[assignment]  # as far as Ray can see there is none
 
 if is_the_agent(sys.orig_argv):
     socket.socket.accept = accept_own_machine  # type: ignore[method-assign, assignment]  # it is not asked
