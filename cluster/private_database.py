@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from inventory.secret_files import refuse_exposed
@@ -29,6 +30,53 @@ def open_private(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+class SchemaTooNewError(Exception):
+    """A newer potluck has written the file. Handled by whoever opens it."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(f"{path} has schema {found}, this potluck knows {known}; upgrade potluck")
+        self.path, self.found, self.known = path, found, known
+
+
+def open_tables(path: Path, tables: str, schema: int) -> sqlite3.Connection:
+    """With these tables; what is deleted is overwritten. Raises sqlite3.Error, OSError, ExposedSecretError,
+    SchemaTooNewError."""
+    refuse_exposed_database(path)
+    connection = open_private(path)
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        with changing(connection):
+            if _schema_of(connection, path, schema) == 0:
+                for statement in tables.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {schema}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _schema_of(connection: sqlite3.Connection, path: Path, known: int) -> int:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > known:
+        raise SchemaTooNewError(path, found, known)
+    return int(found)
+
+
+@contextlib.contextmanager
+def changing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One transaction, which is on the disk when this ends, or not at all. Raises sqlite3.Error."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def refuse_exposed_database(path: Path) -> None:

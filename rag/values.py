@@ -57,7 +57,8 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document as it is now. `content_hash` is over the bytes it was read from."""
+    """A document as it is now. `content_hash` is over the bytes it was read from. `size_bytes` is what it takes in the
+    store: its texts and vectors."""
 
     name: str
     content_hash: str

@@ -31,9 +31,18 @@ class Word:
 
 def words_of(text: str, most: int | None = MOST_WORDS) -> tuple[Word, ...]:
     """Each once, in order."""
-    folded = "".join(one for one in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(one))
-    found = (Word(one[:BEGINNING], len(one) <= BEGINNING) for one in _WORD.findall(folded))
+    found = (Word(one[:BEGINNING], len(one) <= BEGINNING) for one in _split(text))
     return tuple(dict.fromkeys(found))[:most]
+
+
+def beginnings(text: str) -> str:
+    """Every word of it, folded, long ones by their beginning: what a server is given that only compares whole words."""
+    return " ".join(one[:BEGINNING] for one in _split(text))
+
+
+def _split(text: str) -> list[str]:
+    folded = "".join(one for one in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(one))
+    return _WORD.findall(folded)
 
 
 def telling(words: Sequence[Word], chunks_with: Mapping[Word, int]) -> tuple[Word, ...]:

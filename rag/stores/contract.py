@@ -1,12 +1,13 @@
 """What every store of documents does, and what it says when it cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from cluster.knowledge import Attribute
 from rag.filters import Filter
 from rag.fusion import ALPHA
 from rag.values import Chunk, Hit, NewChunk, NewDocument, Space, SpaceId, Vectors, Version
@@ -53,6 +54,26 @@ class Question:
     at_s: float | None = None
 
 
+class OutOfOrderError(StoreError):
+    """A version was to be restored that does not follow those that are there."""
+
+    def __init__(self, version: Version, newest: int) -> None:
+        super().__init__(
+            f"{version.space_id} has {version.document.name} already, up to version {newest}: version "
+            f"{version.number} of another history does not follow it; drop the space there, and move it again"
+        )
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class WholeVersion:
+    """A version with everything that is kept of it. `vectors` has a row for each chunk."""
+
+    version: Version
+    chunks: tuple[NewChunk, ...]
+    vectors: Vectors
+
+
 class VectorStore(Protocol):
     """Every method may raise StoreError. Space, document and version are always named together: none is found by
     anybody who does not name its tenant."""
@@ -74,6 +95,11 @@ class VectorStore(Protocol):
         content again is no new version: the one there is comes back."""
         ...
 
+    async def describe(self, space_id: SpaceId, document_id: str, attributes: Mapping[str, Attribute]) -> bool:
+        """Other attributes for its newest version, by which filters know it; what held before stays. False where there
+        is no such document."""
+        ...
+
     async def remove(self, space_id: SpaceId, document_id: str) -> bool:
         """With all its versions. False where there is none."""
         ...
@@ -92,6 +118,15 @@ class VectorStore(Protocol):
 
     async def search(self, space_ids: Sequence[SpaceId], question: Question) -> tuple[Hit, ...]:
         """The best first, of all these spaces of one encoder together."""
+        ...
+
+    async def whole(self, version: Version) -> WholeVersion:
+        """To be restored in another store. Raises UnknownDocumentError where it was removed."""
+        ...
+
+    async def restore(self, whole: WholeVersion) -> Version:
+        """Write a version with the number and the times that it had, whole or not at all. One that is there already
+        comes back. Raises OutOfOrderError: the versions of a document are restored from the first on."""
         ...
 
     async def close(self) -> None: ...

@@ -1,11 +1,12 @@
 """The store that needs no server: one SQLite file, and every vector looked at for each question."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cluster.knowledge import Attribute
 from inventory.clock import Clock
-from rag.stores.contract import Question
+from rag.stores.contract import Question, WholeVersion
 from rag.stores.embedded_reading import EmbeddedReader
 from rag.stores.embedded_writing import EmbeddedWriter
 from rag.values import Chunk, Hit, NewChunk, NewDocument, Space, SpaceId, Vectors, Version
@@ -33,6 +34,9 @@ class EmbeddedStore:
     ) -> Version:
         return await asyncio.to_thread(self._writer.put, space_id, document, chunks, vectors)
 
+    async def describe(self, space_id: SpaceId, document_id: str, attributes: Mapping[str, Attribute]) -> bool:
+        return await asyncio.to_thread(self._writer.describe, space_id, document_id, attributes)
+
     async def remove(self, space_id: SpaceId, document_id: str) -> bool:
         return await asyncio.to_thread(self._writer.remove, space_id, document_id)
 
@@ -47,6 +51,12 @@ class EmbeddedStore:
 
     async def search(self, space_ids: Sequence[SpaceId], question: Question) -> tuple[Hit, ...]:
         return await asyncio.to_thread(self._reader.search, space_ids, question)
+
+    async def whole(self, version: Version) -> WholeVersion:
+        return await asyncio.to_thread(self._reader.whole, version)
+
+    async def restore(self, whole: WholeVersion) -> Version:
+        return await asyncio.to_thread(self._writer.restore, whole)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._reader.close)

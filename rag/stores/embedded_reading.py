@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from rag.filters import matches
 from rag.fusion import Fused, fuse
-from rag.stores.contract import MOST_HITS, Question, StoreError, UnknownDocumentError
-from rag.stores.matrix import Matrix, segment_of
-from rag.stores.tables import CHUNK_COLUMNS, VERSION_COLUMNS, chunk_of, open_tables, space_of, space_row, version_of
+from rag.stores.contract import MOST_HITS, Question, StoreError, UnknownDocumentError, WholeVersion
+from rag.stores.matrix import STORED, Matrix, segment_of
+from rag.stores.tables import CHUNK_COLUMNS, VERSION_COLUMNS, chunk_of, open_store, space_of, space_row, version_of
 from rag.values import Chunk, Hit, Space, SpaceId, Version
 from rag.words import Word, any_of, telling, words_of
 
@@ -31,8 +31,7 @@ class EmbeddedReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = open_tables(path)
-        self._connection.row_factory = sqlite3.Row
+        self._connection = open_store(path)
         self._lock = threading.Lock()
         self._matrices: OrderedDict[int, Matrix] = OrderedDict()
         self._versions: dict[int, _Versions] = {}
@@ -49,7 +48,9 @@ class EmbeddedReader:
     def documents(self, space_id: SpaceId) -> tuple[Version, ...]:
         with self._reading() as connection:
             rows = connection.execute(
-                f"{_VERSIONS} WHERE versions.space_row = ? AND ended_s IS NULL ORDER BY name",
+                f"{_VERSIONS} WHERE versions.space_row = ? AND number = "
+                "(SELECT max(number) FROM versions AS every WHERE every.document_row = documents.document_row) "
+                "ORDER BY name",
                 (space_row(connection, space_id)["space_row"],),
             ).fetchall()
         return tuple(version_of(space_id, row) for row in rows)
@@ -79,6 +80,25 @@ class EmbeddedReader:
                 ),
             ).fetchall()
         return tuple(chunk_of(version, row) for row in rows)
+
+    def whole(self, version: Version) -> WholeVersion:
+        """Raises UnknownDocumentError."""
+        with self._reading() as connection:
+            space = space_row(connection, version.space_id)
+            rows = connection.execute(
+                f"SELECT {CHUNK_COLUMNS}, vector FROM chunks JOIN vectors USING (chunk_row) "
+                "JOIN versions ON versions.version_row = chunks.version_row JOIN documents USING (document_row) "
+                "WHERE versions.space_row = ? AND document_id = ? AND number = ? ORDER BY ordinal",
+                (space["space_row"], version.document_id, version.number),
+            ).fetchall()
+        if len(rows) != version.chunks:
+            raise UnknownDocumentError(version.space_id, version.document_id)
+        vectors = np.frombuffer(b"".join(row["vector"] for row in rows), dtype=STORED)
+        return WholeVersion(
+            version,
+            tuple(chunk_of(version, row).content for row in rows),
+            vectors.reshape(-1, space["dimensions"]).astype(np.float32),
+        )
 
     def search(self, space_ids: Sequence[SpaceId], question: Question) -> tuple[Hit, ...]:
         """Raises UnknownSpaceError, ValueError for a vector of another length."""

@@ -3,17 +3,19 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from cluster.knowledge import Attribute
+from cluster.private_database import changing
 from inventory.clock import Clock
-from rag.stores.contract import OtherEncoderError, StoreError
+from rag.stores.contract import OtherEncoderError, OutOfOrderError, StoreError, WholeVersion
 from rag.stores.matrix import STORED
-from rag.stores.tables import VERSION_COLUMNS, add_words, find_space, open_tables, space_of, space_row, version_of
+from rag.stores.tables import VERSION_COLUMNS, add_words, find_space, open_store, space_of, space_row, version_of
 from rag.values import NewChunk, NewDocument, Space, SpaceId, Vectors, Version, document_id_of
 
 
@@ -22,8 +24,7 @@ class EmbeddedWriter:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path, self._clock = path, clock
-        self._connection = open_tables(path)
-        self._connection.row_factory = sqlite3.Row
+        self._connection = open_store(path)
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -71,9 +72,7 @@ class EmbeddedWriter:
             now_s = self._clock.wall_s()
             if newest is not None:
                 now_s = max(now_s, newest["made_s"])  # a clock that was set back makes no version that never held
-                connection.execute(
-                    "UPDATE versions SET ended_s = ? WHERE version_row = ?", (now_s, newest["version_row"])
-                )
+                _end(connection, newest["version_row"], now_s)
             number = 1 if newest is None else newest["number"] + 1
             row = (space["space_row"], document_row, number, len(chunks), now_s)
             version_row = _add_version(connection, row, document)
@@ -82,6 +81,48 @@ class EmbeddedWriter:
             added = _newest(connection, document_row)
             assert added is not None
             return version_of(space_id, added)
+
+    def describe(self, space_id: SpaceId, document_id: str, attributes: Mapping[str, Attribute]) -> bool:
+        """Raises UnknownSpaceError."""
+        with self._change() as connection:
+            space = space_row(connection, space_id)
+            row = connection.execute(
+                "SELECT version_row FROM versions JOIN documents USING (document_row) "
+                "WHERE versions.space_row = ? AND document_id = ? AND ended_s IS NULL",
+                (space["space_row"], document_id),
+            ).fetchone()
+            if row is None:
+                return False
+            _describe(connection, row["version_row"], attributes)
+            connection.execute("UPDATE spaces SET revision = revision + 1 WHERE space_row = ?", (space["space_row"],))
+            return True
+
+    def restore(self, whole: WholeVersion) -> Version:
+        """Raises UnknownSpaceError, OutOfOrderError."""
+        told = whole.version
+        with self._change() as connection:
+            space = space_row(connection, told.space_id)
+            document_row = _document_row(connection, space["space_row"], told.space_id, told.document.name)
+            there = _version(connection, document_row, told.number)
+            if there is not None and there["content_hash"] == told.document.content_hash:
+                _describe(connection, there["version_row"], told.document.attributes)  # both may have changed since
+                if told.ended_s is not None:
+                    _end(connection, there["version_row"], told.ended_s)
+            else:
+                newest = _newest(connection, document_row)
+                last = 0 if newest is None else newest["number"]
+                if last != told.number - 1:
+                    raise OutOfOrderError(told, last)
+                if newest is not None:
+                    _end(connection, newest["version_row"], told.made_s)
+                row = (space["space_row"], document_row, told.number, len(whole.chunks), told.made_s)
+                version_row = _add_version(connection, row, told.document)
+                _end(connection, version_row, told.ended_s)
+                _add_chunks(connection, space["space_row"], version_row, whole.chunks, whole.vectors)
+            connection.execute("UPDATE spaces SET revision = revision + 1 WHERE space_row = ?", (space["space_row"],))
+            restored = _version(connection, document_row, told.number)
+            assert restored is not None
+            return version_of(told.space_id, restored)
 
     def remove(self, space_id: SpaceId, document_id: str) -> bool:
         """Raises UnknownSpaceError."""
@@ -111,14 +152,8 @@ class EmbeddedWriter:
         """A transaction, which is there whole when this returns. Raises StoreError."""
         with self._lock:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
+                with changing(self._connection) as connection:
+                    yield connection
             except sqlite3.Error as error:
                 raise StoreError(f"{self._path} was not changed ({error})") from error
 
@@ -142,6 +177,25 @@ def _newest(connection: sqlite3.Connection, document_row: int) -> sqlite3.Row | 
         (document_row,),
     ).fetchone()
     return row
+
+
+def _version(connection: sqlite3.Connection, document_row: int, number: int) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        f"SELECT {VERSION_COLUMNS} FROM versions JOIN documents USING (document_row) "
+        "WHERE document_row = ? AND number = ?",
+        (document_row, number),
+    ).fetchone()
+    return row
+
+
+def _describe(connection: sqlite3.Connection, version_row: int, attributes: Mapping[str, Attribute]) -> None:
+    connection.execute(
+        "UPDATE versions SET attributes = ? WHERE version_row = ?", (json.dumps(dict(attributes)), version_row)
+    )
+
+
+def _end(connection: sqlite3.Connection, version_row: int, ended_s: float | None) -> None:
+    connection.execute("UPDATE versions SET ended_s = ? WHERE version_row = ?", (ended_s, version_row))
 
 
 def _add_version(connection: sqlite3.Connection, row: tuple[int, int, int, int, float], document: NewDocument) -> int:

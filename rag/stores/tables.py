@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from cluster.knowledge import Locator
-from cluster.private_database import open_private, refuse_exposed_database
+from cluster.private_database import SchemaTooNewError, open_tables
 from rag.stores.contract import StoreError, UnknownSpaceError
 from rag.values import Chunk, NewChunk, NewDocument, Space, SpaceId, Version, chunk_id_of
 from rag.words import BEGINNING
@@ -88,30 +88,14 @@ VERSION_COLUMNS = (
 CHUNK_COLUMNS = "ordinal, text, first, past, locator_kind, locator_value, heading"
 
 
-def open_tables(path: Path) -> sqlite3.Connection:
+def open_store(path: Path) -> sqlite3.Connection:
     """Raises StoreError, ExposedSecretError."""
     try:
-        refuse_exposed_database(path)
-        connection = open_private(path)
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA foreign_keys = ON")
-        _migrate(connection, path)
-    except (sqlite3.Error, OSError) as error:
+        connection = open_tables(path, _TABLES, SCHEMA)
+    except (sqlite3.Error, OSError, SchemaTooNewError) as error:
         raise StoreError(f"{path} cannot be used ({error})") from error
+    connection.row_factory = sqlite3.Row
     return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA:
-        connection.execute("ROLLBACK")
-        raise StoreError(f"{path} has schema {version}, this potluck knows {SCHEMA}; upgrade potluck")
-    if version == 0:
-        for statement in _TABLES.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    connection.execute("COMMIT")
 
 
 def add_words(connection: sqlite3.Connection, space_row: int) -> None:

@@ -1,18 +1,27 @@
-"""What every store of documents does. POTLUCK_TEST_WEAVIATE_URL has it asked of a server as well."""
+"""What every store of documents does: the file, and Weaviate's client against its wire format. A real Weaviate is asked
+the same where POTLUCK_TEST_WEAVIATE_URL names one (docs/documents.md says how)."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rag.filters import Condition
-from rag.stores.contract import OtherEncoderError, Question, UnknownDocumentError, UnknownSpaceError, VectorStore
+from rag.filters import Condition, Filter, Group
+from rag.stores.contract import (
+    OtherEncoderError,
+    OutOfOrderError,
+    Question,
+    UnknownDocumentError,
+    UnknownSpaceError,
+    VectorStore,
+)
 from rag.stores.embedded import EmbeddedStore
 from rag.values import Hit, NewDocument, Space, SpaceId
 from support.manual_clock import ManualClock
-from support.rag_stores import DIMENSIONS, asking, put, space, vectors_of
+from support.rag_stores import DIMENSIONS, STORES, asking, opened, put, space, vectors_of
 
 NOTES, MINUTES = space("notes"), space("minutes")
 THEIRS = space("notes", tenant="clinic")
@@ -23,13 +32,12 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[VectorStore]:
-    store = EmbeddedStore(tmp_path / "rag.db", clock)
-    for one in (NOTES, MINUTES, THEIRS):
-        await store.make_space(one)
-    yield store
-    await store.close()
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[VectorStore]:
+    async with opened(request.param, tmp_path, clock) as store:
+        for one in (NOTES, MINUTES, THEIRS):
+            await store.make_space(one)
+        yield store
 
 
 def names(hits: tuple[Hit, ...]) -> list[str]:
@@ -109,6 +117,20 @@ async def test_a_filter_leaves_out_documents_by_their_attributes(store: VectorSt
     assert names(await store.search([NOTES.space_id], asking("timetable", filter=meant))) == ["new.md"]
     nobody = Condition("gte", "year", 2030.0)
     assert await store.search([NOTES.space_id], asking("timetable", filter=nobody)) == ()
+
+
+async def test_other_attributes_are_those_of_what_holds_now(store: VectorStore, clock: ManualClock) -> None:
+    first = await put(store, NOTES.space_id, "a.md", "the timetable", attributes={"year": 2025.0})
+    clock.advance(100)
+    await put(store, NOTES.space_id, "a.md", "the timetable as it is", attributes={"year": 2025.0})
+    meant = Condition("eq", "year", 2026.0)
+    assert await store.search([NOTES.space_id], asking("timetable", filter=meant)) == ()
+
+    assert await store.describe(NOTES.space_id, first.document_id, {"year": 2026.0}) is True
+    assert names(await store.search([NOTES.space_id], asking("timetable", filter=meant))) == ["a.md"]
+    then = asking("timetable", filter=meant, at_s=first.made_s + 50)
+    assert await store.search([NOTES.space_id], then) == ()
+    assert await store.describe(NOTES.space_id, "nobody", {}) is False
 
 
 async def test_a_document_that_is_removed_is_found_by_nothing(store: VectorStore) -> None:
@@ -205,6 +227,7 @@ async def test_what_one_writes_while_others_ask_is_whole_at_every_moment(store: 
     assert len(first | second) > 1
 
 
+@pytest.mark.parametrize("store", ["embedded"], indirect=True)
 async def test_two_that_have_the_file_open_see_each_others_documents(
     store: VectorStore, tmp_path: Path, clock: ManualClock
 ) -> None:
@@ -226,3 +249,75 @@ async def test_vectors_are_kept_to_half_precision_and_no_less(store: VectorStore
     (hit,) = await store.search([NOTES.space_id], asking("one two three"))
 
     assert hit.cosine == pytest.approx(1.0, abs=2 * float(np.finfo(np.float16).eps))
+
+
+async def test_a_version_is_restored_with_its_number_and_its_times(store: VectorStore, clock: ManualClock) -> None:
+    first = await put(store, NOTES.space_id, "a.md", "as it was", "second part", attributes={"year": 2025.0})
+    clock.advance(10)
+    second = await put(store, NOTES.space_id, "a.md", "as it is", attributes={"year": 2026.0})
+    history = await store.versions(NOTES.space_id, first.document_id)
+    wholes = [await store.whole(one) for one in history]
+    await store.remove(NOTES.space_id, first.document_id)
+    clock.advance(10)
+    with pytest.raises(OutOfOrderError):
+        await store.restore(wholes[1])
+    for whole in wholes:
+        assert await store.restore(whole) == whole.version
+
+    assert await store.versions(NOTES.space_id, first.document_id) == history
+    assert await store.documents(NOTES.space_id) == (second,)
+    again = [await store.whole(one) for one in history]
+    assert [one.chunks for one in again] == [one.chunks for one in wholes]
+    assert all(np.allclose(one.vectors, other.vectors, atol=1e-6) for one, other in zip(again, wholes, strict=True))
+    then = await store.search([NOTES.space_id], asking("as it was", at_s=first.made_s))
+    assert [hit.chunk.content.text for hit in then] == ["as it was", "second part"]
+    assert [hit.chunk.content.text for hit in await store.search([NOTES.space_id], asking("as it was"))] == ["as it is"]
+
+
+async def test_a_version_that_is_there_is_not_restored_again_but_ends_when_it_ended(store: VectorStore) -> None:
+    first = await put(store, NOTES.space_id, "a.md", "as it was")
+    whole = await store.whole(first)
+    ended = replace(whole, version=replace(first, ended_s=first.made_s + 5))
+
+    assert await store.restore(whole) == first
+    assert await store.restore(ended) == ended.version
+    assert await store.versions(NOTES.space_id, first.document_id) == (ended.version,)
+    assert await store.search([NOTES.space_id], asking("as it was")) == ()
+
+
+async def test_nothing_whole_comes_of_what_was_removed(store: VectorStore) -> None:
+    version = await put(store, NOTES.space_id, "a.md", "gone soon")
+    await store.remove(NOTES.space_id, version.document_id)
+
+    with pytest.raises(UnknownDocumentError):
+        await store.whole(version)
+
+
+@pytest.mark.parametrize(
+    ("meant", "found"),
+    [
+        (Condition("eq", "subject", "maths"), {"a.md"}),
+        (Condition("ne", "subject", "maths"), {"b.md", "c.md"}),
+        (Condition("in", "year", (2025.0, 2026.0)), {"a.md", "b.md"}),
+        (Condition("in", "year", ()), set()),
+        (Condition("nin", "year", (2025.0,)), {"b.md", "c.md"}),
+        (Condition("nin", "year", ()), {"a.md", "b.md", "c.md"}),
+        (Condition("gt", "year", 2025.0), {"b.md"}),
+        (Condition("lte", "year", 2026.0), {"a.md", "b.md"}),
+        (Condition("lt", "subject", "music"), {"a.md"}),
+        (Condition("eq", "open", True), {"b.md"}),
+        (Condition("eq", "open", 1.0), set()),
+        (Condition("gt", "unheard", 1.0), set()),
+        (
+            Group("or", (Condition("eq", "subject", "maths"), Condition("gte", "subject", "music"))),
+            {"a.md", "b.md"},
+        ),
+        (Group("and", (Condition("lt", "subject", "z"), Condition("ne", "open", True))), {"a.md"}),
+    ],
+)
+async def test_filters_mean_the_same_in_every_store(store: VectorStore, meant: Filter, found: set[str]) -> None:
+    await put(store, NOTES.space_id, "a.md", "text of a", attributes={"subject": "maths", "year": 2025.0})
+    await put(store, NOTES.space_id, "b.md", "text of b", attributes={"subject": "music", "year": 2026.0, "open": True})
+    await put(store, NOTES.space_id, "c.md", "text of c")
+
+    assert {*names(await store.search([NOTES.space_id], asking("text", filter=meant)))} == found

@@ -1,15 +1,36 @@
 """Documents with vectors that a test can foresee, and the stores that they are put into."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
+from cli.wire_rag import weaviate_place
+from cluster.config_rag import WeaviateSection
 from cluster.knowledge import Attribute
+from inventory.clock import Clock
 from rag.stores.contract import Question, VectorStore
+from rag.stores.embedded import EmbeddedStore
+from rag.stores.weaviate import WeaviateStore
+from rag.stores.weaviate_client import WeaviatePlace
 from rag.values import NewChunk, NewDocument, Space, SpaceId, Vectors, Version
+from support.weaviate_wire import KEY, WeaviateWire, weaviate_wire
 
+WEAVIATE = "POTLUCK_TEST_WEAVIATE_URL"
+WEAVIATE_KEY_FILE, WEAVIATE_GRPC = "POTLUCK_TEST_WEAVIATE_KEY_FILE", "POTLUCK_TEST_WEAVIATE_GRPC"
+STORES = (
+    "embedded",
+    "weaviate's wire",
+    pytest.param(
+        "weaviate", marks=pytest.mark.skipif(WEAVIATE not in os.environ, reason=f"{WEAVIATE} names no Weaviate to ask")
+    ),
+)
 DIMENSIONS = 16
 ENCODER = "toy@1"
 
@@ -28,6 +49,42 @@ def vector_of(text: str) -> npt.NDArray[np.float32]:
 
 def vectors_of(texts: Sequence[str]) -> Vectors:
     return np.stack([vector_of(text) for text in texts]) if texts else np.empty((0, DIMENSIONS), dtype=np.float32)
+
+
+@asynccontextmanager
+async def opened(name: str, folder: Path, clock: Clock) -> AsyncIterator[VectorStore]:
+    """One of STORES, empty."""
+    async with AsyncExitStack() as stack:
+        if name == "embedded":
+            store: VectorStore = EmbeddedStore(folder / "rag.db", clock)
+        elif name == "weaviate":
+            store = WeaviateStore(server_of_tests(), clock)
+        else:
+            store = WeaviateStore(place_of(await stack.enter_async_context(weaviate_wire()), folder), clock)
+        try:
+            yield store
+        finally:
+            if name == "weaviate":
+                for tenant in ("school", "clinic"):
+                    for one in await store.spaces(tenant):
+                        await store.drop_space(one.space_id)
+            await store.close()
+
+
+def place_of(wire: WeaviateWire, folder: Path) -> WeaviatePlace:
+    key = folder / "weaviate-key"
+    key.touch(0o600)
+    key.write_text(KEY)
+    return WeaviatePlace("127.0.0.1", wire.http_port, False, "127.0.0.1", wire.grpc_port, key)
+
+
+def server_of_tests() -> WeaviatePlace:
+    """Collections of its own, so that nothing else on that server is touched."""
+    key = os.environ.get(WEAVIATE_KEY_FILE)
+    section = WeaviateSection.model_validate(
+        {"url": os.environ[WEAVIATE], "grpc": os.environ.get(WEAVIATE_GRPC, "127.0.0.1:50051"), "api_key_file": key}
+    )
+    return replace(weaviate_place(section), prefix="PotluckTests")
 
 
 async def put(
