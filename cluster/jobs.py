@@ -1,13 +1,16 @@
 """Work that every node does for the cluster, wherever it runs: kinds of jobs, and who carries them out.
 
 A job is a function from bytes to bytes, by name, so that both ends may be of different versions. On one machine it
-runs in this process; in a cluster as a Ray task on each node (cluster.ray_jobs). What engines answer is carried by the
+runs in this process; in a cluster as a Ray task on each node (cluster.ray_jobs). Rooms above bring theirs by an entry
+point of the group `potluck.jobs`, looked up on the machine that does the job. What engines answer is carried by the
 gateway's relay instead (router.batches.relay_jobs): Ray is ten times slower with bytes.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, Protocol
 
 import msgspec
@@ -17,7 +20,8 @@ from inventory.paths import StatePaths
 from inventory.store import DamagedModelError, ModelStore
 from nodes.snapshot import NodeId
 
-JobKind = Literal["verify_models", "answer_line"]
+JobKind = Literal["verify_models", "answer_line", "parse_document"]
+GROUP = "potluck.jobs"
 
 
 class UnknownJobError(Exception):
@@ -72,19 +76,33 @@ class InProcessJobs:
     async def _run_part(self, kind: JobKind, part: JobPart) -> JobOutcome:
         if part.node_id != self._node_id:
             return JobOutcome(part.node_id, None, f"jobs run on {self._node_id} only: Ray is not running")
-        return JobOutcome(part.node_id, await asyncio.to_thread(perform, kind, part.argument), None)
+        try:
+            return JobOutcome(part.node_id, await asyncio.to_thread(perform, kind, part.argument), None)
+        except UnknownJobError as error:
+            return JobOutcome(part.node_id, None, str(error))
 
 
 def perform(kind: str, argument: bytes) -> bytes:
     """Do a part of a job on this machine. Blocks. Raises UnknownJobError."""
-    if kind not in _FUNCTIONS:
+    own = _FUNCTIONS.get(kind)
+    if own is not None:
+        return own(argument)
+    brought = _brought(kind)
+    if brought is None:
         raise UnknownJobError(f"this node has no job {kind!r}; is it of an older version?")
-    return _FUNCTIONS[kind](argument)
+    function: Callable[[bytes], bytes] = brought.load()
+    return function(argument)
 
 
 def is_job_kind(text: str) -> bool:
     """Of those that a node does by itself."""
-    return text in _FUNCTIONS
+    return text in _FUNCTIONS or _brought(text) is not None
+
+
+@cache
+def _brought(kind: str) -> EntryPoint | None:
+    """By a room above this one. What is installed stays as it is while a process lives."""
+    return next(iter(entry_points(group=GROUP, name=kind)), None)
 
 
 def decode_checks(answer: bytes) -> tuple[ModelCheck, ...]:

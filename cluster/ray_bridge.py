@@ -23,6 +23,7 @@ LOOK_EVERY_S = 1.0
 LOOK_TIMEOUT_S = 5.0
 LOOKS_THAT_MAY_FAIL = 3
 NO_RAYLET = "it has no raylet in this cluster"
+LEFT = "it left the cluster before the job was done"
 
 log = structlog.get_logger("potluck.ray.bridge")
 
@@ -97,6 +98,7 @@ class FabricView:
     def __init__(self, fabric: Fabric) -> None:
         self._fabric = fabric
         self._welcoming: dict[str, asyncio.Task[None]] = {}
+        self._looked = asyncio.Event()
         self.nodes: tuple[FabricNode, ...] = ()
 
     def has(self, node: str) -> bool:
@@ -116,6 +118,12 @@ class FabricView:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
             self.nodes = await self._fabric.nodes()
         self._welcome({node.name for node in self.nodes if node.name})
+        looked, self._looked = self._looked, asyncio.Event()
+        looked.set()
+
+    async def until_gone(self, node: str) -> None:
+        while self.has(node):
+            await self._looked.wait()
 
     def _welcome(self, present: set[str]) -> None:
         """A node that came, or came back, needs an agent before it is called. One that failed is tried again."""
@@ -178,15 +186,25 @@ def bridge_app(fabric: Fabric, view: FabricView) -> FastAPI:
 
 
 async def _run_all(fabric: Fabric, view: FabricView, kind: str, parts: Sequence[JobPart]) -> list[JobOutcome]:
-    async def one(part: JobPart) -> JobOutcome:
-        if not view.has(part.node_id):
-            return JobOutcome(part.node_id, None, NO_RAYLET)
-        try:
-            return JobOutcome(part.node_id, await fabric.run(part.node_id, kind, part.argument), None)
-        except NodeAwayError as error:
-            return JobOutcome(part.node_id, None, error.reason)
+    return list(await asyncio.gather(*(_run_part(fabric, view, kind, part) for part in parts)))
 
-    return list(await asyncio.gather(*(one(part) for part in parts)))
+
+async def _run_part(fabric: Fabric, view: FabricView, kind: str, part: JobPart) -> JobOutcome:
+    """Ends with the node at the latest: Ray would keep a task for it until it comes back."""
+    if not view.has(part.node_id):
+        return JobOutcome(part.node_id, None, NO_RAYLET)
+    running = asyncio.create_task(fabric.run(part.node_id, kind, part.argument))
+    gone = asyncio.create_task(view.until_gone(part.node_id))
+    try:
+        await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            return JobOutcome(part.node_id, None, LEFT)
+        return JobOutcome(part.node_id, running.result(), None)
+    except NodeAwayError as error:
+        return JobOutcome(part.node_id, None, error.reason)
+    finally:
+        running.cancel()
+        gone.cancel()
 
 
 def _json(body: object) -> Response:

@@ -70,10 +70,14 @@ class RayFabric:
 
     async def run(self, node: str, kind: str, argument: bytes) -> bytes:
         task = ray.remote(perform).options(num_cpus=0, max_retries=1, resources={node_resource(node): A_LITTLE})
+        reference = task.remote(kind, argument)
         try:
-            answer: bytes = await _result(task.remote(kind, argument), None)
+            answer: bytes = await _result(reference, None)
         except RayError as error:
             raise NodeAwayError(node, _first_line(error)) from error
+        except asyncio.CancelledError:
+            ray.cancel(reference)  # nobody waits for it any more
+            raise
         return answer
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cluster.jobs import InProcessJobs, JobPart, UnknownJobError, decode_checks, perform
+from cluster.jobs import InProcessJobs, JobPart, UnknownJobError, decode_checks, is_job_kind, perform
 from inventory.clock import SystemClock
 from inventory.store import ModelStore
 from nodes.snapshot import NodeId
@@ -52,3 +52,23 @@ async def test_without_ray_other_machines_are_named_as_not_asked(store: ModelSto
 def test_a_node_of_an_older_version_says_that_it_does_not_know_the_job() -> None:
     with pytest.raises(UnknownJobError, match="no job 'bake_bread'"):
         perform("bake_bread", msgspec.json.encode(None))
+
+
+async def test_an_unknown_job_is_the_outcome_of_the_node_that_was_asked() -> None:
+    (outcome,) = await InProcessJobs(HERE).run("answer_line", [JobPart(HERE)])
+
+    assert outcome.answer is None
+    assert outcome.error == "this node has no job 'answer_line'; is it of an older version?"
+
+
+def test_a_room_above_brings_a_job_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = tmp_path / "bakery-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: bakery\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[potluck.jobs]\nturn_dough = bakery:turned\n")
+    (tmp_path / "bakery.py").write_text("def turned(argument):\n    return argument[::-1]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert is_job_kind("turn_dough")
+    assert not is_job_kind("turn_butter")
+    assert perform("turn_dough", b"dough") == b"hguod"

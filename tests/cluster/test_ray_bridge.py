@@ -32,11 +32,17 @@ class InProcessFabric:
         self.agent = NodeAgent()
         self.looks = 0
         self.down = False
+        self.gone = False
+        self.working = asyncio.Event()
+        self.may_work = asyncio.Event()
+        self.may_work.set()
 
     async def nodes(self) -> tuple[FabricNode, ...]:
         self.looks += 1
         if self.down:
             raise ConnectionError("the head does not answer")
+        if self.gone:
+            return ()
         return (FabricNode("10.0.0.2", (("CPU", 2.0), ("node:10.0.0.2", 1.0), ("node:box", 1.0))),)
 
     async def welcome(self, node: str) -> None:
@@ -46,6 +52,8 @@ class InProcessFabric:
         return await self.agent.call(method, path, body)
 
     async def run(self, node: str, kind: str, argument: bytes) -> bytes:
+        self.working.set()
+        await self.may_work.wait()
         return await asyncio.to_thread(perform, kind, argument)
 
 
@@ -115,6 +123,17 @@ async def test_a_job_runs_on_the_nodes_that_ray_has(state: Path, tmp_path: Path)
 
     assert (done.answer, done.error) == (b"[]", None)
     assert (unknown.answer, unknown.error) == (None, "it has no raylet in this cluster")
+
+
+async def test_a_job_ends_with_the_node_that_had_it(state: Path, tmp_path: Path) -> None:
+    async with a_bridge(tmp_path / "ray.sock") as fabric:
+        fabric.may_work.clear()
+        job = asyncio.create_task(RayJobs(tmp_path / "ray.sock").run("verify_models", [JobPart(BOX)]))
+        await fabric.working.wait()
+        fabric.gone = True
+        (outcome,) = await job
+
+    assert (outcome.answer, outcome.error) == (None, "it left the cluster before the job was done")
 
 
 async def test_without_a_bridge_jobs_and_links_say_that_ray_is_down(tmp_path: Path) -> None:
