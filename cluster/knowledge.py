@@ -36,6 +36,7 @@ class Reader(msgspec.Struct, frozen=True):
     group: str
     data_class: str
     user: str | None = None  # the person, where a front end or a token named one
+    admitted: bool = False  # what he asks is part of a request that has its place in his limits already
 
 
 class NewStore(msgspec.Struct, frozen=True):
@@ -132,6 +133,7 @@ class Folder(msgspec.Struct, frozen=True):
     watched: bool
     counts: Counts = Counts()
     looked_s: float | None = None
+    settled: bool = False  # everything that lies there was seen, and is read or being read
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,10 +38,11 @@ class Passage:
 
     @property
     def source(self) -> str:
-        """For people: the document, and where in it."""
+        """For people: the document, and where in it stands what was found; what is around that is not named."""
         title = self.version.document.title or self.version.document.name
-        places = dict.fromkeys(str(chunk.content.locator) for chunk in self.chunks)
-        return ", ".join(filter(None, (title, " to ".join(filter(None, (*list(places)[:1], *list(places)[1:][-1:]))))))
+        found = sorted(self.hits, key=lambda hit: hit.chunk.ordinal)
+        places = list(dict.fromkeys(str(hit.chunk.content.locator) for hit in found))
+        return ", ".join(filter(None, (title, " to ".join(places if len(places) < 3 else (places[0], places[-1])))))
 
 
 def tokens_at_most(text: str) -> int:
@@ -103,21 +104,30 @@ def _neighbours(hit: Hit, around: Mapping[Place, Chunk]) -> list[tuple[Place, Ch
 
 def _runs(chosen: Sequence[Hit], taken: Mapping[Place, Chunk]) -> tuple[Passage, ...]:
     found: list[Passage] = []
-    seen: set[Place] = set()
+    left = dict(taken)
     for hit in chosen:
-        if _place(hit) in seen:
+        if _place(hit) not in left:
             continue
-        document, version, first = _place(hit)
-        last = first
-        while (document, version, first - 1) in taken:
-            first -= 1
-        while (document, version, last + 1) in taken:
-            last += 1
-        places = [(document, version, ordinal) for ordinal in range(first, last + 1)]
-        seen.update(places)
+        places = _run(hit, left, {_place(one): one for one in chosen})
         inside = tuple(one for one in chosen if _place(one) in places)
-        found.append(Passage(len(found) + 1, hit.version, inside, tuple(taken[place] for place in places)))
+        found.append(Passage(len(found) + 1, hit.version, inside, tuple(left.pop(place) for place in places)))
     return tuple(found)
+
+
+def _run(hit: Hit, left: Mapping[Place, Chunk], hits: Mapping[Place, Hit]) -> list[Place]:
+    """The chunks that touch, up to a hit that stands elsewhere, on another page say: that one is cited by itself."""
+    document, version, first = _place(hit)
+    last, here = first, hit.chunk.content.locator
+
+    def goes_on(ordinal: int) -> bool:
+        place = document, version, ordinal
+        return place in left and hits.get(place, hit).chunk.content.locator == here
+
+    while goes_on(first - 1):
+        first -= 1
+    while goes_on(last + 1):
+        last += 1
+    return [(document, version, ordinal) for ordinal in range(first, last + 1)]
 
 
 def _place(hit: Hit) -> Place:

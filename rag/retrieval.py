@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from rag.context import Passage, passages, told, wanted
 from rag.embedding import Embedder
@@ -14,6 +15,9 @@ from rag.values import Hit, SpaceId
 
 FOUND = 8
 BUDGET_TOKENS = 2_000
+
+
+Judged: TypeAlias = tuple[Hit, Evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Retrieved:
     """`judged` is everything that was found, with what speaks for it. No passages: nothing relevant was found."""
 
     passages: tuple[Passage, ...]
-    judged: tuple[tuple[Hit, Evidence], ...]
+    judged: tuple[Judged, ...]
 
     @property
     def context(self) -> str:
@@ -41,11 +45,20 @@ class Retrieved:
 
 async def retrieve(store: VectorStore, embedder: Embedder, wish: Wish) -> Retrieved:
     """Raises EmbeddingError, StoreError."""
+    judged = await judge(store, embedder, wish)
+    return Retrieved(await relevant_passages(store, judged, wish.budget_tokens), judged)
+
+
+async def judge(store: VectorStore, embedder: Embedder, wish: Wish) -> tuple[Judged, ...]:
+    """What is found in spaces of one encoder, the best first. Raises EmbeddingError, StoreError."""
     (vector,) = await embedder.vectors([wish.text])
     asked = Question(wish.text, vector, wish.limit, wish.alpha, wish.filter, wish.at_s)
-    judged = tuple((hit, evidence(wish.text, hit)) for hit in await store.search(wish.spaces, asked))
-    relevant = [hit for hit, one in judged if one.relevant]
-    return Retrieved(await _passages(store, relevant, wish.budget_tokens), judged)
+    return tuple((hit, evidence(wish.text, hit)) for hit in await store.search(wish.spaces, asked))
+
+
+async def relevant_passages(store: VectorStore, judged: Sequence[Judged], budget_tokens: int) -> tuple[Passage, ...]:
+    """What is read of it, within the budget. Raises StoreError."""
+    return await _passages(store, [hit for hit, one in judged if one.relevant], budget_tokens)
 
 
 async def _passages(store: VectorStore, hits: Sequence[Hit], budget_tokens: int) -> tuple[Passage, ...]:

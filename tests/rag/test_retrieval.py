@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cluster.knowledge import Locator
 from inventory.clock import SystemClock
-from rag.context import PREFACE, tokens_at_most, told
+from rag.context import PREFACE, passages, tokens_at_most, told
 from rag.retrieval import Wish, retrieve
 from rag.stores.embedded import EmbeddedStore
-from rag.values import Vectors
+from rag.values import Chunk, Hit, NewChunk, NewDocument, Vectors, Version
 from support.rag_stores import put, space, vectors_of
 
 NOTES = space("notes")
@@ -88,3 +89,18 @@ async def test_a_text_cannot_end_its_fence_and_a_name_cannot_begin_another(store
 
 def test_nothing_is_told_of_nothing() -> None:
     assert told(()) == ""
+
+
+def test_hits_on_two_pages_are_two_passages_and_what_is_around_them_is_not_cited() -> None:
+    space_id = NOTES.space_id
+    document = NewDocument("a.pdf", "hash", "A", "application/pdf", "en", "private", {}, 3)
+    version = Version(space_id, "a", 1, document, 0.0, None, 5)
+    chunks = [
+        Chunk(str(page), page, NewChunk(f"of page {page}", 0, 9, Locator("page", str(page)))) for page in range(5)
+    ]
+    hits = [Hit(chunks[page], version, 1.0, 0.9, None) for page in (2, 3)]
+    around = {("a", 1, chunk.ordinal): chunk for chunk in chunks}
+    found = passages(hits, around, 1_000)
+
+    assert [[chunk.ordinal for chunk in one.chunks] for one in found] == [[1, 2], [3, 4]]
+    assert [one.source for one in found] == ["A, page 2", "A, page 3"]

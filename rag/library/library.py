@@ -1,0 +1,262 @@
+"""People's documents, as the gateway asks for them (router.server_tools.Knowledge)."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from cluster.knowledge import (
+    Ask,
+    Attribute,
+    Counts,
+    Folder,
+    Found,
+    NewFile,
+    NewStore,
+    Reader,
+    Store,
+    StoreChange,
+    StoreFile,
+)
+from inventory.clock import Clock
+from rag.library import troubles
+from rag.library.encoders import Encoders
+from rag.library.folder_desk import FolderDesk
+from rag.library.questions import Questions
+from rag.library.rows import FileRow, StoreRow, Usual, counted
+from rag.library.shelves import Shelves
+from rag.values import document_id_of
+
+USED_EVERY_S = 60.0  # how exactly it is remembered when a store was used last
+
+
+class Library:
+    """Implements router.server_tools.Knowledge. `wake` tells the one who reads files that there are some; `protected`
+    is no place to read files from."""
+
+    def __init__(
+        self,
+        shelves: Shelves,
+        encoders: Encoders,
+        clock: Clock,
+        wake: Callable[[], None],
+        protected: Path,
+    ) -> None:
+        self._shelves, self._encoders, self._clock, self._wake = shelves, encoders, clock, wake
+        self._catalogue = shelves.catalogue
+        self._questions = Questions(shelves, encoders)
+        self._folders = FolderDesk(shelves, wake, protected)
+        alive = {row.store_id for row in self._catalogue.stores() if not row.expired(clock.wall_s())}
+        self._usual = tuple(one for one in self._catalogue.usual() if one.store_id in alive)
+
+    # Stores
+
+    @troubles.told
+    async def create_store(self, reader: Reader, wanted: NewStore) -> Store:
+        models = self._encoders.models(reader)
+        encoder = wanted.encoder or next(iter(models), None)
+        if encoder is None or (wanted.encoder is not None and encoder not in models):
+            raise troubles.no_encoder(wanted.encoder, models)
+        now_s = self._clock.wall_s()
+        row = StoreRow(
+            f"vs_{secrets.token_hex(16)}", reader.tenant, wanted.name, wanted.description, dict(wanted.metadata),
+            encoder, now_s, now_s, wanted.expires_after_days, reader,
+        )  # fmt: skip
+        await self._shelves.ask(self._catalogue.add_store, row)
+        return row.shown(Counts(), 0)
+
+    @troubles.told
+    async def stores(self, reader: Reader) -> tuple[Store, ...]:
+        rows = await self._shelves.ask(self._catalogue.stores, reader.tenant)
+        standing = await self._shelves.ask(self._catalogue.standing, [row.store_id for row in rows])
+        now_s = self._clock.wall_s()
+        return tuple(row.shown(*standing.get(row.store_id, (Counts(), 0))) for row in rows if not row.expired(now_s))
+
+    @troubles.told
+    async def store(self, reader: Reader, store_id: str) -> Store:
+        return await self._shown(await self._row(reader, store_id))
+
+    @troubles.told
+    async def change_store(self, reader: Reader, store_id: str, change: StoreChange) -> Store:
+        await self._row(reader, store_id)
+        now_s = self._clock.wall_s()
+
+        def changed(row: StoreRow) -> StoreRow:
+            return replace(
+                row,
+                name=row.name if change.name is None else change.name,
+                description=row.description if change.description is None else change.description,
+                metadata=row.metadata if change.metadata is None else dict(change.metadata),
+                expires_after_days=change.expires_after_days or row.expires_after_days,
+                used_s=now_s,
+            )
+
+        row = await self._shelves.ask(self._catalogue.change_store, store_id, changed)
+        if row is None:
+            raise troubles.no_store(store_id)
+        return await self._shown(row)
+
+    @troubles.told
+    async def drop_store(self, reader: Reader, store_id: str) -> None:
+        row = await self._row(reader, store_id)
+        self._usual = tuple(one for one in self._usual if one.store_id != store_id)
+        await self._shelves.drop_store(row)
+
+    async def drop_expired(self) -> None:
+        """Stores that nobody used for so long as was said. May raise StoreError, sqlite3.Error."""
+        now_s = self._clock.wall_s()
+        for row in await self._shelves.ask(self._catalogue.stores):
+            if row.expired(now_s):
+                self._usual = tuple(one for one in self._usual if one.store_id != row.store_id)
+                await self._shelves.drop_store(row)
+
+    # Files
+
+    @troubles.told
+    async def add_files(
+        self, reader: Reader, store_id: str, files: Sequence[NewFile], batch_id: str | None = None
+    ) -> tuple[StoreFile, ...]:
+        store = await self._row(reader, store_id)
+        await self._used(store)
+        now_s = self._clock.wall_s()
+
+        def rows() -> list[FileRow]:
+            return [
+                _wanted(store, self._catalogue.file(store_id, new.file_id), new, (reader, batch_id, now_s))
+                for new in {new.file_id: new for new in files}.values()
+            ]
+
+        remembered = await self._shelves.remember(store_id, rows)
+        self._wake()
+        shown = {row.file_id: row.shown() for row in remembered}
+        return tuple(shown[new.file_id] for new in files)
+
+    @troubles.told
+    async def files(self, reader: Reader, store_id: str) -> tuple[StoreFile, ...]:
+        await self._row(reader, store_id)
+        return tuple(row.shown() for row in await self._shelves.ask(self._catalogue.files, store_id))
+
+    @troubles.told
+    async def file(self, reader: Reader, store_id: str, file_id: str) -> StoreFile:
+        return (await self._file(reader, store_id, file_id)).shown()
+
+    @troubles.told
+    async def change_file(
+        self, reader: Reader, store_id: str, file_id: str, attributes: dict[str, Attribute]
+    ) -> StoreFile:
+        await self._file(reader, store_id, file_id)
+
+        def described(row: FileRow) -> FileRow:
+            return replace(row, attributes=dict(attributes), beside={})
+
+        changed = await self._shelves.describe(store_id, file_id, described)
+        if changed is None:
+            raise troubles.no_file(store_id, file_id)
+        return changed.shown()
+
+    @troubles.told
+    async def drop_file(self, reader: Reader, store_id: str, file_id: str) -> None:
+        await self._shelves.remove_file(await self._file(reader, store_id, file_id))
+
+    @troubles.told
+    async def forget_file(self, reader: Reader, file_id: str) -> None:
+        for row in await self._shelves.ask(self._catalogue.everywhere, reader.tenant, file_id):
+            await self._shelves.remove_file(row)
+
+    @troubles.told
+    async def texts(self, reader: Reader, store_id: str, file_id: str, version: int | None = None) -> tuple[str, ...]:
+        store = await self._row(reader, store_id)
+        row = await self._file(reader, store_id, file_id)
+        if not row.version:
+            raise troubles.not_read(row)
+        known = await self._shelves.store.versions(store.space_id, document_id_of(store.space_id, row.document))
+        wanted = next((one for one in known if one.number == (row.version if version is None else version)), None)
+        if wanted is None:
+            raise troubles.no_version(row, version, [one.number for one in known])
+        chunks = await self._shelves.store.chunks(wanted, 0, wanted.chunks)
+        return tuple(chunk.content.text for chunk in chunks)
+
+    # Batches
+
+    @troubles.told
+    async def batch(self, reader: Reader, store_id: str, batch_id: str) -> Counts:
+        await self._row(reader, store_id)
+        return counted(await self._shelves.ask(self._catalogue.of_batch, store_id, batch_id))
+
+    @troubles.told
+    async def cancel_batch(self, reader: Reader, store_id: str, batch_id: str) -> Counts:
+        await self._row(reader, store_id)
+        await self._shelves.cancel(store_id, batch_id)
+        return counted(await self._shelves.ask(self._catalogue.of_batch, store_id, batch_id))
+
+    # Questions
+
+    @troubles.told
+    async def search(self, reader: Reader, ask: Ask) -> Found:
+        rows = [await self._row(reader, store_id) for store_id in dict.fromkeys(ask.store_ids)]
+        for row in rows:
+            await self._used(row)
+        return await self._questions.answer(reader, rows, ask)
+
+    def usual_stores(self, reader: Reader, model: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one.store_id for one in self._usual if one.meant(reader, model)))
+
+    @troubles.told
+    async def set_usual(self, reader: Reader, store_id: str, models: Sequence[str], keys: Sequence[str]) -> None:
+        await self._row(reader, store_id)
+        rows = [Usual(store_id, reader.tenant, model, None) for model in dict.fromkeys(models)]
+        rows += [Usual(store_id, reader.tenant, None, key_id) for key_id in dict.fromkeys(keys)]
+        await self._shelves.ask(self._catalogue.set_usual, store_id, rows)
+        self._usual = tuple(await self._shelves.ask(self._catalogue.usual))
+
+    # Folders
+
+    @troubles.told
+    async def add_folder(self, reader: Reader, store_id: str, path: str, watched: bool) -> Folder:
+        return await self._folders.add(reader, await self._row(reader, store_id), path, watched)
+
+    @troubles.told
+    async def folders(self, reader: Reader) -> tuple[Folder, ...]:
+        return await self._folders.all_of(reader.tenant)
+
+    @troubles.told
+    async def drop_folder(self, reader: Reader, folder_id: str) -> None:
+        await self._folders.drop(reader.tenant, folder_id)
+
+    async def _row(self, reader: Reader, store_id: str) -> StoreRow:
+        row = await self._shelves.ask(self._catalogue.store, store_id)
+        if row is None or row.tenant != reader.tenant or row.expired(self._clock.wall_s()):
+            raise troubles.no_store(store_id)
+        return row
+
+    async def _file(self, reader: Reader, store_id: str, file_id: str) -> FileRow:
+        await self._row(reader, store_id)
+        row = await self._shelves.ask(self._catalogue.file, store_id, file_id)
+        if row is None:
+            raise troubles.no_file(store_id, file_id)
+        return row
+
+    async def _shown(self, row: StoreRow) -> Store:
+        standing = await self._shelves.ask(self._catalogue.standing, [row.store_id])
+        return row.shown(*standing.get(row.store_id, (Counts(), 0)))
+
+    async def _used(self, row: StoreRow) -> None:
+        now_s = self._clock.wall_s()
+        if now_s - row.used_s >= USED_EVERY_S:
+            await self._shelves.ask(self._catalogue.change_store, row.store_id, lambda now: replace(now, used_s=now_s))
+
+
+def _wanted(store: StoreRow, known: FileRow | None, new: NewFile, wish: tuple[Reader, str | None, float]) -> FileRow:
+    """As it stands now that somebody wants it read, whatever was read of it before."""
+    reader, batch_id, now_s = wish
+    if known is None:
+        known = FileRow(
+            new.file_id, store.store_id, store.tenant, new.file_id, new.name, new.path, "in_progress", now_s, 0, now_s,
+            reader,
+        )  # fmt: skip
+    return replace(
+        known, name=new.name, path=new.path, status="in_progress", asked=known.asked + 1, asked_s=now_s, reader=reader,
+        attributes=dict(new.attributes), chunking=new.chunking, batch_id=batch_id, failed_hash=None,
+        problem_code=None, problem=None, tries=0, next_s=0.0,
+    )  # fmt: skip

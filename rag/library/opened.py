@@ -1,0 +1,40 @@
+"""A library put together from its parts: who answers the gateway, and who reads files meanwhile."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inventory.clock import Clock
+from rag.library.catalogue import Catalogue
+from rag.library.encoders import Encoders
+from rag.library.ingest import Ingest
+from rag.library.library import Library
+from rag.library.reading import Parsing
+from rag.library.shelves import Shelves
+from rag.library.watcher import Watcher
+from rag.stores.contract import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLibrary:
+    """`run` reads files until it is cancelled; `close` comes after that."""
+
+    knowledge: Library
+    ingest: Ingest
+    watcher: Watcher
+    shelves: Shelves
+
+    async def run(self) -> None:
+        await self.ingest.run(self.watcher.look, self.knowledge.drop_expired)
+
+    async def close(self) -> None:
+        """The store of vectors as well."""
+        await self.shelves.ask(self.shelves.catalogue.close)
+        await self.shelves.store.close()
+
+
+def open_library(root: Path, store: VectorStore, encoders: Encoders, parsing: Parsing, clock: Clock) -> OpenLibrary:
+    """`root` is the state directory. Blocks. Raises KnowledgeError, ExposedSecretError."""
+    shelves = Shelves(Catalogue(root / "library.db"), store)
+    ingest = Ingest(shelves, parsing, encoders, clock)
+    watcher = Watcher(shelves, clock, ingest.wake, root)
+    return OpenLibrary(Library(shelves, encoders, clock, ingest.wake, root), ingest, watcher, shelves)

@@ -1,0 +1,83 @@
+"""A question to some stores: each group of one encoder asked with its own vectors, and what was found put together."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from cluster.knowledge import Ask, Found, KnowledgeError, Reader
+from rag.filters import Filter, FilterError, read_filter
+from rag.fusion import ALPHA
+from rag.library.answers import Names, each_text_once, found, known, place_of, together, why
+from rag.library.encoders import Encoders
+from rag.library.rows import StoreRow
+from rag.library.shelves import Shelves
+from rag.retrieval import Judged, Wish, judge, relevant_passages
+from rag.stores.contract import MOST_HITS, UnknownSpaceError
+
+SPARE = 2  # times as many as wanted are looked for, as some say the same
+
+
+class Questions:
+    def __init__(self, shelves: Shelves, encoders: Encoders) -> None:
+        self._shelves, self._encoders = shelves, encoders
+
+    async def answer(self, reader: Reader, stores: Sequence[StoreRow], ask: Ask) -> Found:
+        """Raises KnowledgeError, EmbeddingError, StoreError."""
+        meant = _filter(ask)
+        _check_alpha(ask)
+        groups: defaultdict[str, list[StoreRow]] = defaultdict(list)
+        for store in stores:
+            if await self._shelves.space(store) is not None:
+                groups[store.encoder].append(store)
+        each = await asyncio.gather(
+            *(self._judge(reader, model, group, (ask, meant)) for model, group in groups.items())
+        )
+        judged = sorted((one for group in each for one in group), key=lambda one: -one[0].score)
+        names = await self._names(judged)
+        enough = [one for one in each_text_once(known(judged, names)) if one[0].score >= ask.least_score][: ask.limit]
+        passages = await relevant_passages(self._shelves.store, enough, ask.budget_tokens)
+        standing = await self._shelves.ask(self._shelves.catalogue.standing, [one.store_id for one in stores])
+        counts = together(each for each, _ in standing.values())
+        return found(enough, passages, names, why(enough, passages, counts))
+
+    async def _judge(
+        self, reader: Reader, model: str, stores: Sequence[StoreRow], asked: tuple[Ask, Filter | None]
+    ) -> tuple[Judged, ...]:
+        ask, meant = asked
+        wish = Wish(
+            ask.text,
+            tuple(store.space_id for store in stores),
+            min(SPARE * ask.limit, MOST_HITS),
+            ask.budget_tokens,
+            ALPHA if ask.alpha is None else ask.alpha,
+            meant,
+            ask.at_s,
+        )
+        try:
+            return await judge(self._shelves.store, self._encoders.embedder(reader, model, False), wish)
+        except UnknownSpaceError:  # it was dropped since
+            return ()
+
+    async def _names(self, judged: Iterable[Judged]) -> Names:
+        documents: defaultdict[str, set[str]] = defaultdict(set)
+        for hit, _ in judged:
+            store_id, document = place_of(hit.version)
+            documents[store_id].add(document)
+        catalogue = self._shelves.catalogue
+        return {
+            (store_id, document): row
+            for store_id, names in documents.items()
+            for document, row in (await self._shelves.ask(catalogue.documents, store_id, names)).items()
+        }
+
+
+def _filter(ask: Ask) -> Filter | None:
+    try:
+        return None if ask.filter is None else read_filter(ask.filter)
+    except FilterError as error:
+        raise KnowledgeError("invalid", "invalid_filter", str(error), "filters") from error
+
+
+def _check_alpha(ask: Ask) -> None:
+    if ask.alpha is not None and not 0.0 <= ask.alpha <= 1.0:
+        raise KnowledgeError("invalid", "invalid_value", f"a weight lies between 0 and 1, {ask.alpha} does not")

@@ -1,0 +1,64 @@
+"""The tables of library.db: stores, their files, folders, and which stores are usual.
+
+Facts that are asked for stand in columns; the row itself is JSON, so that a field more needs no migration.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from cluster.knowledge import KnowledgeError
+from cluster.private_database import SchemaTooNewError, open_tables
+
+SCHEMA = 1
+_TABLES = """
+    CREATE TABLE stores (
+        store_id TEXT NOT NULL PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        made_s REAL NOT NULL,
+        leaving INTEGER NOT NULL DEFAULT 0,
+        row BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX stores_by_tenant ON stores (tenant, made_s);
+    CREATE TABLE files (
+        file_row INTEGER PRIMARY KEY AUTOINCREMENT,
+        store_id TEXT NOT NULL REFERENCES stores ON DELETE CASCADE,
+        file_id TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        document TEXT NOT NULL,
+        status TEXT NOT NULL,
+        asked_s REAL NOT NULL,
+        next_s REAL NOT NULL,
+        batch_id TEXT,
+        folder_id TEXT,
+        size_bytes INTEGER NOT NULL,
+        leaving INTEGER NOT NULL DEFAULT 0,
+        row BLOB NOT NULL,
+        UNIQUE (store_id, file_id),
+        UNIQUE (store_id, document)
+    ) STRICT;
+    CREATE INDEX files_to_read ON files (tenant, asked_s) WHERE status = 'in_progress' AND NOT leaving;
+    CREATE INDEX files_standing ON files (store_id, leaving, status, size_bytes);
+    CREATE INDEX files_by_id ON files (file_id);
+    CREATE INDEX files_by_folder ON files (folder_id) WHERE folder_id IS NOT NULL;
+    CREATE TABLE folders (
+        folder_id TEXT NOT NULL PRIMARY KEY,
+        store_id TEXT NOT NULL REFERENCES stores ON DELETE CASCADE,
+        tenant TEXT NOT NULL,
+        row BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE usual (
+        store_id TEXT NOT NULL REFERENCES stores ON DELETE CASCADE,
+        row BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX usual_by_store ON usual (store_id);
+"""
+
+
+def open_library(path: Path) -> sqlite3.Connection:
+    """Raises KnowledgeError, ExposedSecretError."""
+    try:
+        return open_tables(path, _TABLES, SCHEMA)
+    except SchemaTooNewError as error:
+        raise KnowledgeError("broken", "library_too_new", str(error)) from error
+    except (sqlite3.Error, OSError) as error:
+        raise KnowledgeError("broken", "library_failed", f"{path} cannot be used ({error})") from error
