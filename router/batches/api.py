@@ -7,13 +7,16 @@ import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from router.batches.desk import BatchDesk, Slice
+from router.batches.desk import BatchDesk
+from router.batches.media_types import media_type_of
 from router.batches.upload import read_form
+from router.batches.values import DOCUMENTS
 from router.batches.wire import BatchBody
 from router.dialects.common import decode
 from router.errors import ApiError
 from router.guard import body_of, caller, json_answer
-from router.openapi import form_operation, json_operation, text_answer
+from router.listing import Slice
+from router.openapi import bytes_answer, form_operation, json_operation
 
 FILES, FILE, CONTENT = "/v1/files", "/v1/files/{file_id}", "/v1/files/{file_id}/content"
 BATCHES, BATCH, CANCEL = "/v1/batches", "/v1/batches/{batch_id}", "/v1/batches/{batch_id}/cancel"
@@ -63,9 +66,13 @@ def _add_files(app: FastAPI, there: Callable[[], BatchDesk]) -> None:
     async def delete_file(file_id: str, request: Request) -> Response:
         return json_answer(await there().drop(caller(request), file_id))
 
-    @app.get(CONTENT, response_model=None, openapi_extra=text_answer("application/jsonl"))
+    @app.get(CONTENT, response_model=None, openapi_extra=bytes_answer())
     async def get_content(file_id: str, request: Request) -> Response:
-        return FileResponse(await there().content(caller(request), file_id), media_type="application/jsonl")
+        """Whatever it is, a browser lays it aside and runs nothing of it."""
+        file, path = await there().content(caller(request), file_id)
+        kind = media_type_of(file.name) if file.purpose in DOCUMENTS else "application/jsonl"
+        headers = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
+        return FileResponse(path, media_type=kind, filename=file.name, headers=headers)
 
 
 def _add_batches(app: FastAPI, there: Callable[[], BatchDesk]) -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import secrets
 from pathlib import Path
-from typing import NamedTuple
 
 from inventory.clock import Clock
 from router.batches.runner import BatchRunner
 from router.batches.store import BatchStore
 from router.batches.upload import Upload
-from router.batches.values import ENDPOINTS, WINDOW_S, BatchRow, FileRow, owner_of
+from router.batches.values import DOCUMENTS, ENDPOINTS, WINDOW_S, BatchRow, FileRow, owner_of
 from router.batches.wire import (
     BatchBody,
     BatchList,
@@ -21,27 +20,11 @@ from router.batches.wire import (
     file_object,
 )
 from router.errors import ApiError, invalid
+from router.listing import Slice
 from router.request import Identity
 
 MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512  # of metadata, as OpenAI has them
 INPUT_KEPT_S = 30 * 24 * 3600  # of an input file that names no other time
-
-
-class Slice(NamedTuple):
-    """What a client wants of a list: so many, after the one that it had last."""
-
-    after: str | None
-    limit: int
-    oldest_first: bool = False
-
-    def of(self, ids: list[str]) -> tuple[list[str], bool]:
-        """Of ids, the youngest first; and whether there are more. Raises ApiError 400 where `after` is none of them."""
-        order = ids[::-1] if self.oldest_first else ids
-        if self.after is not None:
-            if self.after not in order:
-                raise invalid("`after` is none of these", "after")
-            order = order[order.index(self.after) + 1 :]
-        return order[: self.limit], len(order) > self.limit
 
 
 class BatchDesk:
@@ -59,8 +42,9 @@ class BatchDesk:
         """A file that has arrived."""
         file_id, now_s = f"file-{secrets.token_hex(16)}", int(self._clock.wall_s())
         size = await asyncio.to_thread(upload.move_to, self._store.content(file_id))
-        expires_s = now_s + (upload.kept_s or INPUT_KEPT_S)
-        row = FileRow(file_id, owner_of(identity), upload.name, "batch", size, now_s, expires_s)
+        kept_s = INPUT_KEPT_S if upload.kept_s is None and upload.purpose == "batch" else upload.kept_s
+        expires_s = None if kept_s is None else now_s + kept_s
+        row = FileRow(file_id, owner_of(identity), upload.name, upload.purpose, size, now_s, expires_s)
         await asyncio.to_thread(self._store.add_file, row)
         return file_object(row)
 
@@ -74,15 +58,24 @@ class BatchDesk:
         data = [file_object(found[file_id]) for file_id in ids]
         return FileList(data=data, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None, has_more=more)
 
-    async def content(self, identity: Identity, file_id: str) -> Path:
-        return self._store.content((await self._file(identity, file_id)).file_id)
+    async def content(self, identity: Identity, file_id: str) -> tuple[FileRow, Path]:
+        """The file, and where its bytes lie."""
+        row = await self._file(identity, file_id)
+        return row, self._store.content(row.file_id)
+
+    async def document(self, identity: Identity, file_id: str, field: str) -> tuple[FileRow, Path]:
+        """The same of one that a vector store may read. `field` names it in the caller's request."""
+        row = await self._file(identity, file_id, field)
+        if row.purpose not in DOCUMENTS:
+            raise invalid(f"`{row.file_id}` was uploaded as `{row.purpose}`: upload it as `assistants`", field)
+        return row, self._store.content(row.file_id)
 
     async def drop(self, identity: Identity, file_id: str) -> FileDeleted:
         row = await self._file(identity, file_id)
         batch_id = await asyncio.to_thread(self._store.in_use, row.file_id)
         if batch_id is not None:
             raise ApiError(409, "file_in_use", f"`{batch_id}` still reads this file; cancel it first, or wait for it")
-        await asyncio.to_thread(self._store.drop_file, row.file_id)
+        await self.runner.drop(row)
         return FileDeleted(id=row.file_id)
 
     async def create(self, identity: Identity, body: BatchBody) -> BatchObject:

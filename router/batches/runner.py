@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,7 @@ from router.batches.values import (
 )
 from router.batches.wire import output_line, unanswered_line
 from router.batches.work import Work
+from router.errors import ApiError
 from router.log import EventLog
 from router.request import Identity
 
@@ -75,6 +76,8 @@ class BatchRunner:
         self._clock, self._log = clock, log
         self._works: dict[str, Work] = {}
         self._news = asyncio.Event()
+        self.before_dropping: Callable[[FileRow], Awaitable[None]] = _nothing
+        """Whoever else reads a file lets go of it then. Raises ApiError where that cannot be: then the file stays."""
 
     def wanted(self) -> Mapping[str, int]:
         """Lines that run or come next, by the model they name."""
@@ -114,7 +117,7 @@ class BatchRunner:
                 self._news.clear()
                 now_s = self._clock.monotonic_s()
                 if now_s - cleaned_s >= CLEAN_S:
-                    await asyncio.to_thread(self._store.clean, int(self._clock.wall_s()))
+                    await self._clean()
                     cleaned_s = now_s
                 for work in sorted(self._works.values(), key=lambda work: len(work.running)):
                     await self._look_safely(work, tasks)
@@ -123,6 +126,19 @@ class BatchRunner:
                         await self._news.wait()
                 except TimeoutError:
                     continue
+
+    async def drop(self, file: FileRow) -> None:
+        """Raises what `before_dropping` raises."""
+        await self.before_dropping(file)
+        await asyncio.to_thread(self._store.drop_file, file.file_id)
+
+    async def _clean(self) -> None:
+        for file in await asyncio.to_thread(self._store.expired, int(self._clock.wall_s())):
+            try:
+                await self.drop(file)
+            except ApiError as error:
+                self._log.emit("file_not_dropped", name=file.file_id, error=error.message)
+        await asyncio.to_thread(self._store.clean)
 
     async def _look_safely(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         """A full disk must end neither other batches nor the gateway."""
@@ -282,6 +298,10 @@ class BatchRunner:
             return None
         name = f"{batch.batch_id}_{what}.jsonl"
         return FileRow(file_id, batch.owner, name, "batch_output", size, created_s, created_s + KEPT_S)
+
+
+async def _nothing(_: FileRow) -> None:
+    """Nobody else reads files."""
 
 
 def _read_span(path: Path, line: LineSpan) -> bytes:

@@ -126,11 +126,13 @@ class BatchStore:
             if path.name not in known:
                 path.unlink(missing_ok=True)
 
-    def clean(self, now_s: int) -> None:
-        """Drop files whose time is over, and batches that no file is left of."""
-        for (file_id,) in self._read("SELECT id FROM files WHERE expires_s <= ?", now_s):
-            if self.in_use(file_id) is None:
-                self.drop_file(file_id)
+    def expired(self, now_s: int) -> list[FileRow]:
+        """Files whose time is over, and that nothing reads any more."""
+        rows = self._read("SELECT row FROM files WHERE expires_s <= ?", now_s)
+        return [row for row in (_files.decode(row) for (row,) in rows) if self.in_use(row.file_id) is None]
+
+    def clean(self) -> None:
+        """Drop batches that no file is left of."""
         known = {file_id for (file_id,) in self._read("SELECT id FROM files")}
         for batch in [batch for batch in self.batches() if batch.status in FINAL]:
             if not known & {batch.input_file, batch.output_file, batch.error_file}:

@@ -9,12 +9,15 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, create_form_parser
 
 from router.batches.store import write_file
+from router.batches.values import Purpose
 from router.errors import invalid, too_large
 
-FILE_LIMIT_BYTES = 200_000_000  # OpenAI's, of a batch
+FILE_LIMIT_BYTES = 512_000_000  # OpenAI's
+BATCH_LIMIT_BYTES = 200_000_000  # OpenAI's, of a batch
 FORM_BYTES = 64 * 1024  # of all that is around it
 NAME_LIMIT = 255
 LEAST_KEPT_S, MOST_KEPT_S = 3600, 30 * 24 * 3600
+PURPOSES: tuple[Purpose, ...] = ("batch", "assistants", "user_data")  # of files that clients bring
 _FIELDS = {"purpose", "expires_after[anchor]", "expires_after[seconds]"}
 
 
@@ -29,8 +32,9 @@ class Upload:
             raise invalid(f"unknown field `{unknown[0][:60]}`", unknown[0][:60], "unknown_parameter")
         if len(parts) != 1 or parts[0].field_name != b"file":
             raise invalid("a form with one file, in the field `file`", "file")
-        if fields.get("purpose") != "batch":
-            raise invalid("`purpose` is `batch`: files are kept here for batches only", "purpose")
+        self.purpose = _purpose(fields)
+        if self.purpose == "batch" and parts[0].size > BATCH_LIMIT_BYTES:
+            raise too_large(BATCH_LIMIT_BYTES)
         self.name = _name(parts[0])
         self.kept_s = _kept_s(fields)
 
@@ -100,6 +104,13 @@ async def read_form(request: Request, folder: Path) -> FormReader:
         reader.close()
         raise
     return reader
+
+
+def _purpose(fields: dict[str, str]) -> Purpose:
+    for purpose in PURPOSES:
+        if fields.get("purpose") == purpose:
+            return purpose
+    raise invalid(f"`purpose` is one of {', '.join(PURPOSES)}", "purpose")
 
 
 def _name(part: File) -> str:

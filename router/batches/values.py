@@ -12,7 +12,9 @@ BatchStatus = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
 ]
 FINAL: frozenset[BatchStatus] = frozenset({"failed", "completed", "expired", "cancelled"})
-Purpose = Literal["batch", "batch_output"]
+Purpose = Literal["batch", "batch_output", "assistants", "user_data"]
+DOCUMENTS: frozenset[Purpose] = frozenset({"assistants", "user_data"})
+"""Purposes of files that vector stores read: any bytes, kept until somebody deletes them."""
 
 ENDPOINTS: Mapping[str, Api] = {
     "/v1/chat/completions": "chat",

@@ -1,0 +1,81 @@
+"""Documents of a gateway as it starts and runs: opened, read, closed; and where they cannot be opened, why."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from cluster.knowledge import KnowledgeError
+from cluster.snapshot import ClusterSnapshot
+from inventory.logs import told
+from nodes.snapshot import NodeId
+from router.batches.desk import BatchDesk
+from router.batches.values import DOCUMENTS, FileRow
+from router.dispatcher import Dispatcher
+from router.errors import ApiError
+from router.in_house import InHouse
+from router.knowledge.desk import DocumentDesk
+from router.knowledge.room import Around, OpenRoom, Room
+from router.log import EventLog
+
+NONE_KEPT = "it was started without"
+READ_AGAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Where they are kept, and the door to it."""
+
+    room: Room
+    desk: DocumentDesk
+    log: EventLog
+
+    async def run(self) -> None:
+        """Until cancelled. Whatever goes wrong with them ends nothing else."""
+        while True:
+            try:
+                await self.room.run()
+            except Exception as error:  # noqa: BLE001 - the last resort: told, and tried again
+                self.log.emit("documents_not_read", error=told(error))
+            await asyncio.sleep(READ_AGAIN_S)
+
+    async def close(self) -> None:
+        await self.room.close()
+
+
+def open_documents(
+    dispatcher: Dispatcher, house: InHouse, files: BatchDesk | None, open_room: OpenRoom
+) -> Documents | str:
+    """What opens, or the reason why nothing does, which is told to everybody who asks."""
+    context, view = dispatcher.context, dispatcher.view
+    around = Around(
+        paths=context.settings.paths,
+        client_for=house.client_for,
+        encoders=house.encoders,
+        ray_nodes=lambda: ray_nodes(view.cluster),
+        clock=context.clock,
+        log=context.log,
+    )
+    try:
+        room = open_room(around)
+    except KnowledgeError as error:
+        context.log.emit("documents_not_kept", error=error.message)
+        if files is not None:
+            files.runner.before_dropping = partial(_stays, error.message)
+        return error.message
+    dispatcher.knowledge = room.knowledge
+    desk = DocumentDesk(room.knowledge, files, context.clock)
+    if files is not None:
+        files.runner.before_dropping = desk.let_go
+    return Documents(room, desk, context.log)
+
+
+async def _stays(why: str, file: FileRow) -> None:
+    """What stores have read of a file cannot be taken out of them, so it is not gone. Raises ApiError 503."""
+    if file.purpose in DOCUMENTS:
+        raise ApiError(503, "documents_off", f"this file may be in vector stores, which cannot be opened: {why}")
+
+
+def ray_nodes(cluster: ClusterSnapshot | None) -> tuple[NodeId, ...]:
+    """Machines that take jobs by Ray."""
+    nodes = () if cluster is None else cluster.nodes
+    return tuple(node.node_id for node in nodes if node.link == "ray" and node.state == "ready")

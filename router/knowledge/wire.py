@@ -1,0 +1,174 @@
+"""What clients send to the doors to documents. Bodies only: router.knowledge.objects has the answers."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from cluster.knowledge import Chunking
+from router.dialects.common import Closed, JsonObject
+from router.errors import invalid
+
+MOST_FILES = 500  # of one request
+MOST_FOUND, FOUND = 50, 10
+MOST_QUERIES = 8
+MOST_NAMES = 200
+
+FileId = Annotated[str, Meta(min_length=1, max_length=100)]
+Name = Annotated[str, Meta(max_length=256)]
+Query = Annotated[str, Meta(min_length=1, max_length=16_384)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Weight = Annotated[float, Meta(ge=0, le=1_000)]
+AttributeName = Annotated[str, Meta(max_length=64)]
+AttributeText = Annotated[str, Meta(max_length=512)]
+Attributes = Annotated[dict[AttributeName, AttributeText | float | bool], Meta(max_length=16)]
+Pairs = Annotated[dict[AttributeName, AttributeText], Meta(max_length=16)]
+
+
+class ExpiresAfter(msgspec.Struct, forbid_unknown_fields=True):
+    anchor: Literal["last_active_at"]
+    days: Annotated[int, Meta(ge=1, le=365)]
+
+
+class ChunkSizes(msgspec.Struct, forbid_unknown_fields=True):
+    max_chunk_size_tokens: Annotated[int, Meta(ge=100, le=4096)]
+    chunk_overlap_tokens: Annotated[int, Meta(ge=0, le=2048)]
+
+
+class AutoChunking(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="auto"):
+    """As potluck cuts by itself."""
+
+
+class StaticChunking(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="static"):
+    static: ChunkSizes
+
+
+class OtherChunking(msgspec.Struct, tag_field="type", tag="other"):
+    """Told of files that are cut as potluck does."""
+
+
+Strategy = AutoChunking | StaticChunking
+
+
+class StoreBody(Closed):
+    """POST /v1/vector_stores. `embedding_model` is potluck's: it makes the vectors; without it, one that there is."""
+
+    name: Name = ""
+    description: AttributeText = ""
+    file_ids: Annotated[list[FileId], Meta(max_length=MOST_FILES)] = field(default_factory=list)
+    metadata: Pairs | None = None
+    expires_after: ExpiresAfter | None = None
+    chunking_strategy: Strategy | None = None
+    embedding_model: Name | None = None
+
+
+class StoreChangeBody(Closed):
+    """POST /v1/vector_stores/{id}. What is null stays as it is."""
+
+    name: Name | None = None
+    description: AttributeText | None = None
+    metadata: Pairs | None = None
+    expires_after: ExpiresAfter | None = None
+
+
+class FileBody(Closed):
+    """POST /v1/vector_stores/{id}/files, and each of the `files` of a batch."""
+
+    file_id: FileId
+    attributes: Attributes | None = None
+    chunking_strategy: Strategy | None = None
+
+
+class AttributesBody(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /v1/vector_stores/{id}/files/{file_id}: they take the place of those that it had."""
+
+    attributes: Attributes | None
+
+
+class BatchOfFilesBody(Closed):
+    """POST /v1/vector_stores/{id}/file_batches: `file_ids`, with what holds for all of them, or `files`."""
+
+    file_ids: Annotated[list[FileId], Meta(min_length=1, max_length=MOST_FILES)] | None = None
+    files: Annotated[list[FileBody], Meta(min_length=1, max_length=MOST_FILES)] | None = None
+    attributes: Attributes | None = None
+    chunking_strategy: Strategy | None = None
+
+    def each(self) -> list[FileBody]:
+        """Raises ApiError 400."""
+        if (self.file_ids is None) == (self.files is None):
+            raise invalid("one of `file_ids` and `files`, and not both", "file_ids")
+        if self.files is not None:
+            if self.attributes is not None or self.chunking_strategy is not None:
+                raise invalid("with `files`, each of them has its own `attributes` and `chunking_strategy`", "files")
+            return self.files
+        return [FileBody(file_id, self.attributes, self.chunking_strategy) for file_id in self.file_ids or ()]
+
+
+class HybridWeights(Closed):
+    embedding_weight: Weight
+    text_weight: Weight
+
+
+class RankingOptions(Closed):
+    """Nothing is ranked a second time here, whatever `ranker` says. The weights are told apart by their ratio."""
+
+    ranker: Literal["auto", "none", "default-2024-11-15", "default_2024_08_21"] = "auto"
+    score_threshold: Share = 0.0
+    hybrid_search: HybridWeights | None = None
+
+
+class SearchBody(Closed):
+    """POST /v1/vector_stores/{id}/search. `rewrite_query` is taken, and nothing is rewritten: `search_query` of the
+    answer has what was looked for."""
+
+    query: Query | Annotated[list[Query], Meta(min_length=1, max_length=MOST_QUERIES)]
+    filters: JsonObject | None = None
+    max_num_results: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = FOUND
+    ranking_options: RankingOptions | None = None
+    rewrite_query: bool = False
+
+    @property
+    def queries(self) -> list[str]:
+        return [self.query] if isinstance(self.query, str) else list(dict.fromkeys(self.query))
+
+    @property
+    def least_score(self) -> float:
+        return self.ranking_options.score_threshold if self.ranking_options is not None else 0.0
+
+    @property
+    def alpha(self) -> float | None:
+        """The vectors' part of the score; None: potluck's own. Raises ApiError 400."""
+        weights = self.ranking_options.hybrid_search if self.ranking_options is not None else None
+        if weights is None:
+            return None
+        whole = weights.embedding_weight + weights.text_weight
+        if not whole:
+            raise invalid("one of the weights is more than 0", "ranking_options.hybrid_search")
+        return weights.embedding_weight / whole
+
+
+class FolderBody(Closed):
+    """POST /api/v1/rag/folders. `path` is absolute, on the gateway's machine; `watch` reads it again as it changes."""
+
+    vector_store_id: FileId
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    watch: bool = True
+
+
+class UsualBody(Closed):
+    """POST /api/v1/rag/usual: for these models, whoever asks, and these keys, whatever they ask; or for nobody."""
+
+    vector_store_id: FileId
+    models: Annotated[list[Name], Meta(max_length=MOST_NAMES)] = field(default_factory=list)
+    keys: Annotated[list[Name], Meta(max_length=MOST_NAMES)] = field(default_factory=list)
+
+
+def chunking_of(strategy: Strategy | None) -> Chunking | None:
+    """Raises ApiError 400."""
+    if not isinstance(strategy, StaticChunking):
+        return None
+    sizes = strategy.static
+    if sizes.chunk_overlap_tokens * 2 > sizes.max_chunk_size_tokens:
+        field = "chunking_strategy.static.chunk_overlap_tokens"
+        raise invalid("chunks overlap by half of `max_chunk_size_tokens` at the most", field, "invalid_value")
+    return Chunking(sizes.max_chunk_size_tokens, sizes.chunk_overlap_tokens)

@@ -1,0 +1,33 @@
+"""What went wrong with documents, as the error of a request."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cluster.knowledge import KnowledgeError, Trouble
+from router.errors import ApiError
+
+RETRY_S = 5
+_STATUSES: Mapping[Trouble, int] = MappingProxyType(
+    {
+        "not_found": 404,
+        "invalid": 400,
+        "conflict": 409,
+        "too_large": 413,
+        "unsupported_file": 400,
+        "no_encoder": 400,
+        "not_ready": 503,
+        "broken": 500,
+    }
+)
+
+
+def as_api_error(error: KnowledgeError, param: str | None = None) -> ApiError:
+    """`param`: the field of the body that named what is not there, where the error does not know it."""
+    said = ApiError(_STATUSES[error.trouble], error.code, error.message, error.param or param)
+    return said.retry_after(RETRY_S) if error.trouble == "not_ready" else said
+
+
+def no_documents() -> ApiError:
+    return ApiError(
+        503, "documents_off", "this gateway keeps no documents, so it cannot search any; leave the tool out"
+    )
