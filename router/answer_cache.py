@@ -9,13 +9,12 @@ from cluster.cache_rules import CacheRules
 from cluster.snapshot import ModelView
 from inventory.catalog import ModelRef
 from inventory.clock import Clock
-from nodes.relay.contract import Writer
 from router.assembly import Assembly
 from router.cache_store import CacheStore, Entry, Kind
 from router.call_report import CallReport
 from router.errors import STREAM_DONE, ApiError
 from router.given_again import events_again, key_of, whole_again
-from router.reply import reply_to, voice_of
+from router.reply import Client, reply_to, voice_of
 from router.request import Arrival, EngineApi, InferenceRequest, Voice
 from router.usage import StreamTap
 from router.vector_cache import KeepingVectors, texts_of
@@ -127,9 +126,9 @@ class _Ear:
             self._keeping.heard(self._assembly.body())
 
 
-def give_again(body: bytes, request: InferenceRequest, lines: bytes, writer: Writer, now_s: float) -> None:
+def give_again(body: bytes, request: InferenceRequest, lines: bytes, client: Client, now_s: float) -> None:
     """Answer as an engine would have. Raises msgspec.DecodeError, with nothing written, where `body` is no answer."""
-    parsed, reply = request.parsed, reply_to(request, writer)
+    parsed, reply = request.parsed, reply_to(request, client)
     api, request_id = parsed.engine_api, request.request_id
     if not parsed.writes:
         reply.whole(lines, body)

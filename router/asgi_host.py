@@ -74,7 +74,7 @@ class AsgiRelay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         writer = AsgiWriter()
         try:
-            arrival = self._dispatcher.arrive(self._api, dict(scope["headers"]))
+            arrival = self._dispatcher.arrive(self._api, dict(scope["headers"]), scope.get("scheme", "http"))
         except ApiError as error:
             self._dispatcher.turn_away(self._api, error, writer)
             await _send_all(writer, send)

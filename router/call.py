@@ -2,14 +2,14 @@
 
 import msgspec
 
-from nodes.relay.contract import Failure, FailureKind, Headers, Writer
+from nodes.relay.contract import Failure, FailureKind, Headers
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome
 from router.asking import Place, choose, message_for, streams, take_place, trace_lines
 from router.assembly import Assembly
 from router.call_context import CallContext
-from router.call_errors import nobody, too_late, too_long_for, upstream_error
+from router.call_errors import nobody, too_late, too_long_for, took_too_long, upstream_error
 from router.call_report import MADE_WAY, CallReport, outcome_of
 from router.decision import Candidate, Decision, ModelRoutes
 from router.engine_errors import translate, translate_event, worth_another
@@ -17,7 +17,7 @@ from router.errors import ApiError, not_ready
 from router.holding import Hold, hold_of
 from router.outlook import question_of
 from router.pulse import hangs
-from router.reply import reply_to
+from router.reply import Client, reply_to
 from router.request import InferenceRequest
 from router.scoring import CHARACTERS_PER_TOKEN, crowded_out
 from router.usage import StreamTap, usage_of_answer
@@ -34,9 +34,9 @@ class Call:
         "_moved", "_place", "_question", "_reply", "_routes", "_spoke", "_tap", "_tried", "_waits", "report", "request",
     )  # fmt: skip
 
-    def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, writer: Writer) -> None:
+    def __init__(self, context: CallContext, request: InferenceRequest, routes: ModelRoutes, client: Client) -> None:
         self._context, self.request, self._routes = context, request, routes
-        self._reply, self._is_guest = reply_to(request, writer), request.is_guest
+        self._reply, self._is_guest = reply_to(request, client), request.is_guest
         self.report = CallReport(request.arrival, routes.view.name, request.parsed.model, request.parsed.stream)
         self._assembly: Assembly | None = None  # where the client gets whole what the engine streams
         self._candidate: Candidate | None = None
@@ -96,8 +96,7 @@ class Call:
     def sweep(self, now_s: float) -> None:
         """Called now and then: cut a client that does not read, and an engine that does not speak."""
         if now_s - self.request.arrival.arrived_s > self._context.settings.total_s:
-            total_s = self._context.settings.total_s
-            self.abandon(ApiError(504, "request_timeout", f"the answer took longer than {total_s:g} s"))
+            self.abandon(took_too_long(self._context.settings.total_s))
         elif self._reply.paused:
             self._asked_s = now_s
             self._sweep_reader(now_s)

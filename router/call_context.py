@@ -46,6 +46,18 @@ class LiveCall(Protocol):
     def abandon(self, error: ApiError) -> None: ...
 
 
+class UnderWay(Protocol):
+    """What the host of a client tells of it, as long as its answer is not whole."""
+
+    def client_gone(self) -> None:
+        """Says nothing to one that has ended."""
+        ...
+
+    def writer_paused(self) -> None: ...
+
+    def writer_resumed(self) -> None: ...
+
+
 class CallContext:
     """Knows every call under way, so that a stopping gateway can wait for them or end them."""
 
@@ -117,6 +129,11 @@ class CallContext:
         report.charged += expected
         self.room.charge(request.model, request.arrival.identity, expected)
 
+    def handed_on(self, call: LiveCall) -> None:
+        """It was something else until here: another call goes on, or has ended already."""
+        self._live.pop(call, None)
+        self._idle()
+
     def closed(self, call: LiveCall, report: CallReport) -> None:
         self._live.pop(call, None)
         report.settle(self.ratios)
@@ -127,9 +144,12 @@ class CallContext:
             more = service(*report.taken()) - report.charged
             self.room.charge(ModelName(report.model), report.arrival.identity, more)
         self.room.look_soon(ModelName(report.model))
+        self._idle()
+        self.note(report)
+
+    def _idle(self) -> None:
         if self._on_idle is not None and not self._live and not self._on_idle.done():
             self._on_idle.set_result(None)
-        self.note(report)
 
     def note(self, report: CallReport) -> None:
         """Records are made a batch at a time: the same code in a row costs a third of what it costs in between."""

@@ -74,6 +74,10 @@ def too_late(request: InferenceRequest, decision: Decision, now_s: float) -> Api
     return saturated(said, max(1, ceil(late_s)))
 
 
+def took_too_long(total_s: float) -> ApiError:
+    return ApiError(504, "request_timeout", f"the answer took longer than {total_s:g} s")
+
+
 def upstream_error(failure: Failure, candidate: Candidate) -> ApiError:
     where = f"engine {candidate.engine_id} on {candidate.node_id}"
     if failure.kind in ("first_byte_timeout", "stall"):

@@ -1,6 +1,6 @@
 """What a call learns about itself while it runs. Kept small on the hot path; made into a record later, in batches."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inventory.catalog import ModelRef
 from router.accounting import RECORD_VERSION, Outcome, RequestRecord
@@ -29,13 +29,25 @@ class Keeper(Protocol):
     def ended(self, report: "CallReport") -> None: ...
 
 
+class Added(NamedTuple):
+    """What became of the search in documents, in words for people, and the passages' sources where the answer itself
+    cannot name them."""
+
+    words: str
+    sources: str = ""
+
+    def header_lines(self) -> bytes:
+        lines = f"x-potluck-documents: {self.words}\r\n"
+        return (f"{lines}x-potluck-sources: {self.sources}\r\n" if self.sources else lines).encode()
+
+
 class CallReport:
     """One request's facts. Holds no reference to its body, so that waiting for a batch keeps no prompt in memory."""
 
     __slots__ = (
-        "arrival", "attempts", "cached", "characters", "charged", "decision", "decision_s", "ended_s", "error_code",
-        "events", "first_byte_s", "first_token_s", "keeper", "model", "model_asked", "outcome", "permit", "priority",
-        "progress", "prompts", "queued_s", "resolved", "side", "status", "stream", "tokens", "usage",
+        "arrival", "attempts", "cached", "characters", "charged", "decision", "decision_s", "documents", "ended_s",
+        "error_code", "events", "first_byte_s", "first_token_s", "keeper", "model", "model_asked", "outcome", "permit",
+        "priority", "progress", "prompts", "queued_s", "resolved", "side", "status", "stream", "tokens", "usage",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, model: str, model_asked: str, stream: bool) -> None:
@@ -57,6 +69,7 @@ class CallReport:
         self.keeper: Keeper | None = None
         self.cached: bool | None = None  # it was answered before; None: nobody looked
         self.side: SideCall | None = None
+        self.documents: Added | None = None  # what people's documents added to its prompt; None: nobody looked
         self.resolved = ""  # why another model answers than the one that was asked for by name
 
     @property
@@ -77,6 +90,8 @@ class CallReport:
         lines = self.permit.header_lines() if self.permit is not None else b""
         if self.cached is not None:
             lines += b"x-potluck-cache: hit\r\n" if self.cached else b"x-potluck-cache: miss\r\n"
+        if self.documents is not None:
+            lines += self.documents.header_lines()
         return lines + _chosen(self.model, self.resolved) if self.resolved else lines
 
     def heard(self, parsed: Parsed, tap: StreamTap | None) -> None:
@@ -127,7 +142,10 @@ class CallReport:
             return None
         arrival, at_s = self.arrival, self.arrival.arrived_wall_s + self.queued_s
         tries, aside = max(self.attempts, 1), self._aside()
-        return DecisionNote(arrival.request_id, at_s, self.model, self.decision, tries, self.first_token_s, aside)
+        documents = self.documents.words if self.documents is not None else ""
+        return DecisionNote(
+            arrival.request_id, at_s, self.model, self.decision, tries, self.first_token_s, aside, documents
+        )
 
     def _aside(self) -> str:
         """For people who ask why it went there."""

@@ -41,6 +41,7 @@ class DecisionNote(msgspec.Struct, frozen=True, gc=False):
     tries: int = 1
     observed_s: float | None = None  # from sending it to the first token
     side_call: str = ""  # what a front end asked for itself, and by what that is known
+    documents: str = ""  # what was added to its prompt from people's documents, counted
 
 
 class DecisionSink(Protocol):
@@ -92,6 +93,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, array_like=True):
     predicted_s: float | None = None  # until the first token, on the first row's engine
     observed_s: float | None = None
     side_call: str = ""
+    documents: str = ""
 
     @property
     def node_id(self) -> NodeId:
@@ -134,6 +136,7 @@ def _values(note: DecisionNote, predicted: float | None) -> tuple[object, ...]:
         predicted,
         note.observed_s,
         note.side_call,
+        note.documents,
     )
 
 

@@ -10,11 +10,12 @@ from cluster.snapshot import ModelView
 from nodes.relay.contract import Writer
 from nodes.snapshot import NodeId
 from router.answer_cache import AnswerCache, AnyKeeping, give_again
+from router.asking_first import NO_TOKENS, Errand, Prelude, errand_of
 from router.cache_store import CacheStore
 from router.call import Call
-from router.call_context import CallContext, request_id_lines
+from router.call_context import CallContext, UnderWay, request_id_lines
 from router.call_errors import wrong_kind
-from router.call_report import NO_MODEL, CallReport, outcome_of
+from router.call_report import NO_MODEL, Added, CallReport, outcome_of
 from router.capabilities import can_do
 from router.decision import ModelRoutes
 from router.dialects import DIALECTS
@@ -23,8 +24,10 @@ from router.ids import RequestIds, sane_client_id
 from router.limits import LimitDesk, Permit
 from router.permissions import refusal, sees, visible
 from router.refusals import REFUSALS, RefusalNotes, claimed_key_id, known_key_id
+from router.reply import Client
 from router.request import Api, Arrival, EngineApi, Identity, InferenceRequest, Parsed
 from router.resolution import Resolved, Wish, resolve
+from router.server_tools import Knowledge
 from router.side_calls import SideCall, named
 from router.side_routes import as_aside, stand_in
 from router.view import GatewayView
@@ -54,6 +57,7 @@ class Dispatcher:
         self.refusals = RefusalNotes(context.clock)
         self.limits = LimitDesk(context.clock)
         view.on_access(self.limits.follow)
+        self.knowledge: Knowledge | None = None  # people's documents, where this gateway keeps any
         self.draining = False
 
     def admit(self, headers: HeaderMap, route: str | None, known: Identity | None = None) -> Identity:
@@ -76,7 +80,7 @@ class Dispatcher:
         identity = self.view.keys.identify(headers.get(b"authorization"), headers.get(b"x-api-key"), wall_s)
         return on_behalf(identity, headers) if identity.front_end else identity
 
-    def arrive(self, api: Api, headers: HeaderMap) -> Arrival:
+    def arrive(self, api: Api, headers: HeaderMap, scheme: str = "") -> Arrival:
         """Who asks, before the body is read. Raises ApiError as `identify` does, 403 who may not ask, or 400."""
         clock = self.context.clock
         identity = self.admit(headers, DIALECTS[api].path)
@@ -94,13 +98,15 @@ class Dispatcher:
             side=side_of(headers[TASK]) if TASK in headers else None,
             trace=None if self.context.tracer is None else self.context.tracer.begin(headers, identity),
             fresh=b"cache-control" in headers and wants_fresh(headers[b"cache-control"]),
+            scheme=scheme,
+            host=headers.get(b"host"),
         )
 
-    def begin(self, arrival: Arrival, body: bytes, writer: Writer) -> Call | None:
+    def begin(self, arrival: Arrival, body: bytes, writer: Writer) -> UnderWay | None:
         """Start the call; its answer goes to the writer. None: it was refused, and the writer has the error."""
         asked = ""
         try:
-            if self.draining:
+            if self.draining and not arrival.within:
                 raise stopping()
             parsed = as_aside(DIALECTS[arrival.api].parse(body), arrival, self.view.table)
             asked = parsed.model
@@ -111,8 +117,14 @@ class Dispatcher:
             model = resolved.routes.view.name
             if model != asked:
                 prompt_tokens = self._tokens_of(model, parsed)
-            answers = parsed.prompts * parsed.choices
-            permit = self.limits.admit(arrival.identity, prompt_tokens, parsed.output_tokens_limit, answers)
+            errand = None
+            if self.knowledge is not None or parsed.search is not None:
+                errand = errand_of(self.knowledge, arrival, parsed, resolved.routes, prompt_tokens)
+            permit = None
+            if isinstance(errand, Errand):
+                permit, errand = self._admit_errand(arrival.identity, parsed, prompt_tokens, errand)
+            elif not arrival.within:
+                permit = self._admit(arrival.identity, parsed, prompt_tokens)
         except ApiError as error:
             if error.status == LIMITED:
                 self.refusals.note(
@@ -120,18 +132,47 @@ class Dispatcher:
                 )
             self.refuse(arrival, asked, error, writer)
             return None
-        routes, priority = resolved.routes, self.limits.priority_of(arrival.identity)
-        if arrival.guest_on is not None:
-            priority = LOWEST
+        priority = self.limits.priority_of(arrival.identity) if arrival.guest_on is None else LOWEST
         request = InferenceRequest(arrival, model, parsed, prompt_tokens, priority)
-        keeping = self.answers.keeping(request, routes.view)
+        if not isinstance(errand, Errand):
+            return self._go_on(resolved, permit, request, errand, writer)
+        prelude = Prelude(self.context, request, errand, writer, partial(self._go_on, resolved, permit))
+        prelude.report.permit = permit
+        prelude.start()
+        return prelude
+
+    def _admit(self, identity: Identity, parsed: Parsed, prompt_tokens: int) -> Permit | None:
+        """Raises ApiError 429."""
+        answers = parsed.prompts * parsed.choices
+        return self.limits.admit(identity, prompt_tokens, parsed.output_tokens_limit, answers)
+
+    def _admit_errand(
+        self, identity: Identity, parsed: Parsed, prompt_tokens: int, errand: Errand
+    ) -> tuple[Permit | None, Errand | Added]:
+        """With the passages that may come; usual stores, which nobody asked for, keep no prompt out. Raises ApiError
+        429."""
+        try:
+            return self._admit(identity, parsed, prompt_tokens + errand.ask.budget_tokens), errand
+        except ApiError:
+            if errand.by_tool is not None:
+                raise
+            return self._admit(identity, parsed, prompt_tokens), NO_TOKENS
+
+    def _go_on(
+        self, resolved: Resolved, permit: Permit | None, request: InferenceRequest, added: Added | None, client: Client
+    ) -> Call | None:
+        """With the whole prompt. None: it was answered before, and its client has that."""
+        keeping = self.answers.keeping(request, resolved.routes.view)
         if keeping is not None:
-            if self._give_again(keeping, request, permit, resolved.why, writer):
+            report = CallReport(request.arrival, request.model, request.parsed.model, request.parsed.stream)
+            report.permit, report.resolved, report.documents = permit, resolved.why, added
+            if self._give_again(keeping, request, report, client):
                 return None
             request = keeping.listen(request)
-        call = Call(self.context, request, routes, writer)
+        call = Call(self.context, request, resolved.routes, client)
         report = call.report
-        report.permit, report.resolved, report.priority = permit, resolved.why, priority
+        report.permit, report.resolved, report.priority = permit, resolved.why, request.priority
+        report.documents = added
         if keeping is not None:
             report.keeper, report.cached = keeping, False
         call.start()
@@ -148,23 +189,15 @@ class Dispatcher:
             return stand_in(self.context, self.view, arrival, parsed, resolved)
         return resolved
 
-    def _give_again(
-        self,
-        keeping: AnyKeeping,
-        request: InferenceRequest,
-        permit: Permit | None,
-        why: str,
-        writer: Writer,
-    ) -> bool:
+    def _give_again(self, keeping: AnyKeeping, request: InferenceRequest, report: CallReport, client: Client) -> bool:
         """Answer without an engine, if the same was answered before. It takes none of the caller's tokens."""
         body, context, arrival = keeping.before(), self.context, request.arrival
         if body is None:
             return False
-        report = CallReport(arrival, request.model, request.parsed.model, request.parsed.stream)
-        report.permit, report.resolved, report.priority, report.cached = permit, why, request.priority, True
+        report.priority, report.cached = request.priority, True
         lines = request_id_lines(arrival.request_id, arrival.client_request_id) + report.header_lines()
         try:
-            give_again(body, request, lines, writer, context.clock.wall_s())
+            give_again(body, request, lines, client, context.clock.wall_s())
         except msgspec.DecodeError:  # what is in the file is no answer: an engine gives one
             return False
         report.first_byte_s = context.clock.monotonic_s()

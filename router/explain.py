@@ -77,6 +77,7 @@ class Explanation(msgspec.Struct, frozen=True):
     observed_s: float | None
     tries: int
     side_call: str | None = None  # what a front end asked for itself, by what that is known, and in whose place
+    documents: str | None = None  # what was added to its prompt from people's documents
 
 
 def explain(record: DecisionRecord) -> Explanation:
@@ -115,6 +116,7 @@ def explain(record: DecisionRecord) -> Explanation:
         observed_s=record.observed_s,
         tries=record.tries,
         side_call=record.side_call or None,
+        documents=record.documents or None,
     )
 
 

@@ -18,6 +18,10 @@ from router.dialects.error_shapes import shape_at
 from router.dispatcher import HOT_PATHS, Dispatcher
 from router.errors import ApiError
 from router.guard import Guard
+from router.knowledge.api import add_store_routes
+from router.knowledge.desk import DocumentDesk
+from router.knowledge.folders_api import add_folder_routes
+from router.knowledge.opening import NONE_KEPT
 from router.model_api import add_model_routes
 from router.ollama_api import add_ollama_routes, why_not
 from router.openapi import ABOUT, DocumentedApp, hot_operation, json_operation, text_answer
@@ -47,8 +51,10 @@ def create_app(
     registry: prometheus_client.CollectorRegistry,
     batches: BatchDesk | None = None,
     dashboard: Dashboard | None = None,
+    documents: DocumentDesk | str = NONE_KEPT,
 ) -> FastAPI:
-    """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here."""
+    """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here. `documents`: the
+    desk, or why there is none."""
     dashboard = dashboard or Dashboard(dispatcher, MinuteSink(dispatcher.context.clock).minute)
     app = DocumentedApp(title="potluck gateway", description=ABOUT, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, dispatcher=dispatcher, routes=app.router.routes, door=dashboard.door)
@@ -63,6 +69,7 @@ def create_app(
     add_route_explain(app, dispatcher)
     add_token_routes(app, dispatcher)
     add_batch_routes(app, batches)
+    _add_documents(app, documents)
     add_dashboard_routes(app, dispatcher, dashboard)
     add_pages(app, Assets())
     return app
@@ -75,6 +82,16 @@ def _add_hot_route(app: FastAPI, path: str, api: Api, dispatcher: Dispatcher) ->
         return RelayResponse(relay)
 
     app.add_api_route(path, answer, methods=["POST"], name=api, response_model=None, openapi_extra=hot_operation(api))
+
+
+def _add_documents(app: FastAPI, documents: DocumentDesk | str) -> None:
+    def there() -> DocumentDesk:
+        if isinstance(documents, str):
+            raise ApiError(503, "documents_off", f"this gateway keeps no documents: {documents}")
+        return documents
+
+    add_store_routes(app, there)
+    add_folder_routes(app, there)
 
 
 def _add_operations(app: FastAPI, dispatcher: Dispatcher, registry: prometheus_client.CollectorRegistry) -> None:

@@ -7,7 +7,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from inventory.logs import told
 from nodes.relay.http1_writer import CONTINUE, Http1Writer
-from router.call import Call
+from router.call_context import UnderWay
 from router.dispatcher import HeaderMap
 from router.errors import ApiError, internal, too_large
 from router.request import Api, Arrival
@@ -32,7 +32,7 @@ class HotCycle(RequestResponseCycle):
         self.receiving = True
         self._protocol, self._api, self._headers = protocol, api, headers
         self._arrival: Arrival | None = None
-        self._call: Call | None = None
+        self._call: UnderWay | None = None
         self._pieces: list[bytes] = []
         self._received = 0
         self._progress_s: float | None = None
@@ -46,7 +46,7 @@ class HotCycle(RequestResponseCycle):
         self._has_turn = True
         dispatcher = self._protocol.dispatcher
         try:
-            self._arrival = dispatcher.arrive(self._api, self._headers)
+            self._arrival = dispatcher.arrive(self._api, self._headers, self._protocol.scheme or "")
         except ApiError as error:
             dispatcher.turn_away(self._api, error, self.writer)
             return

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from cluster.audit_wire import AuditVerdict
 from cluster.fit_frontier import FrontierDocument
 from cluster.fit_wire import FitDocument
+from router.batches.upload import PURPOSES
 from router.batches.wire import BatchBody, BatchList, BatchObject, FileDeleted, FileList, FileObject
 from router.dashboard.audit_book import AuditBook
 from router.dashboard.key_book import KeyBook
@@ -43,6 +44,7 @@ from router.explain import Explanation
 from router.model_list import ModelList, ModelObject
 from router.ollama_facts import Residents, ShowBody, Shown, Tags, Version
 from router.openapi_answers import ChatAnswer, ChatChunk, CompletionAnswer, ScrapeTarget
+from router.openapi_documents import DOCUMENT_ROUTES
 from router.permissions import NEEDED
 from router.request import Api
 from router.route_wire import RouteQuestion
@@ -139,7 +141,9 @@ _JSON_ROUTES: Mapping[str, _Json] = {
     ),
     "/tokenize": _Json("A prompt as tokens.", TokenizeBody, TokenizeAnswer, "The tokens.", _OF_ENGINE),
     "/detokenize": _Json("Tokens as text.", DetokenizeBody, DetokenizeAnswer, "The text.", _OF_ENGINE),
-    "POST /v1/files": _Json("A file for batches.", None, FileObject, "The file.", {"413": "TooLarge"}),
+    "POST /v1/files": _Json(
+        "A file, for batches or vector stores.", None, FileObject, "The file.", {"413": "TooLarge"}
+    ),
     "GET /v1/files": _Json("The files of this key.", None, FileList, "The list.", {}),
     "GET /v1/files/{file_id}": _Json("One of them.", None, FileObject, "The file.", _NAMED),
     "DELETE /v1/files/{file_id}": _Json("Remove it.", None, FileDeleted, "It is gone.", _NAMED | {"409": "InUse"}),
@@ -149,6 +153,7 @@ _JSON_ROUTES: Mapping[str, _Json] = {
     "POST /v1/batches/{batch_id}/cancel": _Json("End it.", None, BatchObject, "The batch.", _NAMED),
     "/v1/models": _Json("The models that this key may use.", None, ModelList, "The list.", {}),
     "/v1/models/{model_id:path}": _Json("One of them.", None, ModelObject, "The model.", {"404": "NotFound"}),
+    **{name: _Json(*row) for name, row in DOCUMENT_ROUTES.items()},
     "/api/v1/prometheus-sd": _Json("For Prometheus' HTTP discovery.", None, list[ScrapeTarget], "The targets.", {}),
     "/api/tags": _Json("Ollama's list of models.", None, Tags, "The list.", {}),
     "/api/ps": _Json("Models that an engine has now.", None, Residents, "The list.", {}),
@@ -181,8 +186,8 @@ _ERRORS: Mapping[str, tuple[str, Document]] = {
     "BadRequest": ("The request is not valid; `param` names the field.", {}),
     "NoKey": ("No key, or none that is valid.", {"www-authenticate": {"schema": {"type": "string"}}}),
     "Forbidden": ("This key may not do that.", {}),
-    "NotFound": ("No such model, file or batch, or none that this key may use.", {}),
-    "InUse": ("A batch still reads it.", {}),
+    "NotFound": ("No such model, file, batch or store, or none that this key may use.", {}),
+    "InUse": ("Something still uses it.", {}),
     "Slow": ("The request did not arrive in time.", {}),
     "TooLarge": ("The body is too large.", {}),
     "Limited": ("A limit is reached, or every engine is full.", {**_RETRY, **_LEFT}),
@@ -230,7 +235,7 @@ def form_operation(name: str) -> Document:
         "type": "object",
         "properties": {
             "file": {"type": "string", "contentMediaType": "application/octet-stream"},
-            "purpose": {"const": "batch"},
+            "purpose": {"enum": list(PURPOSES)},
             "expires_after[anchor]": {"const": "created_at"},
             "expires_after[seconds]": {"type": "integer"},
         },
@@ -287,6 +292,13 @@ def stream_operation(name: str) -> Document:
 def text_answer(media_type: str) -> Document:
     """An answer that is no JSON, to merge into its operation."""
     return {"responses": {"200": {"content": {media_type: {"schema": {"type": "string"}}}}}}
+
+
+def bytes_answer() -> Document:
+    """An answer that is a file, of whatever kind."""
+    said = "The file, with the media type that its name says."
+    content = {"*/*": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}
+    return {"responses": {"200": {"description": said, "content": content}, **_refer(_NAMED)}}
 
 
 def _complete(document: Document, app: FastAPI) -> Document:

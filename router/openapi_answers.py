@@ -18,9 +18,24 @@ class Usage(msgspec.Struct):
     total_tokens: int
 
 
-class ChatMessage(msgspec.Struct):
+class UrlCitation(msgspec.Struct):
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class ChatAnnotation(msgspec.Struct):
+    """A passage that the model was given, where its answer cites it."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class ChatMessage(msgspec.Struct, omit_defaults=True):
     role: Literal["assistant"]
     content: str | None = None
+    annotations: list[ChatAnnotation] = []
 
 
 class ChatChoice(msgspec.Struct):
@@ -41,6 +56,7 @@ class ChatAnswer(msgspec.Struct):
 class Delta(msgspec.Struct):
     role: Literal["assistant"] | None = None
     content: str | None = None
+    annotations: list[ChatAnnotation] = []
 
 
 class ChunkChoice(msgspec.Struct):

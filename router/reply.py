@@ -36,6 +36,11 @@ class Reply:
         self.discreet = False  # nothing is told of what the engine had cached: it may have been for somebody else
         self._opened = self.began = False  # the head of a stream is out, maybe with comments only
 
+    def goes_on(self, voice: Voice) -> "Reply":
+        """The same client, answered by another voice, now that its request is whole."""
+        self._voice = voice
+        return self
+
     @property
     def paused(self) -> bool:
         return self._writer.paused
@@ -102,11 +107,18 @@ class Reply:
             self._writer.begin_stream(200, lines + _STREAM % self._voice.content_type)
 
 
-def reply_to(request: InferenceRequest, writer: Writer) -> Reply:
-    """In the dialect that its client speaks."""
+Client = Writer | Reply
+"""Where an answer goes."""
+
+
+def reply_to(request: InferenceRequest, client: Client) -> Reply:
+    """In the dialect that its client speaks. Whoever was kept waiting before his request was whole has a reply, which
+    may be open."""
     arrival = request.arrival
     voice = voice_of(request.parsed, arrival, request.prompt_tokens)
-    return Reply(writer, voice, DIALECTS[arrival.api].error_body)
+    if isinstance(client, Reply):
+        return client.goes_on(voice)
+    return Reply(client, voice, DIALECTS[arrival.api].error_body)
 
 
 def voice_of(parsed: Parsed, arrival: Arrival, prompt_tokens: int) -> Voice:

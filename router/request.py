@@ -1,7 +1,7 @@
 """The one internal request: what every dialect becomes, and all that routing, accounting and records may look at."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import msgspec
 
@@ -9,6 +9,7 @@ from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
 from nodes.snapshot import NodeId
 from router.errors import ApiError
+from router.file_search import FileSearch, Searched
 from router.side_calls import SideCall
 from router.trace_context import TraceContext
 
@@ -101,6 +102,15 @@ class Voice(Protocol):
         ...
 
 
+@runtime_checkable
+class Citing(Protocol):
+    """A voice whose dialect has a place for sources."""
+
+    def citing(self, searched: Searched) -> Voice:
+        """Whoever says the same answer with them."""
+        ...
+
+
 class Parsed(msgspec.Struct, frozen=True):
     """What a dialect found in a body. Sizes are what routing needs before anybody has counted tokens."""
 
@@ -120,6 +130,7 @@ class Parsed(msgspec.Struct, frozen=True):
     known_tokens: int | None = None  # of all prompts, where they came as token ids
     prompt_field: str = "messages"  # that holds what an engine reads
     side: SideCall | None = None  # a front end asks for itself, beside a conversation
+    search: FileSearch | None = None  # what its client says of people's documents; None: nothing
 
     @property
     def writes(self) -> bool:
@@ -148,7 +159,15 @@ class Arrival(msgspec.Struct, frozen=True):
     fresh: bool = False  # the client wants no answer that was given before, and its own not kept
     guest_on: NodeId | None = None  # nobody waits for it: it runs on this machine while that is idle, or not at all
     batch_id: str | None = None  # whose line it is
+    within: bool = False  # part of a request that was let in: it takes no place of its own, and goes on in a drain
     trace: TraceContext | None = None  # where traces are kept
+    scheme: str = ""  # and host, by which the client came
+    host: bytes | None = None
+
+    @property
+    def origin(self) -> str:
+        """What begins the address of something that the client may fetch; "" where that is not known."""
+        return f"{self.scheme}://{self.host.decode('latin-1')}" if self.scheme and self.host else ""
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):

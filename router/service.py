@@ -6,8 +6,9 @@ import gc
 import random
 import socket
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +48,10 @@ from router.gateway import create_app
 from router.health import EngineHealth
 from router.hot_protocol import hot_protocol
 from router.ids import RequestIds
+from router.in_house import InHouse
+from router.knowledge.desk import DocumentDesk
+from router.knowledge.opening import NONE_KEPT, Documents, open_documents
+from router.knowledge.room import OpenRoom
 from router.lan_door import LanListener
 from router.learnt_file import LearntFile
 from router.log import EventLog, StructuredLog
@@ -96,11 +101,13 @@ class Gateway:
     uses: Uses
     batches: BatchDesk | None
     dashboard: Dashboard
+    in_house: InHouse
+    documents: Documents | str = NONE_KEPT  # or why it keeps none
 
     def server(self) -> QuietServer:
         """uvicorn with the hot protocol in front of the FastAPI app."""
         config = uvicorn.Config(
-            create_app(self.dispatcher, self.registry, self.batches, self.dashboard),
+            create_app(self.dispatcher, self.registry, self.batches, self.dashboard, self.desk),
             http=hot_protocol(self.dispatcher, self.sweeper, self.settings),
             ws="none",
             lifespan="off",
@@ -111,6 +118,10 @@ class Gateway:
             timeout_graceful_shutdown=2,
         )
         return QuietServer(config)
+
+    @property
+    def desk(self) -> DocumentDesk | str:
+        return self.documents if isinstance(self.documents, str) else self.documents.desk
 
     def close(self) -> None:
         self.dispatcher.context.flush()
@@ -168,8 +179,18 @@ def build_gateway(
     if batches is not None:
         runner = BatchRunner(batches, RelayJobs(dispatcher), GatewayHouse(dispatcher), clock, log)
         desk = BatchDesk(batches, runner, clock)
-        context.guests.wanted = runner.wanted
-    return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk, Dashboard(dispatcher, minute.minute))
+    in_house = InHouse(dispatcher)
+    context.guests.wanted = lambda: Counter(in_house.wanted()) + Counter(desk.runner.wanted() if desk else {})
+    dashboard = Dashboard(dispatcher, minute.minute)
+    return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk, dashboard, in_house)
+
+
+def with_documents(gateway: Gateway, open_room: OpenRoom | None) -> Gateway:
+    """The same with documents, where somebody keeps them."""
+    if open_room is None:
+        return gateway
+    found = open_documents(gateway.dispatcher, gateway.in_house, gateway.batches, open_room)
+    return replace(gateway, documents=found)
 
 
 def _changes_of(view: GatewayView) -> ModelChanges:
@@ -190,8 +211,9 @@ def tune_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then drain. Raises AlreadyRunningError, CannotListenError, ExposedSecretError."""
+async def run_gateway(settings: GatewaySettings, stop: asyncio.Event, open_room: OpenRoom | None = None) -> None:
+    """Serve until `stop` is set, then drain. `open_room`: where documents are kept. Raises AlreadyRunningError,
+    CannotListenError, ExposedSecretError."""
     check_private(settings.paths)
     earlier = last_holder(settings.paths.run, "gateway")
     lock = RoleLock(settings.paths.run, "gateway")
@@ -200,7 +222,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
     view = GatewayView(clock)
     telemetry = TelemetryWriter(settings.paths.telemetry_db, clock)
     cache, batches = _cache(settings.paths.cache_db, view, clock, log), _batches(settings.paths, log)
-    gateway = build_gateway(settings, view, (telemetry,), clock, cache, batches)
+    gateway = with_documents(build_gateway(settings, view, (telemetry,), clock, cache, batches), open_room)
     feed = SnapshotFeed(settings.paths, view, log)
     learnt = LearntFile(settings.paths, gateway.dispatcher.context)
     try:
@@ -224,6 +246,8 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
             cache.close()
         if batches is not None:
             batches.close()
+        if isinstance(gateway.documents, Documents):
+            await gateway.documents.close()
         lock.release()
 
 
@@ -269,6 +293,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         accuser = tasks.create_task(refusals.run())
         registrar = tasks.create_task(SignInReporter(head, gateway.dashboard.door.notes, context.log).run())
         runner = tasks.create_task(gateway.batches.runner.run()) if gateway.batches is not None else None
+        reading = tasks.create_task(gateway.documents.run()) if isinstance(gateway.documents, Documents) else None
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
         await server.serve(sockets=[listener])
@@ -278,6 +303,8 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         asker.cancel()
         accuser.cancel()
         registrar.cancel()
+        if reading is not None:
+            reading.cancel()
         if runner is not None:
             runner.cancel()
 

@@ -42,4 +42,4 @@ def both_spellings(json: bytes) -> bytes:
     return _THINKING.sub(rb'\1"reasoning"\3\4,"reasoning_content"\3\4', json)
 
 
-AS_IT_IS, CHAT_AS_IT_IS = AsItIs(), ChatAsItIs()
+AS_IT_IS = AsItIs()

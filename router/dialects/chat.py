@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from router.dialects.as_it_is import CHAT_AS_IT_IS
+from router.dialects.chat_citing import CHAT
 from router.dialects.chat_messages import Message, check_messages, has_media, text_of
 from router.dialects.common import (
     BodyPrompt,
@@ -34,6 +34,14 @@ from router.dialects.common import (
     decode,
     usage_asked,
 )
+from router.dialects.file_search_tool import (
+    FileSearchChoice,
+    FileSearchOffer,
+    nothing_to_choose,
+    one_only,
+    search_by,
+)
+from router.file_search import LEFT_ALONE, FileSearch
 from router.request import Arrival, Feature, Parsed, Voice
 from router.side_calls import Asked, SideCall, named, recognised, worth_a_look
 
@@ -48,8 +56,7 @@ class Function(Closed):
     strict: bool | None = None
 
 
-class Tool(msgspec.Struct, forbid_unknown_fields=True):
-    type: Literal["function"]
+class Tool(Closed, tag_field="type", tag="function"):
     function: Function
 
 
@@ -57,8 +64,7 @@ class NamedFunction(Closed):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class NamedTool(msgspec.Struct, forbid_unknown_fields=True):
-    type: Literal["function"]
+class NamedTool(Closed, tag_field="type", tag="function"):
     function: NamedFunction
 
 
@@ -120,8 +126,8 @@ class ChatBody(Closed):
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
     logit_bias: LogitBias | None = None
-    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    tools: Annotated[list[Tool | FileSearchOffer], Meta(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | FileSearchChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: TextFormat | JsonFormat | SchemaFormat | None = None
     reasoning_effort: Effort | None = None
@@ -154,8 +160,11 @@ _NONE_OF_THEM = (None,) * 8
 def parse(raw: bytes) -> Parsed:
     """Raises ApiError 400 that names the field."""
     body = decode(_decoder, raw)
-    stream = body.stream is True
-    return prepared(body, stream, usage_asked(body.stream_options, stream), _as_it_is)
+    stream, search = body.stream is True, None
+    if body.tools is not None or body.tool_choice is not None:
+        search = _taken_out(body)
+    parsed = prepared(body, stream, usage_asked(body.stream_options, stream), _as_it_is)
+    return parsed if search is None else msgspec.structs.replace(parsed, search=search, side=None)
 
 
 def prepared(body: ChatBody, stream: bool, usage_wanted: bool, voice: Callable[[Arrival, int], Voice]) -> Parsed:
@@ -183,8 +192,30 @@ def prepared(body: ChatBody, stream: bool, usage_wanted: bool, voice: Callable[[
     )
 
 
+def _taken_out(body: ChatBody) -> FileSearch | None:
+    """What the gateway does itself, which no engine is told of. Raises ApiError 400."""
+    tools = body.tools or ()
+    offered = [(at, tool) for at, tool in enumerate(tools) if isinstance(tool, FileSearchOffer)]
+    chosen = isinstance(body.tool_choice, FileSearchChoice)
+    if not offered:
+        if chosen:
+            raise nothing_to_choose()
+        return None
+    one_only(len(offered))
+    ((at, offer),) = offered
+    search = search_by(offer, f"tools[{at}]")
+    body.tools = [tool for tool in tools if isinstance(tool, Tool)] or None
+    if body.tool_choice == "none":
+        search = LEFT_ALONE
+    elif chosen or body.tool_choice == "required":  # a search is what it requires
+        body.tool_choice = None
+    if body.tools is None:
+        body.tool_choice = body.parallel_tool_calls = None
+    return search
+
+
 def _as_it_is(arrival: Arrival, prompt_tokens: int) -> Voice:
-    return CHAT_AS_IT_IS
+    return CHAT
 
 
 def _needs(body: ChatBody, media: bool) -> frozenset[Feature]:

@@ -151,7 +151,7 @@ def _as_chat(body: MessagesBody | CountBody) -> ChatBody:
         tools=[_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)] or None,
     )
     if tools and choice is not None:
-        _choose(chat, choice)
+        _choose(chat, choice, {tool.name for tool in tools})
     if body.thinking is not None:
         chat.chat_template_kwargs = TemplateArguments(enable_thinking=body.thinking.type != "disabled")
     output = body.output_config.format if body.output_config is not None else None
@@ -167,10 +167,10 @@ def _tool(offer: ToolOffer, param: str) -> Tool:
         )
     if offer.input_schema is None:
         raise invalid("a tool needs `input_schema`", f"{param}.input_schema")
-    return Tool("function", Function(offer.name, offer.description, offer.input_schema, offer.strict))
+    return Tool(Function(offer.name, offer.description, offer.input_schema, offer.strict))
 
 
-def _choose(chat: ChatBody, choice: Choice) -> None:
+def _choose(chat: ChatBody, choice: Choice, names: set[str]) -> None:
     match choice:
         case NoChoice():
             chat.tool_choice = "none"
@@ -178,9 +178,9 @@ def _choose(chat: ChatBody, choice: Choice) -> None:
         case AnyChoice():
             chat.tool_choice = "required"
         case ToolChoice(name=name):
-            if all(tool.function.name != name for tool in chat.tools or ()):
+            if name not in names:
                 raise invalid(f"there is no tool `{name}` among `tools`", "tool_choice.name")
-            chat.tool_choice = NamedTool("function", NamedFunction(name))
+            chat.tool_choice = NamedTool(NamedFunction(name))
         case AutoChoice():
             pass
     if choice.disable_parallel_tool_use:

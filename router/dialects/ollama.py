@@ -139,7 +139,7 @@ def parse_chat(raw: bytes) -> Parsed:
     """Raises ApiError 400 that names the field."""
     body = decode(_chats, raw)
     chat = _as_chat(body, chat_messages(body.messages))
-    chat.tools = body.tools or None
+    chat.tools = list(body.tools) if body.tools else None
     return prepared(chat, body.streams, usage_wanted=True, voice=_voice(body, ChatLine))
 
 

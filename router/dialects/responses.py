@@ -4,10 +4,13 @@ It is stateless: a client sends the whole conversation each time, and what would
 a conversation, a reference to an item, work in the background) is refused. `store` is accepted whatever it says, and
 every answer says that nothing was stored.
 
+The tool `file_search` is the gateway's own: what it finds is read by the model before it begins (docs/decisions/0027),
+and is an item of the answer as well.
+
 Accepted and dropped, because no engine here has such a thing: `user`, `safety_identifier`, `service_tier`,
 `prompt_cache_retention`, `client_metadata`, `stream_options`, `text.verbosity`, encrypted thoughts (`include` may ask
 for them; none are given), and the tool `web_search`, which Codex offers with every request and does without. The tools
-that `max_tool_calls` counts are those that a server runs: there are none. Other tools than functions are refused.
+that `max_tool_calls` counts are those that a model has a server run: there are none. Other tools are refused.
 Functions in a namespace, as Codex offers those of its plugins, are told to engines by one name.
 """
 
@@ -35,12 +38,21 @@ from router.dialects.common import (
 )
 from router.dialects.responses_answer import JsonSaid, ReasoningSettings, Response, SchemaSaid, TextSaid, TextSettings
 from router.dialects.responses_input import Item, chat_messages
-from router.dialects.responses_tools import MOST_TOOLS, Choice, Offer, choice_said, names_of, offer_tools, tools_said
+from router.dialects.responses_tools import (
+    MOST_TOOLS,
+    Choice,
+    Offer,
+    choice_said,
+    names_of,
+    offer_tools,
+    search_of,
+    tools_said,
+)
 from router.dialects.responses_voice import ResponsesVoice
 from router.errors import ApiError, invalid
 from router.request import Arrival, Parsed, Voice
 
-LOGPROBS = "message.output_text.logprobs"
+LOGPROBS, RESULTS = "message.output_text.logprobs", "file_search_call.results"
 
 
 class SchemaFormat(Closed, tag_field="type", tag="json_schema"):
@@ -51,6 +63,9 @@ class SchemaFormat(Closed, tag_field="type", tag="json_schema"):
 
 
 Format = chat.TextFormat | chat.JsonFormat | SchemaFormat
+
+
+Included = Literal["reasoning.encrypted_content", "message.output_text.logprobs", "file_search_call.results"]
 
 
 class Text(Closed):
@@ -91,7 +106,7 @@ class ResponsesBody(Closed):
     parallel_tool_calls: bool | None = None
     text: Text | None = None
     reasoning: Reasoning | None = None
-    include: list[Literal["reasoning.encrypted_content", "message.output_text.logprobs"]] | None = None
+    include: list[Included] | None = None
     metadata: Metadata | None = None
     prompt_cache_key: Label | None = None
     safety_identifier: Label | None = None
@@ -116,14 +131,17 @@ def parse(raw: bytes) -> Parsed:
     body = decode(_decoder, raw)
     _check_state(body)
     names, said = names_of(body.tools or ()), _said(body)
-    logprobs = bool(body.top_logprobs) or LOGPROBS in (body.include or ())
+    included = body.include or ()
+    logprobs = bool(body.top_logprobs) or LOGPROBS in included
+    search = search_of(body.tools or (), body.tool_choice, RESULTS in included)
 
     def voice(arrival: Arrival, prompt_tokens: int) -> Voice:
         number = arrival.request_id.removeprefix("req_")
         response = msgspec.structs.replace(said, id=f"resp_{number}", created_at=int(arrival.arrived_wall_s))
         return ResponsesVoice(response, names, logprobs, SystemClock())
 
-    return chat.prepared(_as_chat(body, logprobs), body.stream is True, usage_wanted=True, voice=voice)
+    parsed = chat.prepared(_as_chat(body, logprobs), body.stream is True, usage_wanted=True, voice=voice)
+    return parsed if search is None else msgspec.structs.replace(parsed, search=search, side=None)
 
 
 def _check_state(body: ResponsesBody) -> None:

@@ -18,9 +18,21 @@ class Logprob(TopLogprob, frozen=True):
     top_logprobs: list[TopLogprob]
 
 
+class FileCitation(msgspec.Struct, frozen=True, tag_field="type", tag="file_citation"):
+    """`index` is where the text cites it. The last three are potluck's own: which store, which version of the file, and
+    where in it."""
+
+    file_id: str
+    filename: str
+    index: int
+    store_id: str
+    version: int
+    locator: str
+
+
 class OutputTextPart(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
     text: str
-    annotations: tuple[()] = ()
+    annotations: list[FileCitation] = []
     logprobs: list[Logprob] = []
 
 
@@ -50,7 +62,24 @@ class CallItem(msgspec.Struct, frozen=True, tag_field="type", tag="function_call
     namespace: str | msgspec.UnsetType = msgspec.UNSET
 
 
-OutputItem = MessageItem | ReasoningItem | CallItem
+class SearchResult(msgspec.Struct, frozen=True):
+    file_id: str
+    filename: str
+    score: float
+    text: str
+    attributes: dict[str, str | float | bool]
+
+
+class FileSearchItem(msgspec.Struct, frozen=True, tag_field="type", tag="file_search_call"):
+    """`results` only where the client asked for them."""
+
+    id: str
+    status: Literal["in_progress", "completed"]
+    queries: list[str]
+    results: list[SearchResult] | None = None
+
+
+OutputItem = MessageItem | ReasoningItem | CallItem | FileSearchItem
 
 
 class ToolSaid(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
@@ -66,13 +95,38 @@ class NamespaceSaid(msgspec.Struct, frozen=True, tag_field="type", tag="namespac
     tools: list[ToolSaid]
 
 
+class HybridSaid(msgspec.Struct, frozen=True):
+    embedding_weight: float
+    text_weight: float
+
+
+class RankingSaid(msgspec.Struct, frozen=True):
+    ranker: str
+    score_threshold: float
+    hybrid_search: HybridSaid | msgspec.UnsetType = msgspec.UNSET
+
+
+class FileSearchSaid(msgspec.Struct, frozen=True, tag_field="type", tag="file_search"):
+    vector_store_ids: list[str]
+    max_num_results: int
+    filters: dict[str, object] | None
+    ranking_options: RankingSaid
+
+
+class FileSearchChosen(msgspec.Struct, frozen=True, tag_field="type", tag="file_search"):
+    pass
+
+
 class NamedSaid(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
     name: str
 
 
 class AllowedSaid(msgspec.Struct, frozen=True, tag_field="type", tag="allowed_tools"):
     mode: Literal["auto", "required"]
-    tools: list[NamedSaid]
+    tools: list[NamedSaid | FileSearchChosen]
+
+
+ChoiceSaid = Literal["none", "auto", "required"] | NamedSaid | FileSearchChosen | AllowedSaid
 
 
 class TextSaid(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
@@ -138,8 +192,8 @@ class Response(msgspec.Struct, frozen=True):
     model: str
     status: Status
     output: list[OutputItem]
-    tools: list[ToolSaid | NamespaceSaid]
-    tool_choice: Literal["none", "auto", "required"] | NamedSaid | AllowedSaid
+    tools: list[ToolSaid | NamespaceSaid | FileSearchSaid]
+    tool_choice: ChoiceSaid
     parallel_tool_calls: bool
     text: TextSettings
     reasoning: ReasoningSettings
@@ -228,6 +282,24 @@ class TextDone(_OfItem, tag_field="type", tag="response.output_text.done"):
     content_index: int = 0
 
 
+class AnnotationAdded(_OfItem, tag_field="type", tag="response.output_text.annotation.added"):
+    annotation: FileCitation
+    annotation_index: int
+    content_index: int = 0
+
+
+class SearchBegun(_OfItem, tag_field="type", tag="response.file_search_call.in_progress"):
+    pass
+
+
+class SearchUnderWay(_OfItem, tag_field="type", tag="response.file_search_call.searching"):
+    pass
+
+
+class SearchDone(_OfItem, tag_field="type", tag="response.file_search_call.completed"):
+    pass
+
+
 class SummaryAdded(_OfItem, tag_field="type", tag="response.reasoning_summary_part.added"):
     part: SummaryPart
     summary_index: int = 0
@@ -259,5 +331,6 @@ class ArgumentsDone(_OfItem, tag_field="type", tag="response.function_call_argum
 
 Event = (
     Created | InProgress | Completed | EndedEarly | Failed | ItemAdded | ItemDone | PartAdded | PartDone | TextDelta
-    | TextDone | SummaryAdded | SummaryFinished | SummaryDelta | SummaryDone | ArgumentsDelta | ArgumentsDone
+    | TextDone | AnnotationAdded | SearchBegun | SearchUnderWay | SearchDone | SummaryAdded | SummaryFinished
+    | SummaryDelta | SummaryDone | ArgumentsDelta | ArgumentsDone
 )  # fmt: skip

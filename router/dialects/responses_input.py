@@ -50,7 +50,7 @@ class SummaryText(Closed, tag_field="type", tag="summary_text"):
 
 
 Content = InputText | OutputText | Refusal | InputImage | InputFile | ReasoningText
-Kind = Literal["message", "function_call", "function_call_output", "reasoning", "item_reference"]
+Kind = Literal["message", "function_call", "function_call_output", "reasoning", "file_search_call", "item_reference"]
 Called = Annotated[str, Meta(max_length=128)]
 """A function as a model called it, which may be one that nobody offered."""
 
@@ -71,6 +71,8 @@ class Item(Closed):
     arguments: str | None = None
     output: str | list[Content] | None = None
     summary: list[SummaryText] | None = None
+    queries: Dropped = None
+    results: Dropped = None
     encrypted_content: str | None = None  # some other server's, and readable to that one alone
 
 
@@ -80,6 +82,7 @@ _FIELDS: Mapping[Kind, frozenset[str]] = MappingProxyType(
         "function_call": frozenset({"type", "id", "status", "call_id", "name", "namespace", "arguments"}),
         "function_call_output": frozenset({"type", "id", "status", "call_id", "name", "namespace", "output"}),
         "reasoning": frozenset({"type", "id", "status", "summary", "content", "encrypted_content"}),
+        "file_search_call": frozenset({"type", "id", "status", "queries", "results"}),
         "item_reference": frozenset({"type", "id"}),
     }
 )
@@ -140,6 +143,8 @@ class _Conversation:
             self._show()
             thoughts = [part for part in item.content or () if isinstance(part, ReasoningText)]
             self._thoughts += [part.text for part in (*(item.summary or ()), *thoughts)]
+        elif kind == "file_search_call":
+            pass  # what it found was for the answer that came back with it; the next question has its own
         else:
             raise invalid("nothing is stored here: send the item itself, not a reference to it", param)
 

@@ -1,14 +1,19 @@
 """The items of a response while an engine says them: each opens, goes on and closes by events of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from cluster.knowledge import FoundPassage
+from router.citations import Citation, citations, locator_of
 from router.dialects.responses_answer import (
+    AnnotationAdded,
     ArgumentsDelta,
     ArgumentsDone,
     CallItem,
     Event,
+    FileCitation,
+    FileSearchItem,
     ItemAdded,
     ItemDone,
     ItemStatus,
@@ -19,6 +24,10 @@ from router.dialects.responses_answer import (
     PartAdded,
     PartDone,
     ReasoningItem,
+    SearchBegun,
+    SearchDone,
+    SearchResult,
+    SearchUnderWay,
     SummaryAdded,
     SummaryDelta,
     SummaryDone,
@@ -27,6 +36,7 @@ from router.dialects.responses_answer import (
     TextDelta,
     TextDone,
 )
+from router.file_search import Searched
 
 ToolNames = Mapping[str, tuple[str, str]]
 """Of tools in namespaces: what engines call them -> namespace and name."""
@@ -56,14 +66,37 @@ class Said:
         raise NotImplementedError
 
 
+class Search(Said):
+    """What was found in documents before the model was asked: it is over when it is told."""
+
+    __slots__ = ("_searched",)
+
+    def __init__(self, item_id: str, at: int, searched: Searched) -> None:
+        super().__init__(item_id, at)
+        self._searched = searched
+
+    def item(self, status: ItemStatus) -> FileSearchItem:
+        over, tool = status != "in_progress", self._searched.by_tool
+        queries = [self._searched.question] if over else []
+        results = _results(self._searched.passages) if over and tool is not None and tool.results else None
+        return FileSearchItem(self._id, "completed" if over else "in_progress", queries, results)
+
+    def opening(self) -> list[Event]:
+        return [*super().opening(), SearchBegun(self._id, self._at), SearchUnderWay(self._id, self._at)]
+
+    def _closing(self) -> list[Event]:
+        return [SearchDone(self._id, self._at)]
+
+
 class Words(Said):
-    """A message."""
+    """A message, with the passages that it was written from."""
 
-    __slots__ = ("_logprobs",)
+    __slots__ = ("_logprobs", "_passages")
 
-    def __init__(self, item_id: str, at: int) -> None:
+    def __init__(self, item_id: str, at: int, passages: Sequence[FoundPassage] = ()) -> None:
         super().__init__(item_id, at)
         self._logprobs: list[Logprob] = []
+        self._passages = passages
 
     def item(self, status: ItemStatus) -> MessageItem:
         return MessageItem(self._id, status, [] if status == "in_progress" else [self._part()])
@@ -78,10 +111,13 @@ class Words(Said):
 
     def _closing(self) -> list[Event]:
         part = self._part()
-        return [TextDone(self._id, self._at, part.text, part.logprobs), PartDone(self._id, self._at, part)]
+        cited = [AnnotationAdded(self._id, self._at, one, number) for number, one in enumerate(part.annotations)]
+        return [*cited, TextDone(self._id, self._at, part.text, part.logprobs), PartDone(self._id, self._at, part)]
 
     def _part(self) -> OutputTextPart:
-        return OutputTextPart("".join(self._pieces), logprobs=self._logprobs)
+        text = "".join(self._pieces)
+        cited = [_file_citation(one) for one in citations(text, self._passages)] if self._passages else []
+        return OutputTextPart(text, cited, self._logprobs)
 
 
 class Thoughts(Said):
@@ -128,3 +164,22 @@ class ToolUse(Said):
     def _closing(self) -> list[Event]:
         item = self.item("completed")
         return [ArgumentsDone(self._id, self._at, item.name, item.arguments)]
+
+
+def _file_citation(citation: Citation) -> FileCitation:
+    one = citation.passage
+    return FileCitation(one.file_id, one.name, citation.start, one.store_id, one.version, str(locator_of(one)))
+
+
+def _results(passages: Sequence[FoundPassage]) -> list[SearchResult]:
+    """One for each passage, as the model read it."""
+    return [
+        SearchResult(
+            passage.file_id,
+            passage.name,
+            max((chunk.score for chunk in passage.chunks), default=0.0),
+            "\n\n".join(chunk.text for chunk in passage.chunks),
+            dict(passage.chunks[0].attributes) if passage.chunks else {},
+        )
+        for passage in passages
+    ]

@@ -8,10 +8,29 @@ from msgspec import Meta
 
 from router.dialects.chat import ChatBody, Function, NamedFunction, NamedTool, Tool
 from router.dialects.common import Closed, JsonObject
-from router.dialects.responses_answer import AllowedSaid, NamedSaid, NamespaceSaid, ToolSaid
+from router.dialects.file_search_tool import (
+    FileSearchChoice,
+    FileSearchTool,
+    RankingOptions,
+    nothing_to_choose,
+    one_only,
+    search_by,
+)
+from router.dialects.responses_answer import (
+    AllowedSaid,
+    ChoiceSaid,
+    FileSearchChosen,
+    FileSearchSaid,
+    HybridSaid,
+    NamedSaid,
+    NamespaceSaid,
+    RankingSaid,
+    ToolSaid,
+)
 from router.dialects.responses_input import full_name
 from router.dialects.responses_items import ToolNames
 from router.errors import invalid
+from router.file_search import FOUND, LEFT_ALONE, FileSearch
 
 MOST_TOOLS = 128  # those in namespaces among them
 
@@ -35,7 +54,7 @@ class WebSearchTool(msgspec.Struct, tag_field="type", tag="web_search"):
     """Dropped, with all that it says."""
 
 
-Offer = FunctionTool | NamespaceTool | WebSearchTool
+Offer = FunctionTool | NamespaceTool | WebSearchTool | FileSearchTool
 
 
 class NamedChoice(Closed, tag_field="type", tag="function"):
@@ -48,11 +67,11 @@ class NamedChoice(Closed, tag_field="type", tag="function"):
 
 
 class AllowedChoice(Closed, tag_field="type", tag="allowed_tools"):
-    tools: Annotated[list[NamedChoice], Meta(min_length=1, max_length=128)]
+    tools: Annotated[list[NamedChoice | FileSearchChoice], Meta(min_length=1, max_length=128)]
     mode: Literal["auto", "required"] = "auto"
 
 
-Choice = Literal["none", "auto", "required"] | NamedChoice | AllowedChoice
+Choice = Literal["none", "auto", "required"] | NamedChoice | FileSearchChoice | AllowedChoice
 
 
 def names_of(offers: Sequence[Offer]) -> ToolNames:
@@ -65,7 +84,7 @@ def names_of(offers: Sequence[Offer]) -> ToolNames:
 
 
 def offer_tools(chat: ChatBody, offers: Sequence[Offer], choice: Choice | None) -> None:
-    """Raises ApiError 400 for too many, or a choice that nothing was offered for."""
+    """Functions only. Raises ApiError 400 for too many, or a choice that nothing was offered for."""
     tools: list[Tool] = []
     for offer in offers:
         if isinstance(offer, FunctionTool):
@@ -77,40 +96,84 @@ def offer_tools(chat: ChatBody, offers: Sequence[Offer], choice: Choice | None) 
     names = {tool.function.name for tool in tools}
     if isinstance(choice, NamedChoice):
         _check_offered(choice, names, "tool_choice.name")
-        chat.tool_choice = NamedTool("function", NamedFunction(choice.full_name))
+        chat.tool_choice = NamedTool(NamedFunction(choice.full_name))
     elif isinstance(choice, AllowedChoice):
-        for at, one in enumerate(choice.tools):
-            _check_offered(one, names, f"tool_choice.tools[{at}].name")
-        allowed = {one.full_name for one in choice.tools}
-        tools = [tool for tool in tools if tool.function.name in allowed]
-        chat.tool_choice = "required" if choice.mode == "required" else None
+        tools = _allowed(choice, tools, names)
+        chat.tool_choice = "required" if choice.mode == "required" and not _searches(choice.tools) else None
+    elif choice == "required" and _searches(offers):
+        pass  # a search is what it requires
     elif choice == "required" and not tools:
         raise invalid("there is no function among `tools` to require", "tool_choice")
-    elif tools and choice != "auto":
+    elif tools and choice != "auto" and not isinstance(choice, FileSearchChoice):
         chat.tool_choice = choice
-    chat.tools = tools or None
+    chat.tools = list(tools) or None
 
 
-def tools_said(offers: Sequence[Offer]) -> list[ToolSaid | NamespaceSaid]:
-    said: list[ToolSaid | NamespaceSaid] = []
+def search_of(offers: Sequence[Offer], choice: Choice | None, results: bool) -> FileSearch | None:
+    """What is asked of documents; None where the client says nothing of them. Raises ApiError 400."""
+    offered = [(at, offer) for at, offer in enumerate(offers) if isinstance(offer, FileSearchTool)]
+    allowed = choice.tools if isinstance(choice, AllowedChoice) else (choice,)
+    if not offered:
+        if any(isinstance(one, FileSearchChoice) for one in allowed):
+            raise nothing_to_choose()
+        return None
+    one_only(len(offered))
+    ((at, offer),) = offered
+    search = search_by(offer, f"tools[{at}]", results)
+    left_alone = choice == "none" or (isinstance(choice, AllowedChoice) and not _searches(choice.tools))
+    return LEFT_ALONE if left_alone else search
+
+
+def _allowed(choice: AllowedChoice, tools: Sequence[Tool], names: set[str]) -> list[Tool]:
+    """Raises ApiError 400 for one that was not offered."""
+    functions = [(at, one) for at, one in enumerate(choice.tools) if isinstance(one, NamedChoice)]
+    for at, one in functions:
+        _check_offered(one, names, f"tool_choice.tools[{at}].name")
+    allowed = {one.full_name for _, one in functions}
+    return [tool for tool in tools if tool.function.name in allowed]
+
+
+def _searches(tools: Sequence[Offer | NamedChoice | FileSearchChoice]) -> bool:
+    return any(isinstance(one, FileSearchTool | FileSearchChoice) for one in tools)
+
+
+def tools_said(offers: Sequence[Offer]) -> list[ToolSaid | NamespaceSaid | FileSearchSaid]:
+    said: list[ToolSaid | NamespaceSaid | FileSearchSaid] = []
     for offer in offers:
         if isinstance(offer, FunctionTool):
             said.append(_said(offer))
         elif isinstance(offer, NamespaceTool):
             said.append(NamespaceSaid(offer.name, offer.description, [_said(tool) for tool in offer.tools]))
+        elif isinstance(offer, FileSearchTool):
+            said.append(_search_said(offer))
     return said
 
 
-def choice_said(choice: Choice | None) -> Literal["none", "auto", "required"] | NamedSaid | AllowedSaid:
-    if isinstance(choice, NamedChoice):
-        return NamedSaid(choice.name)
+def choice_said(choice: Choice | None) -> ChoiceSaid:
     if isinstance(choice, AllowedChoice):
-        return AllowedSaid(choice.mode, [NamedSaid(one.name) for one in choice.tools])
+        return AllowedSaid(choice.mode, [_one_said(one) for one in choice.tools])
+    if isinstance(choice, NamedChoice | FileSearchChoice):
+        return _one_said(choice)
     return choice or "auto"
 
 
+def _one_said(choice: NamedChoice | FileSearchChoice) -> NamedSaid | FileSearchChosen:
+    return NamedSaid(choice.name) if isinstance(choice, NamedChoice) else FileSearchChosen()
+
+
+def _search_said(tool: FileSearchTool) -> FileSearchSaid:
+    ranking = tool.ranking_options or RankingOptions()
+    weights = ranking.hybrid_search
+    said = RankingSaid(
+        ranking.ranker or "auto",
+        ranking.score_threshold or 0.0,
+        msgspec.UNSET if weights is None else HybridSaid(weights.embedding_weight, weights.text_weight),
+    )
+    return FileSearchSaid(tool.vector_store_ids or [], tool.max_num_results or FOUND, tool.filters, said)
+
+
 def _tool(tool: FunctionTool, namespace: str | None) -> Tool:
-    return Tool("function", Function(full_name(namespace, tool.name), tool.description, tool.parameters, tool.strict))
+    return Tool(Function(full_name(namespace, tool.name), tool.description, tool.parameters, tool.strict))
 
 
 def _said(tool: FunctionTool) -> ToolSaid:

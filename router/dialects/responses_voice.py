@@ -24,8 +24,9 @@ from router.dialects.responses_answer import (
     TopLogprob,
     Usage,
 )
-from router.dialects.responses_items import Said, Thoughts, ToolNames, ToolUse, Words
+from router.dialects.responses_items import Said, Search, Thoughts, ToolNames, ToolUse, Words
 from router.errors import STREAM_DONE, ApiError
+from router.file_search import Searched
 
 _INCOMPLETE: dict[str, Literal["max_output_tokens", "content_filter"]] = {
     "length": "max_output_tokens", "content_filter": "content_filter",
@@ -60,6 +61,7 @@ class ResponsesVoice:
 
     def __init__(self, response: Response, names: ToolNames, logprobs: bool, clock: Clock) -> None:
         self._response, self._names, self._logprobs, self._clock = response, names, logprobs, clock
+        self._searched: Searched | None = None
         self._said: list[Said] = []
         self._talk: Words | Thoughts | None = None  # open
         self._calls: dict[int, ToolUse] = {}
@@ -67,9 +69,15 @@ class ResponsesVoice:
         self._usage: Usage | None = None
         self._told = 0  # events
 
+    def citing(self, searched: Searched) -> "ResponsesVoice":
+        """This one, of which nothing has been heard yet."""
+        self._searched = searched
+        return self
+
     def whole(self, body: bytes) -> bytes:
         answer = answer_in(body)
         choice = answer.choices[0]
+        self._search([])
         for at, tool in enumerate(choice.message.tool_calls or ()):
             tool.index = at  # a whole answer numbers none
         self._hear(choice.message, choice.logprobs, [])
@@ -111,6 +119,14 @@ class ResponsesVoice:
     def _begin(self, told: list[Event]) -> None:
         if not self._told and not told:
             told += [Created(self._response), InProgress(self._response)]
+            self._search(told)
+
+    def _search(self, told: list[Event]) -> None:
+        """What was looked for at the client's own wish is an item of the answer, its first."""
+        if self._searched is not None and self._searched.by_tool is not None:
+            search = Search(self._item_id("fs"), 0, self._searched)
+            self._open(search, told)
+            told += search.close("completed")
 
     def _hear(self, delta: Delta, logprobs: msgspec.Raw, told: list[Event]) -> None:
         if delta.thought:
@@ -126,7 +142,8 @@ class ResponsesVoice:
         if isinstance(self._talk, Words):
             return self._talk
         self._quiet(told)
-        self._talk = words = Words(self._item_id("msg"), len(self._said))
+        passages = self._searched.passages if self._searched is not None else ()
+        self._talk = words = Words(self._item_id("msg"), len(self._said), passages)
         self._open(words, told)
         return words
 
@@ -157,7 +174,7 @@ class ResponsesVoice:
 
     def _finish(self, told: list[Event]) -> Completed | EndedEarly:
         """The last event. What is open when an answer ends early is not complete."""
-        if not self._said:
+        if all(isinstance(said, Search) for said in self._said):
             self._words(told)  # an answer without a word is an empty message
         why = _INCOMPLETE.get(self._finish_reason)
         for said in self._said:

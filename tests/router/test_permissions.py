@@ -48,6 +48,12 @@ BODIES = HOT | {
     },
     "/tokenize": {"model": "toy", "prompt": "hi"},
     "/detokenize": {"model": "toy", "tokens": [1]},
+    "/v1/vector_stores/{vector_store_id}/search": {"query": "hi"},
+    "/v1/vector_stores/{vector_store_id}/files": {"file_id": "{file_id}"},
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}": {"attributes": {"a": 1}},
+    "/v1/vector_stores/{vector_store_id}/file_batches": {"file_ids": ["{file_id}"]},
+    "/api/v1/rag/folders": {"vector_store_id": "vs_none", "path": "/nowhere"},
+    "/api/v1/rag/usual": {"vector_store_id": "vs_none"},
     "/api/v1/fit": {"model": "toy"},
     "/api/v1/fit/frontier": {"model": "toy"},
 }
@@ -57,6 +63,7 @@ HEADS = {
 }
 THROUGH = {"/api/v1/decisions/{request_id}": 404}  # no such request was
 THROUGH |= dict.fromkeys({*HEADS, "/api/v1/keys"}, 503)  # no head answers here
+THROUGH |= {path: 503 for path in NEEDED if path.startswith(("/v1/vector_stores", "/api/v1/rag"))}  # nobody keeps any
 OWN_PAGE = {"x-potluck-dashboard": "1", "sec-fetch-site": "same-origin"}
 PRETENCES = {
     "x-forwarded-for": "127.0.0.1",
@@ -94,6 +101,7 @@ async def ask(
     client: httpx2.AsyncClient, who: str, method: str, path: str, file_id: str = "", batch_id: str = ""
 ) -> httpx2.Response:
     ids = {"{model_id:path}": "toy", "{file_id}": file_id, "{batch_id}": batch_id, "{path:path}": ""}
+    ids |= {"{vector_store_id}": "vs_none", "{folder_id}": "none"}
     where = reduce(lambda text, name: text.replace(name, ids[name]), ids, path)
     if (method, path) == ("POST", "/v1/files"):
         file = {"file": ("in.jsonl", b"{}")}

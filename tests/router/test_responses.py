@@ -158,7 +158,7 @@ def test_functions_in_a_namespace_are_told_by_one_name() -> None:
 
 def test_a_web_search_is_dropped_and_every_other_tool_refused() -> None:
     assert "tools" not in sent(tools=[{"type": "web_search", "external_web_access": False}])
-    for kind in ("local_shell", "custom", "file_search", "mcp"):
+    for kind in ("local_shell", "custom", "code_interpreter", "mcp"):
         assert refused(tools=[{"type": kind}]).param == "tools[0].type"
         assert kind in refused(tools=[{"type": kind}]).message
 
@@ -222,7 +222,7 @@ def test_what_no_engine_has_is_accepted_and_dropped() -> None:
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "g"}}, "tool_choice.name"),
         ({"text": {"format": {"type": "json_schema", "name": "s", "schema": {"pattern": "a"}}}}, "text.format.schema"),
-        ({"include": ["file_search_call.results"]}, "include[0]"),
+        ({"include": ["web_search_call.results"]}, "include[0]"),
         ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
         ({"temperature": 3}, "temperature"),
         ({"top_logprobs": 21}, "top_logprobs"),
