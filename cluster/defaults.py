@@ -1,11 +1,12 @@
-"""The embedded cluster.yaml: one machine, one small model, nothing to download."""
+"""The embedded cluster.yaml: one machine, a small model, and an encoder of documents that sleeps until it is asked."""
 
 from cluster.config_load import LoadedConfig, parse_config
 
 DEFAULT_MODEL = "smollm2"
+DEFAULT_ENCODER = "usem3"
 
 DEFAULT_TEXT = """\
-# This machine alone, serving the small model that comes with potluck.
+# This machine alone, serving the small models that come with potluck: one that writes, one that makes vectors of texts.
 version: 1
 cluster: {name: home}
 models:
@@ -14,6 +15,11 @@ models:
     engine: llamacpp
     context: 2048
     slots: 4
+  usem3:
+    source: packaged:usem3
+    context: 2k
+    slots: 8
+    keep_alive: 15m
 """
 
 

