@@ -37,6 +37,20 @@ def keys(incomplete: str) -> list[str]:
     return _beginning(incomplete, (key.name for key in found if key.revoked_s is None))
 
 
+def spaces(incomplete: str) -> list[str]:
+    from cli.endpoint import GatewayRefusedError, NotRunningError
+    from cli.options import paths_of
+    from cli.rag_client import rag_client
+    from inventory.secret_files import ExposedSecretError
+
+    try:
+        with rag_client(paths_of(None), PATIENCE_S) as gateway:
+            found = gateway.spaces()
+    except (NotRunningError, GatewayRefusedError, ExposedSecretError):
+        return []
+    return _beginning(incomplete, (space.name for space in found if space.name))
+
+
 def stored_models(incomplete: str) -> list[str]:
     from cli.options import paths_of
     from cli.wire import model_store

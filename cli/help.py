@@ -12,8 +12,13 @@ from typer.core import TyperGroup
 
 MAX_WIDTH = 120
 RUN, MACHINES, MODELS = "This machine", "Machines", "Models and engines"
-ACCESS, RECORDS, SERVICES = "Access and configuration", "What happened", "Services, as `up` runs them"
-SUBJECTS = (RUN, MACHINES, MODELS, ACCESS, RECORDS, SERVICES)  # in this order
+DOCUMENTS, ACCESS, RECORDS, SERVICES = (
+    "Documents",
+    "Access and configuration",
+    "What happened",
+    "Services, as `up` runs them",
+)
+SUBJECTS = (RUN, MACHINES, MODELS, DOCUMENTS, ACCESS, RECORDS, SERVICES)  # in this order
 
 Rows = list[tuple[str, str]]
 

@@ -24,6 +24,7 @@ from cli import (
     logs,
     models,
     nodes,
+    rag,
     ray,
     route,
     services,
@@ -35,7 +36,7 @@ from cli import (
 )
 from cli.conformance.command import conformance
 from cli.errors import exit_code_of
-from cli.help import ACCESS, MACHINES, MAX_WIDTH, MODELS, RECORDS, RUN, SERVICES, Commands
+from cli.help import ACCESS, DOCUMENTS, MACHINES, MAX_WIDTH, MODELS, RECORDS, RUN, SERVICES, Commands
 
 
 class PotluckApp(typer.Typer):
@@ -99,6 +100,7 @@ app.add_typer(models.app, name="models", cls=Commands, rich_help_panel=MODELS)
 app.add_typer(engines.app, name="engines", cls=Commands, rich_help_panel=MODELS)
 app.command(name="fit", rich_help_panel=MODELS)(fit.fit)
 app.command(name="capacity", rich_help_panel=MODELS)(fit.capacity)
+app.add_typer(rag.app, name="rag", cls=Commands, rich_help_panel=DOCUMENTS)
 app.add_typer(config.app, name="config", cls=Commands, rich_help_panel=ACCESS)
 app.add_typer(keys.app, name="keys", cls=Commands, rich_help_panel=ACCESS)
 app.command(name="usage", rich_help_panel=RECORDS)(usage.usage)

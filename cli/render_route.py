@@ -17,7 +17,11 @@ FEW_FLIPS = 6
 def explanation_text(said: Explanation, columns: int | None = None) -> str:
     """Who was chosen and by how much, then everybody with the terms that matter, then who was left out."""
     parts = [
-        "\n".join(line for line in (_head(said), _side_call(said), _first_token(said), *_margin(said)) if line),
+        "\n".join(
+            line
+            for line in (_head(said), _side_call(said), _documents(said), _first_token(said), *_margin(said))
+            if line
+        ),
         _ranking(said, columns) if said.ranking else "",
         _rejected(said, columns) if said.rejected else "",
     ]
@@ -76,6 +80,10 @@ def _head(said: Explanation) -> str:
     chosen = f"{said.chosen} on {said.node_id}" if said.chosen else "nobody"
     tries = f", try {said.tries}" if said.tries > 1 else ""
     return f"{printable('  '.join(parts))}\n-> {printable(chosen)} ({said.reason}, policy {said.policy}{tries})"
+
+
+def _documents(said: Explanation) -> str:
+    return printable(f"documents added {said.documents}") if said.documents else ""
 
 
 def _side_call(said: Explanation) -> str:

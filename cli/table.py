@@ -7,6 +7,7 @@ everything, a line for each row.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import StringIO
+from math import ceil
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -77,6 +78,11 @@ def gib(size_bytes: int | None) -> str:
 
 def mib_or_gib(size_bytes: int) -> str:
     return f"{size_bytes / GIB:.1f} GiB" if size_bytes >= GIB else f"{size_bytes / 2**20:.1f} MiB"
+
+
+def kib_and_up(size_bytes: int) -> str:
+    """Of what is often smaller than a model."""
+    return f"{ceil(size_bytes / 1024)} KiB" if size_bytes < 2**20 else mib_or_gib(size_bytes)
 
 
 def instant(wall_s: float) -> str:

@@ -113,9 +113,11 @@ def gateway_door(paths: StatePaths, host: str | None, port: int | None) -> tuple
 
 
 def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Service:
+    from cli.documents import open_room
     from router.service import run_gateway
 
-    return partial(run_gateway, gateway_settings(paths, host, port))
+    section = load_or_default(paths).config.rag
+    return partial(run_gateway, gateway_settings(paths, host, port), open_room=partial(open_room, section=section))
 
 
 def gateway_settings(paths: StatePaths, host: str | None, port: int | None) -> "GatewaySettings":

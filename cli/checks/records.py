@@ -14,6 +14,7 @@ from cluster.private_database import files_of
 from cluster.registry import MIGRATIONS
 
 ANEW = "potluck down; move it away, and a new one is made; potluck up"
+READ_ANEW = "potluck down; move library.db and rag.db away together; potluck up; and read the documents again"
 FROM_BACKUP = (
     "potluck down; put its latest backup there, or move it away: then machines join and keys are made again; potluck up"
 )
@@ -29,6 +30,8 @@ def check_records(situation: Situation) -> Iterator[Result]:
         (paths.telemetry_db, "warn", ANEW),
         (paths.cache_db, "warn", ANEW),
         (paths.batches_db, "warn", ANEW),
+        (paths.library_db, "warn", READ_ANEW),
+        (paths.rag_db, "warn", READ_ANEW),
     )
     for path, verdict, fix in databases:
         trouble = _trouble(path, whole=path == paths.registry_db) if path.exists() else ""

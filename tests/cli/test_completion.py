@@ -56,12 +56,14 @@ def test_names_are_offered_as_head_and_store_have_them(place: GoldenPlace) -> No
     assert offered("nodes", "inspect", "p", state_dir=root) == ["pi", "poweredge"]
     assert offered("models", "inspect", "", state_dir=root) == ["small"]
     assert offered("keys", "inspect", "a", state_dir=root) == ["anna"]
+    assert offered("rag", "use", "s", state_dir=root) == ["school"]
     assert {"qwen3-14b", "qwen3-32b"} <= {*offered("fit", "qwen3-", state_dir=root)}
 
 
 def test_without_a_head_no_name_is_offered_and_nothing_is_said(tmp_path: Path) -> None:
     assert offered("nodes", "inspect", "", state_dir=tmp_path) == [""]
     assert offered("models", "inspect", "", state_dir=tmp_path) == [""]
+    assert offered("rag", "use", "", state_dir=tmp_path) == [""]
     assert not (tmp_path / "models").exists()
 
 

@@ -59,6 +59,9 @@ def test_every_special_error_exists() -> None:
     import cli.connect_files
     import cli.connect_target
     import cli.endpoint
+    import cli.rag_client
+    import cli.rag_moving
+    import cli.rag_questions
     import cli.readiness
     import cli.render_keys
     import cli.render_nodes
@@ -75,6 +78,7 @@ def test_every_special_error_exists() -> None:
     import inventory.store
     import inventory.store_records
     import nodes.head_client
+    import rag.stores.contract
     import router.batches.store
     import router.cache_store
     import router.decision_query
@@ -104,6 +108,10 @@ def test_every_special_error_exists() -> None:
         router.usage_query,
         router.decision_query,
         cli.route_client,
+        cli.rag_client,
+        cli.rag_moving,
+        cli.rag_questions,
+        rag.stores.contract,
         cli.connect_files,
         cli.connect_target,
     )

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +34,9 @@ from nodes.snapshot import (
 from router.accounting import RecordSink, RequestRecord
 from router.batches.store import BatchStore
 from router.cache_store import CacheStore
-from router.service import Gateway, build_gateway, listen
+from router.knowledge.opening import Documents
+from router.knowledge.room import OpenRoom
+from router.service import Gateway, build_gateway, listen, with_documents
 from router.settings import GatewaySettings, TraceSettings
 from router.view import GatewayView
 from router.waiting_caps import WaitingCaps
@@ -197,6 +199,7 @@ async def running_gateway(
     header_s: float = 10.0,
     clock: Clock | None = None,
     traces: TraceSettings | None = None,
+    open_room: OpenRoom | None = None,
 ) -> AsyncIterator[Running]:
     """Serves until the block ends, and leaves nothing behind. `silence_s`: before the first token, and after it."""
     paths = StatePaths.at(root / "state").ensure()
@@ -207,7 +210,7 @@ async def running_gateway(
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
     view, records = GatewayView(clock or SystemClock()), Records()
     batches = BatchStore(paths)
-    gateway = build_gateway(settings, view, (records, *sinks), clock, cache, batches)
+    gateway = with_documents(build_gateway(settings, view, (records, *sinks), clock, cache, batches), open_room)
     assert gateway.batches is not None
     view.install_access(access_with(paths, (key_record(),)))
     view.install_cluster(cluster_of(engines, models, abilities=abilities))
@@ -215,15 +218,19 @@ async def running_gateway(
     host, port = listener.getsockname()[:2]
     server = gateway.server()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    running_batches = asyncio.create_task(gateway.batches.runner.run())
+    tasks = [asyncio.create_task(gateway.batches.runner.run())]
+    if isinstance(gateway.documents, Documents):
+        tasks.append(asyncio.create_task(gateway.documents.run()))
     try:
         await until(lambda: server.started or serving.done(), "it listens")
         yield Running(gateway, view, Address(host, port), records, paths)
     finally:
-        running_batches.cancel()
-        with suppress(asyncio.CancelledError):
-            await running_batches
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await _end(server, serving)
+        if isinstance(gateway.documents, Documents):
+            await gateway.documents.close()
         gateway.close()
         batches.close()
 

@@ -47,6 +47,7 @@ from router.request import Identity
 from router.telemetry import TelemetryWriter
 from support.decisions import CPU, NAMES, counted, decision_of, note_of, on
 from support.gguf_files import write_gguf
+from support.golden_documents import ANSWERS as DOCUMENTS
 from support.golden_fleet import CLUSTER, EVENTS, GIB, KEYS, LIVE, NOW_S
 from support.ledgers import MIB, start
 from support.manual_clock import ManualClock
@@ -155,6 +156,7 @@ def _of_the_gateway() -> dict[str, object]:
         for name in ("qwen3-14b", "[ok]")
     ]
     return {
+        **DOCUMENTS,
         "GET /api/v1/state": document(state_of(CLUSTER, 0.4, "http://home.local:8400/v1", LIVE, EVENTS)),
         "GET /v1/models": {"object": "list", "data": served},
         "POST /api/v1/route/explain": msgspec.structs.replace(

@@ -1,0 +1,70 @@
+"""Where the gateway of this machine keeps documents: the library, its store of vectors, and who parses for it."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cluster.config_rag import RagSection
+from cluster.knowledge import KnowledgeError, Reader
+from inventory.secret_files import ExposedSecretError
+
+if TYPE_CHECKING:
+    from rag.embedding import Embedder
+    from router.knowledge.room import Around, Room
+
+USUAL = RagSection()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayEncoders:
+    """Implements rag.library.encoders.Encoders: models of this gateway, asked within it. `chosen`: what cluster.yaml
+    names, without which there is none to begin a store with."""
+
+    around: "Around"
+    chosen: str | None
+
+    def models(self, reader: Reader) -> Sequence[str]:
+        found = self.around.encoders(reader)
+        if self.chosen is None:
+            return found
+        return [self.chosen, *(name for name in found if name != self.chosen)] if self.chosen in found else ()
+
+    def embedder(self, reader: Reader, model: str, background: bool) -> "Embedder":
+        from rag.embedding import GatewayEmbedder
+
+        return GatewayEmbedder(self.around.client_for(reader, background), model)
+
+
+def open_room(around: "Around", section: RagSection = USUAL) -> "Room":
+    """Raises KnowledgeError, whose message names the file or the server."""
+    from cli.wire_rag import NoWeaviateClientError
+
+    place = f"{around.paths.library_db} or {around.paths.rag_db.name}"
+    try:
+        return _opened(around, section)
+    except ImportError as error:
+        raise KnowledgeError("broken", "library_missing", f"{error}; install potluck again") from error
+    except (NoWeaviateClientError, ExposedSecretError) as error:
+        raise KnowledgeError("broken", "documents_not_opened", str(error)) from error
+    except (sqlite3.Error, OSError) as error:
+        message = f"{place} cannot be used ({error}); `potluck doctor` says which, and what to do"
+        raise KnowledgeError("broken", "documents_not_opened", message) from error
+
+
+def _opened(around: "Around", section: RagSection) -> "Room":
+    from cli.wire_rag import open_store
+    from cluster.ray_jobs import RayJobs
+    from cluster.ray_setup import bridge_socket
+    from rag.library.machines import Machines
+    from rag.library.opened import open_library
+    from rag.stores.contract import StoreError
+
+    paths, clock = around.paths, around.clock
+    bridge = bridge_socket(paths)
+    parsing = Machines(RayJobs(bridge), lambda: around.ray_nodes() if bridge.exists() else (), clock)
+    try:
+        store = open_store(paths, section, clock)
+    except StoreError as error:
+        raise KnowledgeError("broken", "store_failed", str(error)) from error
+    return open_library(paths.root, store, GatewayEncoders(around, section.encoder), parsing, clock)

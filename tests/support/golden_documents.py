@@ -1,0 +1,67 @@
+"""What a gateway says of its documents: one space with a file that was read, and one that could not be."""
+
+from router.knowledge.objects import (
+    ContentPage,
+    FileCounts,
+    FileMore,
+    HitMore,
+    LastError,
+    Place,
+    SearchHit,
+    SearchPage,
+    StoreDeleted,
+    StoreFileList,
+    StoreFileObject,
+    StoreList,
+    StoreMore,
+    StoreObject,
+    TextPart,
+    UsualObject,
+)
+from router.knowledge.wire import OtherChunking
+from support.golden_fleet import NOW_S
+
+SPACE = "vs_" + "5" * 32
+STORE = StoreObject(
+    id=SPACE, created_at=int(NOW_S) - 86400, name="school", description="timetables and [letters] of class 7",
+    usage_bytes=3 << 20, file_counts=FileCounts(0, 1, 1, 0, 2), status="completed", expires_at=None,
+    last_active_at=int(NOW_S), metadata={}, potluck=StoreMore("bge-m3"),
+)  # fmt: skip
+
+
+def _file(number: int, name: str, error: LastError | None) -> StoreFileObject:
+    return StoreFileObject(
+        id="file-" + str(number) * 32, usage_bytes=0 if error else 3 << 20, created_at=int(NOW_S),
+        vector_store_id=SPACE, status="failed" if error else "completed", last_error=error,
+        chunking_strategy=OtherChunking(), attributes={},
+        potluck=FileMore(name, 0 if error else 2, 0 if error else 14, "/srv/school"),
+    )  # fmt: skip
+
+
+FILES = [
+    _file(1, "timetable[7].xlsx", None),
+    _file(2, "letters/broken.pdf", LastError("invalid_file", "page 3 of it is damaged; export it again, as PDF")),
+]
+HITS = SearchPage(
+    search_query=["when is maths"],
+    data=[
+        SearchHit(
+            file_id=FILES[0].id, filename="timetable[7].xlsx", score=1.0, attributes={},
+            content=[TextPart("Monday 08:00: maths, room [7]\nMonday 08:50: English")],
+            potluck=HitMore(2, Place("cell", "Week!B7"), True, "cosine 0.71, 100% of the words"),
+        )
+    ],
+)  # fmt: skip
+ANSWERS: dict[str, object] = {
+    "GET /v1/vector_stores": StoreList(data=[STORE], first_id=SPACE, last_id=SPACE, has_more=False),
+    "POST /v1/vector_stores": STORE,
+    f"DELETE /v1/vector_stores/{SPACE}": StoreDeleted(id=SPACE),
+    f"GET /v1/vector_stores/{SPACE}/files": StoreFileList(
+        data=FILES, first_id=FILES[0].id, last_id=FILES[1].id, has_more=False
+    ),
+    f"GET /v1/vector_stores/{SPACE}/files/{FILES[0].id}/content": ContentPage(
+        data=[TextPart("Monday 08:00: maths, room [7]"), TextPart("Tuesday 08:00: \x1b[31mred")]
+    ),
+    f"POST /v1/vector_stores/{SPACE}/search": HITS,
+    "POST /api/v1/rag/usual": UsualObject(vector_store_id=SPACE, models=["qwen3-14b"], keys=["anna"]),
+}
