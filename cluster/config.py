@@ -16,6 +16,7 @@ from pydantic import (
 from cluster.config_access import AccessSection
 from cluster.config_cache import CacheSection
 from cluster.config_limits import LimitRulesSection
+from cluster.config_rag import RagSection
 from cluster.config_router import RouterSection
 from cluster.config_routes import RouteSection
 from cluster.config_section import Section
@@ -279,6 +280,7 @@ class ClusterConfig(Section):
     """Names behind which rules choose a model."""
     cache: CacheSection = CacheSection()
     """What the gateway keeps of answers, where `models.NAME.answers_kept` says so."""
+    rag: RagSection = RagSection()
     router: RouterSection = RouterSection()
     """How an engine is chosen among those that serve a model."""
 

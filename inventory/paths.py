@@ -119,6 +119,16 @@ class StatePaths:
         return self.root / "batch-files"
 
     @property
+    def library_db(self) -> Path:
+        """Vector stores and their files, of this machine's gateway: how each stands, and folders that are read."""
+        return self.root / "library.db"
+
+    @property
+    def rag_db(self) -> Path:
+        """What was read of them: texts and vectors."""
+        return self.root / "rag.db"
+
+    @property
     def audit_db(self) -> Path:
         """Who did what; on the head only."""
         return self.root / "audit.db"
