@@ -104,7 +104,7 @@ async def test_an_engine_is_measured_before_it_is_ready_and_not_again(measuring:
 
     assert first.rates is not None
     assert 800 < first.rates.prefill < 2500
-    assert 0.004 < first.rates.step_s < 0.02
+    assert 0.004 < first.rates.step_s + first.rates.step_per_request_s < 0.02  # which of both took how much is noise
     assert asked > 3
     assert again.rates == first.rates == RatesBook(tmp_path / "rates.json").of(SPEC, first.engine_version)
     assert await requests_of(again) == 0
