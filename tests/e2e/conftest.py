@@ -17,9 +17,19 @@ def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine
     machine.down()
 
 
+ONE_MODEL = """version: 1
+cluster: {name: home}
+models:
+  smollm2: {source: "packaged:smollm2", engine: llamacpp, context: 2048, slots: 4}
+"""
+
+
 @pytest.fixture(scope="session")
-def running(shared_machine: Machine) -> Running:
-    return shared_machine.up()
+def running(shared_machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Running:
+    """What pages and clients see of it is one model's."""
+    config = tmp_path_factory.mktemp("config") / "cluster.yaml"
+    config.write_text(ONE_MODEL)
+    return shared_machine.up("--config", str(config))
 
 
 @pytest.fixture(scope="session")

@@ -34,23 +34,31 @@ PLACES = {
 TARGET = "What is this year's target for hand hygiene audits?"
 
 
+@pytest.fixture
+def running(machine: Machine) -> Running:
+    """A new machine with nothing chosen."""
+    return machine.up("--install")
+
+
 def test_answers_name_the_page_the_message_or_the_cell_and_the_version(
-    shared_machine: Machine, running: Running, client: OpenAI, tmp_path: Path
+    machine: Machine, running: Running, client: OpenAI, tmp_path: Path
 ) -> None:
     folder = tmp_path / "corpus"
     shutil.copytree(CORPUS, folder)
-    shared_machine.potluck("rag", "ingest", str(folder), "--space", "school")
+    machine.potluck("rag", "ingest", str(folder), "--space", "school")
     (store,) = [one for one in client.vector_stores.list() if one.name == "school"]
-    asked = [one for one in QUESTIONS if PLACES.get(one["file"]) == "{kind} {value}".format(**one["locator"])]
-    assert {one["file"] for one in asked} == set(PLACES)
+    asked = {
+        one["file"]: one for one in QUESTIONS if PLACES.get(one["file"]) == "{kind} {value}".format(**one["locator"])
+    }
+    assert asked.keys() == PLACES.keys()
 
-    for one in asked:
+    for one in asked.values():
         assert (one["file"], PLACES[one["file"]]) in cited(client, store.id, one["question"])
     address = linked(client, store.id, TARGET)
     before = httpx2.get(address, headers={"authorization": f"Bearer {running.api_key}"}).text
     page = folder / "clinic" / "onboarding.md"
     page.write_text(page.read_text().replace("95 per cent", "97 per cent"))
-    shared_machine.potluck("rag", "ingest", str(folder), "--space", "school")
+    machine.potluck("rag", "ingest", str(folder), "--space", "school")
     later = linked(client, store.id, TARGET)
     after = httpx2.get(later, headers={"authorization": f"Bearer {running.api_key}"}).text
     client.vector_stores.delete(store.id)
