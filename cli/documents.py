@@ -11,6 +11,7 @@ from inventory.secret_files import ExposedSecretError
 
 if TYPE_CHECKING:
     from rag.embedding import Embedder
+    from rag.reranking import Reranker
     from router.knowledge.room import Around, Room
 
 USUAL = RagSection()
@@ -19,10 +20,11 @@ USUAL = RagSection()
 @dataclass(frozen=True, slots=True)
 class GatewayEncoders:
     """Implements rag.library.encoders.Encoders: models of this gateway, asked within it. `chosen`: what cluster.yaml
-    names, without which there is none to begin a store with."""
+    names, without which there is none to begin a store with. `ranks`: what it names to rank."""
 
     around: "Around"
     chosen: str | None
+    ranks: str | None
 
     def models(self, reader: Reader) -> Sequence[str]:
         found = self.around.encoders(reader)
@@ -34,6 +36,11 @@ class GatewayEncoders:
         from rag.embedding import GatewayEmbedder
 
         return GatewayEmbedder(self.around.client_for(reader, background), model)
+
+    def reranker(self, reader: Reader) -> "Reranker | None":
+        from rag.reranking import GatewayReranker
+
+        return None if self.ranks is None else GatewayReranker(self.around.client_for(reader), self.ranks)
 
 
 def open_room(around: "Around", section: RagSection = USUAL) -> "Room":
@@ -67,4 +74,4 @@ def _opened(around: "Around", section: RagSection) -> "Room":
         store = open_store(paths, section, clock)
     except StoreError as error:
         raise KnowledgeError("broken", "store_failed", str(error)) from error
-    return open_library(paths.root, store, GatewayEncoders(around, section.encoder), parsing, clock)
+    return open_library(paths.root, store, GatewayEncoders(around, section.encoder, section.reranker), parsing, clock)

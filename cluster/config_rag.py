@@ -48,3 +48,5 @@ class RagSection(Section):
     """`embedded`: one file beside the gateway's other state. `potluck rag migrate` moves what there is to another."""
     encoder: ConfiguredName | None = None
     """The model that makes the vectors of documents. Absent: the one that there is."""
+    reranker: ConfiguredName | None = None
+    """The model that reads what was found once more beside its question, and orders it. Absent: nobody does."""

@@ -158,6 +158,7 @@ class Ask(msgspec.Struct, frozen=True):
     alpha: float | None = None  # the weight of vectors, 0..1; None: potluck's own
     budget_tokens: int = 2_000  # of the context
     at_s: float | None = None
+    rerank: bool = True  # by the model that ranks, where there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class GatewayEmbedder:
                 if answer.status_code not in (429, 503) or turn == TRIES - 1:
                     break
                 await asyncio.sleep(_pause_s(answer))
-        raise EmbeddingError(f"{self._model} made no vectors: {_said(answer)}")
+        raise EmbeddingError(f"{self._model} made no vectors: {said_by(answer)}")
 
 
 def _read(content: bytes, count: int) -> Vectors:
@@ -96,7 +96,7 @@ def _pause_s(answer: httpx2.Response) -> float:
     return min(float(told), 30.0) if told.isdigit() else PAUSE_S
 
 
-def _said(answer: httpx2.Response) -> str:
+def said_by(answer: httpx2.Response) -> str:
     try:
         return str(answer.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

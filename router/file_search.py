@@ -30,9 +30,13 @@ class FileSearch(msgspec.Struct, frozen=True):
     alpha: float | None = None
     results: bool = False  # it wants to see what was found, besides what is cited
     field: str = "tools"  # that names the stores
+    rerank: bool = True
 
     def ask(self, question: str, budget_tokens: int) -> Ask:
-        return Ask(question, self.store_ids, self.limit, self.filter, self.least_score, self.alpha, budget_tokens)
+        return Ask(
+            question, self.store_ids, self.limit, self.filter, self.least_score, self.alpha, budget_tokens,
+            rerank=self.rerank,
+        )  # fmt: skip
 
 
 LEFT_ALONE = FileSearch()

@@ -28,7 +28,9 @@ BASE_URL = "http://gateway/v1/"
 PATIENCE_S = 600.0  # of what nobody waits for, until a machine is idle
 LOOK_S = 0.25  # between two looks at who is
 NOT_IDLE_RETRY_S = 30
-_APIS: Mapping[str, Api] = MappingProxyType({"POST /v1/embeddings": "embeddings", "POST /v1/chat/completions": "chat"})
+_APIS: Mapping[str, Api] = MappingProxyType(
+    {"POST /v1/embeddings": "embeddings", "POST /v1/rerank": "rerank", "POST /v1/chat/completions": "chat"}
+)
 _GONE = "the key `{}`, on whose account this is asked, was revoked or has expired; ask for it again with another"
 
 
@@ -51,8 +53,8 @@ class InHouse:
         self._guests = Counter[str]()
 
     def client_for(self, reader: Reader, background: bool = False) -> httpx2.AsyncClient:
-        """It answers embeddings and whole chats, and may be closed or not. No timeout is its own: answers come within
-        those of the gateway."""
+        """It answers embeddings, ranks and whole chats, and may be closed or not. No timeout is its own: answers come
+        within those of the gateway."""
         transport = _Transport(self, reader, background)
         return httpx2.AsyncClient(transport=transport, base_url=BASE_URL, timeout=None, trust_env=False)
 

@@ -11,6 +11,7 @@ from rag.library.answers import Names, each_text_once, found, known, place_of, t
 from rag.library.encoders import Encoders
 from rag.library.rows import StoreRow
 from rag.library.shelves import Shelves
+from rag.reranking import CANDIDATES, RerankingError, reranked
 from rag.retrieval import Judged, Wish, judge, relevant_passages
 from rag.stores.contract import MOST_HITS, UnknownSpaceError
 
@@ -34,11 +35,22 @@ class Questions:
         )
         judged = sorted((one for group in each for one in group), key=lambda one: -one[0].score)
         names = await self._names(judged)
-        enough = [one for one in each_text_once(known(judged, names)) if one[0].score >= ask.least_score][: ask.limit]
+        ranked, unranked = await self._reranked(reader, ask, each_text_once(known(judged, names)))
+        enough = [one for one in ranked if one[0].score >= ask.least_score][: ask.limit]
         passages = await relevant_passages(self._shelves.store, enough, ask.budget_tokens)
         standing = await self._shelves.ask(self._shelves.catalogue.standing, [one.store_id for one in stores])
         counts = together(each for each, _ in standing.values())
-        return found(enough, passages, names, why(enough, passages, counts))
+        return found(enough, passages, names, why(enough, passages, counts) + unranked)
+
+    async def _reranked(self, reader: Reader, ask: Ask, judged: tuple[Judged, ...]) -> tuple[tuple[Judged, ...], str]:
+        """With why nobody did, where somebody should have."""
+        reranker = self._encoders.reranker(reader) if ask.rerank else None
+        if reranker is None:
+            return judged, ""
+        try:
+            return await reranked(reranker, ask.text, judged), ""
+        except RerankingError as error:
+            return judged, f"; {reranker.model} did not rank them: {error}"
 
     async def _judge(
         self, reader: Reader, model: str, stores: Sequence[StoreRow], asked: tuple[Ask, Filter | None]
@@ -47,7 +59,7 @@ class Questions:
         wish = Wish(
             ask.text,
             tuple(store.space_id for store in stores),
-            min(SPARE * ask.limit, MOST_HITS),
+            min(max(SPARE * ask.limit, CANDIDATES), MOST_HITS),
             ask.budget_tokens,
             ALPHA if ask.alpha is None else ask.alpha,
             meant,

@@ -24,7 +24,7 @@ class HybridSearch(Closed):
 
 
 class RankingOptions(Closed):
-    """There is one ranker, whatever it is called."""
+    """There is one ranker, whatever it is called; or none."""
 
     ranker: Literal["none", "auto", "default-2024-11-15", "default_2024_08_21"] | None = None
     score_threshold: Share | None = None
@@ -76,6 +76,7 @@ def search_by(tool: FileSearchTool, param: str, results: bool = False) -> FileSe
         _alpha(ranking.hybrid_search, f"{param}.ranking_options.hybrid_search"),
         results,
         field,
+        ranking.ranker != "none",
     )
 
 

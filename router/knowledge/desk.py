@@ -172,7 +172,7 @@ class DocumentDesk:
         """Of several questions the best answers to any: a chunk that answers two counts once, as the better of both."""
         reader, alpha = reader_of(identity), body.alpha
         asks = [
-            Ask(text, (store_id,), body.max_num_results, body.filters, body.least_score, alpha)
+            Ask(text, (store_id,), body.max_num_results, body.filters, body.least_score, alpha, rerank=body.rerank)
             for text in body.queries
         ]  # fmt: skip
         best: dict[str, FoundChunk] = {}

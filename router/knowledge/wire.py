@@ -110,7 +110,7 @@ class HybridWeights(Closed):
 
 
 class RankingOptions(Closed):
-    """Nothing is ranked a second time here, whatever `ranker` says. The weights are told apart by their ratio."""
+    """`ranker` "none": what was found is not ranked a second time. The weights are told apart by their ratio."""
 
     ranker: Literal["auto", "none", "default-2024-11-15", "default_2024_08_21"] = "auto"
     score_threshold: Share = 0.0
@@ -134,6 +134,10 @@ class SearchBody(Closed):
     @property
     def least_score(self) -> float:
         return self.ranking_options.score_threshold if self.ranking_options is not None else 0.0
+
+    @property
+    def rerank(self) -> bool:
+        return self.ranking_options is None or self.ranking_options.ranker != "none"
 
     @property
     def alpha(self) -> float | None:

@@ -17,6 +17,7 @@ from rag.library.opened import OpenLibrary, open_library
 from rag.library.reading import Loaded, Parsed, Parsing, Problem
 from rag.parsing.documents import parse
 from rag.parsing.values import CannotParseError
+from rag.reranking import Reranker
 from rag.stores.embedded import EmbeddedStore
 from rag.values import Vectors
 from support.rag_stores import ENCODER, vectors_of
@@ -53,6 +54,7 @@ class WordEncoders:
     def __init__(self, *models: str) -> None:
         self.each = {model: WordEncoder(model) for model in models or (ENCODER,)}
         self.asked: list[tuple[Reader, str, bool]] = []
+        self.ranks: Reranker | None = None
 
     @property
     def only(self) -> WordEncoder:
@@ -65,6 +67,9 @@ class WordEncoders:
     def embedder(self, reader: Reader, model: str, background: bool) -> Embedder:
         self.asked.append((reader, model, background))
         return self.each[model]
+
+    def reranker(self, reader: Reader) -> Reranker | None:
+        return self.ranks
 
 
 class ParsingHere:
