@@ -86,7 +86,7 @@ def test_requests_notice_neither_a_dead_ray_head_nor_a_dead_controller(fleet: Fl
         fleet.wait_for_links("ray", STUDIO, RTX, deadline_s=120)
 
     assert answers.failed == []
-    assert set(answers.whole) == {HEAD, STUDIO, RTX}
+    assert {STUDIO, RTX} <= set(answers.whole)  # the head's own engine is asked while it is the quickest
     assert fleet.engine_pids() == engines
 
 
