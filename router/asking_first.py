@@ -68,7 +68,7 @@ def errand_of(
         if search is None:
             return None
         raise no_documents()
-    reader = replace(reader_of(arrival.identity), admitted=True)
+    reader = reader_of(arrival.identity)
     wanted = search or FileSearch(knowledge.usual_stores(reader, routes.view.name))
     if not wanted.store_ids:
         return None
@@ -83,7 +83,8 @@ def errand_of(
             return NO_ROOM
         said = f"a prompt of about {prompt_tokens} tokens leaves no room for passages in a context of {context}"
         raise invalid(f"{said}; shorten it, or leave the tool `file_search` out", parsed.prompt_field, "no_room")
-    return Errand(knowledge, reader, wanted.ask(question, room), search, USUAL_PATIENCE_S if search is None else None)
+    admitted = replace(reader, admitted=True)
+    return Errand(knowledge, admitted, wanted.ask(question, room), search, USUAL_PATIENCE_S if search is None else None)
 
 
 class Prelude:

@@ -63,6 +63,7 @@ def search_by(tool: FileSearchTool, param: str, results: bool = False) -> FileSe
     said = FileSearchSettings() if inner is None else inner
     stores, filters = tool.vector_store_ids or said.vector_store_ids, tool.filters or said.filters
     ranking = tool.ranking_options or said.ranking_options or RankingOptions()
+    weights = ranking.hybrid_search
     field = f"{param}.vector_store_ids"
     if stores is None:
         raise invalid("the tool `file_search` needs `vector_store_ids`: which stores to look into", field)
@@ -73,7 +74,9 @@ def search_by(tool: FileSearchTool, param: str, results: bool = False) -> FileSe
         tool.max_num_results or said.max_num_results or FOUND,
         filters,
         ranking.score_threshold or 0.0,
-        _alpha(ranking.hybrid_search, f"{param}.ranking_options.hybrid_search"),
+        None
+        if weights is None
+        else alpha_of(weights.embedding_weight, weights.text_weight, f"{param}.ranking_options.hybrid_search"),
         results,
         field,
         ranking.ranker != "none",
@@ -90,10 +93,9 @@ def nothing_to_choose() -> ApiError:
     return invalid("there is no `file_search` among `tools` to choose", "tool_choice")
 
 
-def _alpha(weights: HybridSearch | None, param: str) -> float | None:
-    if weights is None:
-        return None
-    both = weights.embedding_weight + weights.text_weight
+def alpha_of(embedding_weight: float, text_weight: float, param: str) -> float:
+    """The vectors' part of the score: weights are told apart by their ratio. Raises ApiError 400 where both are 0."""
+    both = embedding_weight + text_weight
     if not both:
-        raise invalid("one of both weights is above 0", param)
-    return weights.embedding_weight / both
+        raise invalid("one of the weights is more than 0", param)
+    return embedding_weight / both

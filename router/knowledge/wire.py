@@ -7,6 +7,7 @@ from msgspec import Meta, field
 
 from cluster.knowledge import Chunking
 from router.dialects.common import Closed, JsonObject
+from router.dialects.file_search_tool import alpha_of
 from router.errors import invalid
 
 MOST_FILES = 500  # of one request
@@ -145,10 +146,7 @@ class SearchBody(Closed):
         weights = self.ranking_options.hybrid_search if self.ranking_options is not None else None
         if weights is None:
             return None
-        whole = weights.embedding_weight + weights.text_weight
-        if not whole:
-            raise invalid("one of the weights is more than 0", "ranking_options.hybrid_search")
-        return weights.embedding_weight / whole
+        return alpha_of(weights.embedding_weight, weights.text_weight, "ranking_options.hybrid_search")
 
 
 class FolderBody(Closed):
