@@ -37,6 +37,7 @@ class Reader(msgspec.Struct, frozen=True):
     data_class: str
     user: str | None = None  # the person, where a front end or a token named one
     admitted: bool = False  # what he asks is part of a request that has its place in his limits already
+    classes: frozenset[str] = frozenset()  # privacy classes of what he asks about, beside his key's own
 
 
 class NewStore(msgspec.Struct, frozen=True):
@@ -202,3 +203,4 @@ class Found:
     passages: tuple[FoundPassage, ...]
     context: str
     reason: str
+    classes: frozenset[str] = frozenset()  # privacy classes of the passages: they bind whoever reads them
