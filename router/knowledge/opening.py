@@ -76,6 +76,6 @@ async def _stays(why: str, file: FileRow) -> None:
 
 
 def ray_nodes(cluster: ClusterSnapshot | None) -> tuple[NodeId, ...]:
-    """Machines that take jobs by Ray."""
+    """Machines that take jobs by Ray where it runs: the head's own as well, which the head itself reaches otherwise."""
     nodes = () if cluster is None else cluster.nodes
-    return tuple(node.node_id for node in nodes if node.link == "ray" and node.state == "ready")
+    return tuple(node.node_id for node in nodes if node.link in ("ray", "local") and node.state == "ready")
