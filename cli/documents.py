@@ -35,7 +35,7 @@ class GatewayEncoders:
     def embedder(self, reader: Reader, model: str, background: bool) -> "Embedder":
         from rag.embedding import GatewayEmbedder
 
-        return GatewayEmbedder(self.around.client_for(reader, background), model)
+        return GatewayEmbedder(self.around.client_for(reader, background), model, patient=background)
 
     def reranker(self, reader: Reader) -> "Reranker | None":
         from rag.reranking import GatewayReranker

@@ -15,7 +15,7 @@ Attribute: TypeAlias = str | float | bool
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 Trouble = Literal[
-    "not_found", "invalid", "conflict", "too_large", "unsupported_file", "no_encoder", "not_ready", "broken"
+    "not_found", "invalid", "conflict", "too_large", "unsupported_file", "no_encoder", "limited", "not_ready", "broken"
 ]  # fmt: skip
 """Kinds of things that go wrong: the door makes a status of its dialect from them."""
 
@@ -26,6 +26,7 @@ class KnowledgeError(Exception):
     def __init__(self, trouble: Trouble, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.trouble, self.code, self.message, self.param = trouble, code, message, param
+        self.retry_s: float | None = None  # after which it may go better, where that is known
 
 
 class Reader(msgspec.Struct, frozen=True):
@@ -48,6 +49,9 @@ class NewStore(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str] = {}
     expires_after_days: int | None = None  # since it was last used
     encoder: str | None = None
+
+
+NEVER = 0  # days of a store that does not expire, where None leaves them as they are
 
 
 class StoreChange(msgspec.Struct, frozen=True):

@@ -21,6 +21,14 @@ class EmbeddingError(Exception):
     """No vectors: what the gateway said, and what to do. Handled by ingest and by the routes."""
 
 
+class LimitedError(EmbeddingError):
+    """Whoever asks is over a limit, or everything is busy, and he waits himself. `retry_s`: as the gateway says."""
+
+    def __init__(self, said: str, retry_s: float) -> None:
+        super().__init__(said)
+        self.retry_s = retry_s
+
+
 class Embedder(Protocol):
     @property
     def model(self) -> str:
@@ -45,10 +53,11 @@ _answers = msgspec.json.Decoder(_Answer)
 
 
 class GatewayEmbedder:
-    """`client` has the endpoint (`…/v1/`) and a key, whose tenant the vectors and their cache belong to."""
+    """`client` has the endpoint (`…/v1/`) and a key, whose tenant the vectors and their cache belong to. `patient`: it
+    is tried again where the gateway says that there is too much to do."""
 
-    def __init__(self, client: httpx2.AsyncClient, model: str) -> None:
-        self._client, self._model = client, model
+    def __init__(self, client: httpx2.AsyncClient, model: str, patient: bool = True) -> None:
+        self._client, self._model, self._patient = client, model, patient
         self._turn = asyncio.Semaphore(REQUESTS)
 
     @property
@@ -70,6 +79,8 @@ class GatewayEmbedder:
                     raise EmbeddingError(f"the gateway does not answer ({error}); is it running? potluck up") from error
                 if answer.status_code == 200:
                     return _read(answer.content, len(texts))
+                if answer.status_code == 429 and not self._patient:
+                    raise LimitedError(said_by(answer), _pause_s(answer))
                 if answer.status_code not in (429, 503) or turn == TRIES - 1:
                     break
                 await asyncio.sleep(_pause_s(answer))

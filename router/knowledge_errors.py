@@ -1,6 +1,7 @@
 """What went wrong with documents, as the error of a request."""
 
 from collections.abc import Mapping
+from math import ceil
 from types import MappingProxyType
 
 from cluster.knowledge import KnowledgeError, Trouble
@@ -15,6 +16,7 @@ _STATUSES: Mapping[Trouble, int] = MappingProxyType(
         "too_large": 413,
         "unsupported_file": 400,
         "no_encoder": 400,
+        "limited": 429,
         "not_ready": 503,
         "broken": 500,
     }
@@ -24,7 +26,9 @@ _STATUSES: Mapping[Trouble, int] = MappingProxyType(
 def as_api_error(error: KnowledgeError, param: str | None = None) -> ApiError:
     """`param`: the field of the body that named what is not there, where the error does not know it."""
     said = ApiError(_STATUSES[error.trouble], error.code, error.message, error.param or param)
-    return said.retry_after(RETRY_S) if error.trouble == "not_ready" else said
+    if error.trouble not in ("limited", "not_ready"):
+        return said
+    return said.retry_after(RETRY_S if error.retry_s is None else ceil(error.retry_s))
 
 
 def no_documents() -> ApiError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cluster.knowledge import (
+    NEVER,
     Ask,
     Attribute,
     Counts,
@@ -88,7 +89,7 @@ class Library:
                 name=row.name if change.name is None else change.name,
                 description=row.description if change.description is None else change.description,
                 metadata=row.metadata if change.metadata is None else dict(change.metadata),
-                expires_after_days=change.expires_after_days or row.expires_after_days,
+                expires_after_days=_days(row, change.expires_after_days),
                 used_s=now_s,
             )
 
@@ -245,6 +246,12 @@ class Library:
         now_s = self._clock.wall_s()
         if now_s - row.used_s >= USED_EVERY_S:
             await self._shelves.ask(self._catalogue.change_store, row.store_id, lambda now: replace(now, used_s=now_s))
+
+
+def _days(row: StoreRow, wanted: int | None) -> int | None:
+    if wanted is None:
+        return row.expires_after_days
+    return None if wanted == NEVER else wanted
 
 
 def _wanted(store: StoreRow, known: FileRow | None, new: NewFile, wish: tuple[Reader, str | None, float]) -> FileRow:

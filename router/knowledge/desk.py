@@ -90,8 +90,7 @@ class DocumentDesk:
             return store_object(await self.knowledge.store(reader_of(identity), store_id), self._clock.wall_s())
 
     async def change(self, identity: Identity, store_id: str, body: StoreChangeBody) -> StoreObject:
-        days = None if body.expires_after is None else body.expires_after.days
-        change = StoreChange(body.name, body.description, body.metadata, days)
+        change = StoreChange(body.name, body.description, body.metadata, body.days)
         with said():
             changed = await self.knowledge.change_store(reader_of(identity), store_id, change)
         return store_object(changed, self._clock.wall_s())

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
-from cluster.knowledge import Chunking
+from cluster.knowledge import NEVER, Chunking
 from router.dialects.common import Closed, JsonObject
-from router.dialects.file_search_tool import alpha_of
+from router.dialects.file_search_tool import RankingOptions, alpha_of
 from router.errors import invalid
 
 MOST_FILES = 500  # of one request
@@ -18,8 +18,6 @@ MOST_NAMES = 200
 FileId = Annotated[str, Meta(min_length=1, max_length=100)]
 Name = Annotated[str, Meta(max_length=256)]
 Query = Annotated[str, Meta(min_length=1, max_length=16_384)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Weight = Annotated[float, Meta(ge=0, le=1_000)]
 AttributeName = Annotated[str, Meta(max_length=64)]
 AttributeText = Annotated[str, Meta(max_length=512)]
 Attributes = Annotated[dict[AttributeName, AttributeText | float | bool], Meta(max_length=16)]
@@ -64,12 +62,19 @@ class StoreBody(Closed):
 
 
 class StoreChangeBody(Closed):
-    """POST /v1/vector_stores/{id}. What is null stays as it is."""
+    """POST /v1/vector_stores/{id}. What is null stays as it is, but for `expires_after`, which ends."""
 
     name: Name | None = None
     description: AttributeText | None = None
     metadata: Pairs | None = None
-    expires_after: ExpiresAfter | None = None
+    expires_after: ExpiresAfter | UnsetType | None = UNSET
+
+    @property
+    def days(self) -> int | None:
+        """As cluster.knowledge.StoreChange has them."""
+        if self.expires_after is UNSET:
+            return None
+        return NEVER if self.expires_after is None else self.expires_after.days
 
 
 class FileBody(Closed):
@@ -105,19 +110,6 @@ class BatchOfFilesBody(Closed):
         return [FileBody(file_id, self.attributes, self.chunking_strategy) for file_id in self.file_ids or ()]
 
 
-class HybridWeights(Closed):
-    embedding_weight: Weight
-    text_weight: Weight
-
-
-class RankingOptions(Closed):
-    """`ranker` "none": what was found is not ranked a second time. The weights are told apart by their ratio."""
-
-    ranker: Literal["auto", "none", "default-2024-11-15", "default_2024_08_21"] = "auto"
-    score_threshold: Share = 0.0
-    hybrid_search: HybridWeights | None = None
-
-
 class SearchBody(Closed):
     """POST /v1/vector_stores/{id}/search. `rewrite_query` is taken, and nothing is rewritten: `search_query` of the
     answer has what was looked for."""
@@ -134,7 +126,7 @@ class SearchBody(Closed):
 
     @property
     def least_score(self) -> float:
-        return self.ranking_options.score_threshold if self.ranking_options is not None else 0.0
+        return (self.ranking_options.score_threshold if self.ranking_options is not None else None) or 0.0
 
     @property
     def rerank(self) -> bool:

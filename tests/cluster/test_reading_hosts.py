@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.keys import OWNER
+from cluster.key_order import OWNER
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from rag.stores.embedded import EmbeddedStore

@@ -1,16 +1,18 @@
 """The openai client and its vector stores, through the real gateway, with the real library behind it."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from cluster.limits import Limits
 from inventory.clock import SystemClock
 from router.knowledge.wire import MOST_FILES
 from support.documents import COLLEAGUE, OTHER_KEY, keeping_documents, settled, store_with, uploaded, with_everybody
-from support.gateway import MODEL, Running
+from support.gateway import MODEL, Running, access_with, key_record
 from support.published import departures
 
 SHELVES = "The blue shelf holds maps of Norway."
@@ -114,6 +116,30 @@ async def test_answers_are_as_published(tmp_path: Path) -> None:
     assert told["get", ""]["expires_at"] == told["get", ""]["last_active_at"] + 3 * 24 * 3600
     assert told["delete", ""] == {"id": made["id"], "object": "vector_store.deleted", "deleted": True}
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "vector_store_not_found")
+
+
+async def test_a_store_that_would_expire_is_told_to_stay(tmp_path: Path) -> None:
+    async with keeping_documents(tmp_path) as running, running.http() as http:
+        three_days = {"anchor": "last_active_at", "days": 3}
+        made = (await http.post("/v1/vector_stores", json={"name": "a", "expires_after": three_days})).json()
+        path = f"/v1/vector_stores/{made['id']}"
+        named = (await http.post(path, json={"name": "b"})).json()
+        staying = (await http.post(path, json={"expires_after": None})).json()
+
+    assert [one.get("expires_after") for one in (made, named, staying)] == [three_days, three_days, None]
+    assert staying.get("expires_at") is None
+
+
+async def test_whoever_is_over_his_limit_is_told_when_to_search_again(tmp_path: Path) -> None:
+    async with keeping_documents(tmp_path) as running, running.openai() as client, running.http() as http:
+        store, _ = await store_with(client, [SHELVES])
+        limited = replace(key_record(), limits=Limits(requests_per_minute=1))
+        running.view.install_access(access_with(running.paths, (limited,), sequence=2))
+        answers = [await http.post(f"/v1/vector_stores/{store.id}/search", json={"query": f"{at}"}) for at in range(3)]
+
+    refused = answers[-1]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
 
 
 async def test_lists_come_in_parts_in_either_order_and_by_status(tmp_path: Path) -> None:
