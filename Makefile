@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit golden e2e soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag bench-cli doctor-faults fmt lock setup dev web check-web programs clean
+.PHONY: help up down test check unit golden prepared e2e beside-unit soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag bench-cli doctor-faults fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -104,11 +104,21 @@ unit: dev
 golden: dev
 	POTLUCK_GOLDEN=write $(BIN)/pytest -q tests/cli/test_golden.py
 
-e2e: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
+# What they run beside potluck itself.
+prepared: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
+
+e2e: prepared
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
 
-test: check unit e2e
+# Unit tests wait a good deal. What they leave of the machine goes to the checks and to what end-to-end tests need.
+WHOLE_OUTPUTS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=recurse)
+test: dev $(WEB)/node_modules/.installed
+	$(MAKE) --no-print-directory -j4 $(WHOLE_OUTPUTS) beside-unit unit
+	$(MAKE) --no-print-directory e2e
+
+beside-unit:
+	nice $(MAKE) --no-print-directory check prepared
 
 soak: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp

@@ -88,11 +88,13 @@ class MemberLinks:
 
     def __init__(self, parts: LinkParts) -> None:
         self._parts = parts
+        self._members: dict[NodeId, Member] = {}
         self._told: dict[NodeId, _Told] = {}
         self._linked: dict[NodeId, tuple[Member, RayStanding]] = {}
 
     def link(self, member: Member) -> None:
         """Give the controller a way to this machine: https until it has said that it takes part in Ray."""
+        self._members[member.node_id] = member
         told = self._told.get(member.node_id)
         standing = told.standing if told is not None else RayStanding(False, "it has not said yet whether it has Ray")
         if self._linked.get(member.node_id) == (member, standing):
@@ -109,12 +111,19 @@ class MemberLinks:
         return NodeClient(place, TELL_TIMEOUT_S)
 
     def forget(self, node_id: NodeId) -> None:
+        """It is a member no longer. What it answers to an order that is under way gives it no link again."""
+        self._members.pop(node_id, None)
         self._parts.controller.remove_link(node_id)
         self._told.pop(node_id, None)
         self._linked.pop(node_id, None)
 
     async def tell(self, member: Member) -> None:
-        """How to take part in Ray, if it is time to say so. A machine that does not answer is told next time."""
+        """How to take part in Ray, if it is time to say so. A machine that does not answer is told next time.
+
+        One that was removed hears nothing more: Ray's token is new since then.
+        """
+        if self._members.get(member.node_id) != member:
+            return
         order, why_none = self._order(member)
         told, now_s = self._told.get(member.node_id), self._parts.clock.monotonic_s()
         if told is not None and told.order == order and now_s < told.at_s + TELL_AGAIN_S:
@@ -125,6 +134,8 @@ class MemberLinks:
             return
         except NodeError as error:
             standing = RayStanding(False, str(error))
+        if self._members.get(member.node_id) != member:
+            return  # removed, or found elsewhere, while it answered
         if why_none:
             standing = RayStanding(False, why_none)
         self._told[member.node_id] = _Told(order, standing, now_s)

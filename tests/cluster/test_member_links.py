@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from cluster.member_links import LinkParts, MemberLinks, RayOffer, ray_offer
 from cluster.publisher import Publisher
 from cluster.ray_settings import RayPorts
 from cluster.registry import Registry
+from cluster.snapshot import NodeAddress
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.probe_host import HostProbe
@@ -25,6 +26,7 @@ from inventory.store import ModelStore
 from nodes.api_wire import RayOrder
 from nodes.daemon import NodeSettings
 from nodes.membership import Membership, write_membership
+from nodes.ray_member import read_order
 from nodes.ray_process import RayRun, lease_file
 from nodes.service import run_node
 from nodes.snapshot import NodeId
@@ -65,10 +67,19 @@ class Head:
 
     async def told(self) -> NodeLink:
         """Again and again, as a head does: on a busy machine the first try may take too long."""
-        while (link := self.controller.link_to(MAC)) is None:
+        self.links.link(self.member)
+        while "not said yet" in self.link().reason:
             await self.links.tell(self.member)
             self.clock.advance(60)
-        return link
+        return self.link()
+
+    async def told_meanwhile(self, happens: Callable[[], None]) -> None:
+        """Something else happens while the member is asked, and it answers after that."""
+        telling = asyncio.create_task(self.links.tell(self.member))
+        await asyncio.sleep(0)  # it is on its way
+        happens()
+        await telling
+        self.clock.advance(60)
 
     def link(self) -> NodeLink:
         link = self.controller.link_to(MAC)
@@ -133,10 +144,10 @@ async def test_a_cluster_without_ray_says_why_and_so_does_a_name_in_place_of_an_
     ca = TestAuthority(tmp_path)
     async with a_member(tmp_path, ca) as (port, _):
         without = Head(tmp_path, ca, port, "cluster.yaml says so: ray.enabled")
-        await without.links.tell(without.member)
+        await without.told()
         by_name = Head(tmp_path, ca, port)
         by_name.member = replace(by_name.member, host="localhost")
-        await by_name.links.tell(by_name.member)
+        await by_name.told()
 
     assert without.link().reason == "cluster.yaml says so: ray.enabled"
     assert "joined as localhost" in by_name.link().reason
@@ -150,6 +161,40 @@ async def test_a_member_that_is_away_keeps_the_way_it_had_and_is_told_when_it_is
     await head.links.tell(head.member)
 
     assert head.link().kind == "ray"
+
+
+async def test_a_member_that_is_removed_while_it_answers_stays_removed(tmp_path: Path) -> None:
+    ca = TestAuthority(tmp_path)
+    async with a_member(tmp_path, ca) as (port, lease):
+        head = Head(tmp_path, ca, port)
+        while not lease.exists():  # it has heard and followed
+            head.links.link(head.member)
+            await head.told_meanwhile(lambda: head.links.forget(MAC))
+
+            assert head.controller.link_to(MAC) is None
+
+
+async def test_a_member_that_was_removed_is_told_nothing(tmp_path: Path) -> None:
+    ca = TestAuthority(tmp_path)
+    async with a_member(tmp_path, ca) as (port, _):
+        head = Head(tmp_path, ca, port)
+        head.links.link(head.member)
+        head.links.forget(MAC)
+        await head.links.tell(head.member)
+
+        assert read_order(StatePaths.at(tmp_path / "mac")) is None
+
+
+async def test_a_member_that_is_found_elsewhere_while_it_answers_is_reached_there(tmp_path: Path) -> None:
+    ca = TestAuthority(tmp_path)
+    async with a_member(tmp_path, ca) as (port, lease):
+        head = Head(tmp_path, ca, port)
+        moved = replace(head.member, port=port + 1)
+        while not lease.exists():
+            head.links.link(head.member)
+            await head.told_meanwhile(lambda: head.links.link(moved))
+
+            assert head.link().address == NodeAddress(moved.host, moved.port)
 
 
 @pytest.mark.parametrize(
