@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -46,6 +47,17 @@ LONGEST_DEADLINE_S = 86400.0
 SESSION_HEADERS = (b"session-id", b"x-session-id", b"x-claude-code-session-id", b"x-openwebui-chat-id")
 
 
+class Said(NamedTuple):
+    """What a head says of its request, whoever asks: the same for the same bytes."""
+
+    client_request_id: str | None
+    session: str | None
+    patience_s: float | None  # from its arrival
+    side: SideCall | None
+    fresh: bool
+    host: bytes | None
+
+
 class Dispatcher:
     """Synchronous from end to end: between a decision and its reservation nothing else can run."""
 
@@ -80,26 +92,27 @@ class Dispatcher:
         identity = self.view.keys.identify(headers.get(b"authorization"), headers.get(b"x-api-key"), wall_s)
         return on_behalf(identity, headers) if identity.front_end else identity
 
-    def arrive(self, api: Api, headers: HeaderMap, scheme: str = "") -> Arrival:
-        """Who asks, before the body is read. Raises ApiError as `identify` does, 403 who may not ask, or 400."""
+    def arrive(self, api: Api, headers: HeaderMap, scheme: str = "", said: Said | None = None) -> Arrival:
+        """Who asks, before the body is read. `said`: what is known of this head. Raises ApiError as `identify` does,
+        403 who may not ask, or 400."""
         clock = self.context.clock
         identity = self.admit(headers, DIALECTS[api].path)
         arrived_s = clock.monotonic_s()
-        patience_s = patience_of(headers) if DEADLINE in headers else None
-        return Arrival(
-            request_id=self.ids.next(),
-            client_request_id=sane_client_id(headers.get(b"x-client-request-id") or headers.get(b"x-request-id")),
-            api=api,
-            identity=identity,
-            arrived_s=arrived_s,
-            arrived_wall_s=clock.wall_s(),
-            session=session_of(headers),
-            deadline_s=None if patience_s is None else arrived_s + patience_s,
-            side=side_of(headers[TASK]) if TASK in headers else None,
+        client_request_id, session, patience_s, side, fresh, host = said or said_in(headers)
+        return Arrival(  # by position: names would cost as much as all the rest of it
+            self.ids.next(),
+            client_request_id,
+            api,
+            identity,
+            arrived_s,
+            clock.wall_s(),
+            session,
+            None if patience_s is None else arrived_s + patience_s,
+            side,
+            fresh,
             trace=None if self.context.tracer is None else self.context.tracer.begin(headers, identity),
-            fresh=b"cache-control" in headers and wants_fresh(headers[b"cache-control"]),
             scheme=scheme,
-            host=headers.get(b"host"),
+            host=host,
         )
 
     def begin(self, arrival: Arrival, body: bytes, writer: Writer) -> UnderWay | None:
@@ -257,6 +270,18 @@ def as_guest(parsed: Parsed, resolved: Resolved, node_id: NodeId) -> Resolved:
     routes = resolved.routes
     there = tuple(candidate for candidate in routes.candidates if candidate.node_id == node_id)
     return Resolved(dataclasses.replace(routes, candidates=there), resolved.why)
+
+
+def said_in(headers: HeaderMap) -> Said:
+    """Raises ApiError 400."""
+    return Said(
+        sane_client_id(headers.get(b"x-client-request-id") or headers.get(b"x-request-id")),
+        session_of(headers),
+        patience_of(headers) if DEADLINE in headers else None,
+        side_of(headers[TASK]) if TASK in headers else None,
+        b"cache-control" in headers and wants_fresh(headers[b"cache-control"]),
+        headers.get(b"host"),
+    )
 
 
 def wants_fresh(cache_control: bytes) -> bool:

@@ -1,14 +1,14 @@
 """One request of a hot route on a client connection: collect its body, start its call, wire back-pressure."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from inventory.logs import told
 from nodes.relay.http1_writer import CONTINUE, Http1Writer
 from router.call_context import UnderWay
-from router.dispatcher import HeaderMap
+from router.dispatcher import HeaderMap, Said
 from router.errors import ApiError, internal, too_large
 from router.request import Api, Arrival
 
@@ -20,17 +20,26 @@ LINGER_S = 1.0
 _NOBODY_WAITS = asyncio.Event()
 
 
+class Head(NamedTuple):
+    """Of a request of a hot route, as its parser found it, and what it says; that is None until it was let in."""
+
+    api: Api
+    headers: HeaderMap
+    keep_alive: bool
+    chunked: bool
+    said: Said | None = None
+
+
 class HotCycle(RequestResponseCycle):
     """Stands where uvicorn keeps its request cycle, and shares of it only what uvicorn's protocol reads."""
 
-    def __init__(  # the parent's is not called: its parts serve an ASGI task, and there is none
-        self, protocol: "HotProtocol", api: Api, headers: HeaderMap, keep_alive: bool, chunked: bool
-    ) -> None:
+    def __init__(self, protocol: "HotProtocol", head: Head, length: int | None = None) -> None:
+        # The parent's is not called: its parts serve an ASGI task, and there is none.
         self.message_event = _NOBODY_WAITS
         self.response_complete = self.disconnected = False
-        self.keep_alive = keep_alive
+        self.keep_alive = keep_alive = head.keep_alive
         self.receiving = True
-        self._protocol, self._api, self._headers = protocol, api, headers
+        self._protocol, self._head, self._length = protocol, head, length
         self._arrival: Arrival | None = None
         self._call: UnderWay | None = None
         self._pieces: list[bytes] = []
@@ -39,23 +48,33 @@ class HotCycle(RequestResponseCycle):
         self._has_turn = False
         date = protocol.server_state.default_headers
         prelude = b"%b: %b\r\n" % date[0] if date else b""
-        self.writer = Http1Writer(protocol.transport, keep_alive, chunked, prelude, self._complete)
+        self.writer = Http1Writer(protocol.transport, keep_alive, head.chunked, prelude, self._complete)
 
     def begin(self) -> None:
         """Its turn on the connection has come. Who asks is settled before a body is read."""
         self._has_turn = True
-        dispatcher = self._protocol.dispatcher
+        dispatcher, head = self._protocol.dispatcher, self._head
         try:
-            self._arrival = dispatcher.arrive(self._api, self._headers, self._protocol.scheme or "")
+            self._arrival = dispatcher.arrive(head.api, head.headers, self._protocol.scheme or "", head.said)
         except ApiError as error:
-            dispatcher.turn_away(self._api, error, self.writer)
+            dispatcher.turn_away(head.api, error, self.writer)
             return
         if not self.receiving:
             self._dispatch()
         elif self._announced() > self._protocol.settings.body_limit_bytes:
             self._refuse_body()
-        elif self._headers.get(b"expect", b"").lower() == b"100-continue":
+        elif head.headers.get(b"expect", b"").lower() == b"100-continue":
             self._protocol.transport.write(CONTINUE)
+
+    def take(self, body: bytes) -> None:
+        """Its turn has come, and all of it is here."""
+        self._received, self.receiving = len(body), False
+        self._pieces.append(body)
+        self.begin()
+
+    @property
+    def let_in(self) -> bool:
+        return self._arrival is not None
 
     def feed(self, body: bytes) -> None:
         self._received += len(body)
@@ -125,7 +144,9 @@ class HotCycle(RequestResponseCycle):
         self._protocol.dispatcher.refuse(self._arrival, "", error, self.writer)
 
     def _announced(self) -> int:
-        length = self._headers.get(b"content-length", b"0")
+        if self._length is not None:
+            return self._length
+        length = self._head.headers.get(b"content-length", b"0")
         return int(length) if length.isdigit() else 0
 
     def _complete(self) -> None:

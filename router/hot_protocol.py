@@ -12,12 +12,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from nodes.relay.heads import Cut, KnownHeads, cut
 from nodes.relay.sockets import set_no_delay
 from nodes.relay.sweeper import Sweeper
-from router.dispatcher import HOT_PATHS, Dispatcher, HeaderMap
+from router.dispatcher import HOT_PATHS, Dispatcher, HeaderMap, said_in
 from router.errors import ApiError, invalid
 from router.host_names import HostNames
-from router.hot_cycle import HotCycle
+from router.hot_cycle import Head, HotCycle
 from router.request import Api
 from router.settings import GatewaySettings
 from router.slow_reader import SlowReader
@@ -26,12 +27,15 @@ HEAD_LIMIT_BYTES = 64 * 1024
 WRITE_BUFFER_BYTES = 64 * 1024
 PIPELINE_LIMIT = 16
 HEADERS_LIMIT = 100
+PARSED_ANEW = frozenset((b"transfer-encoding", b"upgrade", b"expect", b"x-request-id", b"x-client-request-id",
+                         b"traceparent"))  # fmt: skip
+"""Headers that no head has which is known again: they change how it is read, or name the request."""
 
 
 def hot_protocol(dispatcher: Dispatcher, sweeper: Sweeper, settings: GatewaySettings) -> type[HttpToolsProtocol]:
     """The class to give to `uvicorn.Config(http=...)`. uvicorn makes one of it per connection."""
 
-    hosts = HostNames(settings.hosts)
+    hosts, heads = HostNames(settings.hosts), KnownHeads[Head]()
 
     class BoundProtocol(HotProtocol):
         def __init__(
@@ -42,7 +46,8 @@ def hot_protocol(dispatcher: Dispatcher, sweeper: Sweeper, settings: GatewaySett
             _loop: asyncio.AbstractEventLoop | None = None,
         ) -> None:
             super().__init__(config, server_state, app_state, _loop)
-            self.dispatcher, self.sweeper, self.settings, self.hosts = dispatcher, sweeper, settings, hosts
+            self.dispatcher, self.sweeper, self.settings = dispatcher, sweeper, settings
+            self.hosts, self.heads = hosts, heads
 
     return BoundProtocol
 
@@ -54,11 +59,15 @@ class HotProtocol(HttpToolsProtocol):
     sweeper: Sweeper
     settings: GatewaySettings
     hosts: HostNames
+    heads: KnownHeads[Head]
 
     head_open = False  # a request head is under way
     head_since_s = idle_since_s = 0.0
     head_bytes = read_bytes = 0
     read_ended_one = False
+    in_message = False  # by the parser
+    to_come = 0  # of a body that follows a known head: the parser is not asked for it
+    opening: Cut | None = None  # of the read under way, where its head is not known
     reader: SlowReader | None = None  # while bytes for the client pile up
 
     # Calls by the event loop
@@ -78,6 +87,43 @@ class HotProtocol(HttpToolsProtocol):
             self.cycle.gone()
 
     def data_received(self, data: bytes) -> None:
+        if self.to_come:
+            self._feed(data)
+            return
+        if not self.in_message and (self.cycle is None or self.cycle.response_complete):
+            self.opening = opening = cut(data)
+            head = self.heads.of(opening.same) if opening is not None else None
+            if head is not None and opening is not None and not self.transport.is_closing():
+                self._begin(head, opening, data)
+                return
+        self._parse(data)
+        self.opening = None
+
+    def _begin(self, head: Head, opening: Cut, data: bytes) -> None:
+        """A request whose head is known."""
+        _, length, body_at = opening
+        self.cycle = cycle = HotCycle(self, head, length)
+        end = body_at + length
+        if len(data) == end:
+            cycle.take(data[body_at:])
+            return
+        self.to_come = length
+        cycle.begin()
+        self._feed(data[body_at:])
+
+    def _feed(self, data: bytes) -> None:
+        """A body after a known head, and maybe what comes after that."""
+        assert isinstance(self.cycle, HotCycle)
+        body = data[: self.to_come]
+        self.to_come -= len(body)
+        if body:
+            self.cycle.feed(body)
+        if not self.to_come:
+            self.cycle.body_complete()
+            if len(data) > len(body):
+                self._parse(data[len(body) :])
+
+    def _parse(self, data: bytes) -> None:
         self.read_bytes = len(data)
         self.read_ended_one = False
         try:
@@ -108,7 +154,7 @@ class HotProtocol(HttpToolsProtocol):
         # The ASGI scope is built only for requests that go to the ASGI app.
         self.url = b""
         self.headers = []
-        self.head_open = True
+        self.head_open = self.in_message = True
         self.head_bytes = 0
         self.head_since_s = self.loop.time()
 
@@ -117,6 +163,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.head_open = False
+        opening, self.opening = self.opening, None  # what else this read holds begins in its middle
         headers: HeaderMap = dict(self.headers)
         usual = self.hosts.allows(headers.get(b"host", b"")) and len(self.headers) == len(headers)
         if not usual or len(headers) > HEADERS_LIMIT or self.head_bytes + self.read_bytes > HEAD_LIMIT_BYTES:
@@ -135,13 +182,16 @@ class HotProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         chunked = self.parser.get_http_version() != "1.0"
-        cycle = HotCycle(self, api, headers, chunked and self.parser.should_keep_alive(), chunked)
+        head = Head(api, headers, chunked and self.parser.should_keep_alive(), chunked)
+        cycle = HotCycle(self, head)
         self.cycle = cycle
         if waits:
             # Reading goes on: a client that leaves is noticed only by reading.
             self.pipeline.appendleft((cycle, self.app))
         else:
             cycle.begin()
+            if opening is not None and cycle.let_in and head.keep_alive and PARSED_ANEW.isdisjoint(headers):
+                self.heads.learn(opening, head._replace(said=said_in(headers)))
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, HotCycle):
@@ -150,7 +200,7 @@ class HotProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self.read_ended_one = True
+        self.read_ended_one, self.in_message = True, False
         if isinstance(self.cycle, HotCycle):
             self.cycle.body_complete()
         elif self.cycle is not None:
@@ -197,7 +247,7 @@ class HotProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         api = hot_api(self.url) or "chat"
-        cycle = HotCycle(self, api, {}, keep_alive=False, chunked=True)
+        cycle = HotCycle(self, Head(api, {}, keep_alive=False, chunked=True))
         self.cycle = cycle
         self.dispatcher.turn_away(api, error, cycle.writer)
         self.transport.close()
