@@ -16,6 +16,7 @@ from pydantic import (
 from cluster.config_access import AccessSection
 from cluster.config_cache import CacheSection
 from cluster.config_limits import LimitRulesSection
+from cluster.config_privacy import PrivacySection
 from cluster.config_rag import RagSection
 from cluster.config_router import RouterSection
 from cluster.config_routes import RouteSection
@@ -150,7 +151,7 @@ class HardwareSection(Section):
 
 class NodeSection(Section):
     zone: NodeName = "default"
-    """Privacy zone. A request may be bound to a zone."""
+    """Privacy zone: classes below `privacy.classes` say in which zones they may be."""
     transport: Literal["ray", "https"] = "ray"
     """How the head speaks to this machine. `ray` falls back to https by itself whenever Ray is down."""
     engines: tuple[EngineKind, ...] = ()
@@ -280,6 +281,7 @@ class ClusterConfig(Section):
     """Names behind which rules choose a model."""
     cache: CacheSection = CacheSection()
     """What the gateway keeps of answers, where `models.NAME.answers_kept` says so."""
+    privacy: PrivacySection = PrivacySection()
     rag: RagSection = RagSection()
     router: RouterSection = RouterSection()
     """How an engine is chosen among those that serve a model."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cluster.config import ClusterConfig
 from cluster.config_problems import ConfigError, ConfigProblem, did_you_mean, explain
+from cluster.privacy import USUAL_ZONE
 from cluster.yaml_tree import Path as YamlPath
 from cluster.yaml_tree import Value, YamlTree, parse_yaml
 
@@ -86,6 +87,13 @@ def cross_check(config: ClusterConfig) -> list[tuple[YamlPath, str]]:
         found += _unknown_models(config, ("routes", name), dict.fromkeys(targets))
         if name in config.models or name in config.aliases:
             found.append((("routes", name), "a model or an alias has this name already"))
+    for name, rule in config.privacy.classes.items():
+        found += _unknown_zones(config, ("privacy", "classes", name, "zones"), rule.zones or ())
+    return found + _alias_problems(config)
+
+
+def _alias_problems(config: ClusterConfig) -> list[tuple[YamlPath, str]]:
+    found: list[tuple[YamlPath, str]] = []
     for alias, target in config.aliases.items():
         if target not in config.models:
             hint = did_you_mean(target, config.models)
@@ -103,6 +111,17 @@ def _unknown_nodes(config: ClusterConfig, path: YamlPath, nodes: Sequence[str]) 
             found.append(((*path, index), f'no node "{node}" under `nodes`{hint}'))
         elif node in nodes[:index]:
             found.append(((*path, index), f'"{node}" is listed twice'))
+    return found
+
+
+def _unknown_zones(config: ClusterConfig, path: YamlPath, zones: Sequence[str]) -> list[tuple[YamlPath, str]]:
+    """A machine that is named nowhere is in the usual zone, if machines need no entry at all."""
+    known = {node.zone for node in config.nodes.values()} or {USUAL_ZONE}
+    found: list[tuple[YamlPath, str]] = []
+    for index, zone in enumerate(zones):
+        if zone not in known:
+            said = f'no machine is in the zone "{zone}": set `nodes.NAME.zone`{did_you_mean(zone, known)}'
+            found.append(((*path, index), said))
     return found
 
 

@@ -297,6 +297,7 @@ class Controller:
             for node_id, watch in sorted(self._watches.items())
         ]
         absent = views.absent_nodes(desired, tuple(self._watches), self._started_s)
+        nodes = (*linked, *absent)
         return ClusterSnapshot(
             schema=SCHEMA_VERSION,
             cluster=desired.cluster,
@@ -304,11 +305,12 @@ class Controller:
             sequence=0,  # the publisher counts
             config_revision=desired.revision,
             taken_at_s=self._clock.wall_s(),
-            nodes=(*linked, *absent),
+            nodes=nodes,
             models=tuple(
                 replace(
                     views.model_view(model, placement, health, backoff, outlooks.get(model.name, Outlook())),
                     away=model.name in self._away,
+                    zones=views.zones_for(model, nodes),
                 )
                 for model in desired.models
             ),
@@ -318,4 +320,5 @@ class Controller:
             side_calls=desired.side_calls,
             warming=desired.warming,
             cache=desired.cache,
+            classes=desired.classes,
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.config import ClusterConfig, ModelSection, NodeSection
+from cluster.privacy import USUAL_CLASSES, USUAL_ZONE, ClassRule
 from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
 from inventory.catalog import ArtifactFormat, ModelName
@@ -69,6 +70,7 @@ class WantedNode:
     engines: tuple[EngineKind, ...]  # preferred first; empty: whatever is installed
     reserve_bytes: int | None
     labels: tuple[tuple[str, str], ...] = ()  # sorted; those of `nodes label` among them, once it has joined
+    zone: str = USUAL_ZONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Desired:
     side_calls: SideCalls = "warm"
     warming: Warming = "off"
     cache: CacheRules = USUAL_CACHE
+    classes: tuple[ClassRule, ...] = USUAL_CLASSES
 
     def node(self, node_id: NodeId) -> WantedNode | None:
         """None for a node that cluster.yaml leaves out."""
@@ -107,6 +110,7 @@ def desired_state(config: ClusterConfig, revision: int) -> Desired:
         side_calls=config.router.side_calls,
         warming=config.router.warming,
         cache=CacheRules(config.cache.size, config.cache.vectors),
+        classes=config.privacy.rules(),
     )
 
 
@@ -152,4 +156,5 @@ def _model(name: ModelName, section: ModelSection) -> WantedModel:
 
 
 def _node(node_id: NodeId, section: NodeSection) -> WantedNode:
-    return WantedNode(node_id, section.engines, section.memory.reserve, tuple(sorted(section.labels.items())))
+    labels = tuple(sorted(section.labels.items()))
+    return WantedNode(node_id, section.engines, section.memory.reserve, labels, section.zone)

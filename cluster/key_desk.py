@@ -10,6 +10,7 @@ from cluster.key_order import OWNER, KeyOrder, KeyRefusedError, check
 from cluster.key_records import KeyRecords, StoredKey
 from cluster.keys import key_digest, new_key
 from cluster.limits import Limits
+from cluster.privacy import USUAL_RULES, PrivacyRules
 from cluster.snapshot import KeyRecord
 from cluster.totp import address_of, secret_of
 from inventory.clock import Clock
@@ -27,8 +28,10 @@ class KeyDesk:
         clock: Clock,
         publish: Callable[[], None],
         cluster: Callable[[], str] = str,
+        rules: Callable[[], PrivacyRules] = lambda: USUAL_RULES,
     ) -> None:
-        """`cluster` is what the cluster is called: an authenticator app may know several."""
+        """`cluster` is what the cluster is called: an authenticator app may know several. `rules`: the privacy classes
+        that a key may have."""
         self._records, self._pepper, self._clock, self._publish, self._cluster = (
             records,
             pepper,
@@ -36,13 +39,14 @@ class KeyDesk:
             publish,
             cluster,
         )
+        self._rules = rules
 
     def all(self) -> tuple[StoredKey, ...]:
         return self._records.all()
 
     def create(self, order: KeyOrder) -> tuple[KeyRecord, str]:
         """The record, and the key itself, which nobody can show again. Raises KeyRefusedError."""
-        check(order)
+        check(order, self._rules())
         if self._records.named(order.name) is not None:
             taken = f"there is a key called {order.name}; choose another name, or: potluck keys rotate {order.name}"
             raise KeyRefusedError(409, "name_taken", taken)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cluster.limits import NO_LIMITS, Limits
+from cluster.privacy import USUAL_RULES, PrivacyRules, UnknownClassError
 from cluster.roles import SCOPES_OF, Role, Scope
 
 OWNER = "owner"  # the name, the tenant and the group of the owner's key, and of no other
@@ -33,8 +34,9 @@ class KeyOrder:
     answers_kept_s: int | None = None
 
 
-def check(order: KeyOrder) -> None:
-    """What no single field shows: does the role have these scopes, is a name the owner's. Raises KeyRefusedError."""
+def check(order: KeyOrder, rules: PrivacyRules = USUAL_RULES) -> None:
+    """What no single field shows: does the role have these scopes, is a name the owner's, does cluster.yaml know the
+    privacy class. Raises KeyRefusedError."""
     if OWNER in (order.name, order.tenant):
         raise KeyRefusedError(400, "invalid_request", f"`{OWNER}` is the name and the tenant of the owner's key only")
     beyond = sorted(frozenset(order.scopes or ()) - SCOPES_OF[order.role])
@@ -45,3 +47,7 @@ def check(order: KeyOrder) -> None:
     if order.front_end and order.role != "user":
         message = f"a front end asks for its users, so its key has the role user, not {order.role}"
         raise KeyRefusedError(400, "invalid_request", message)
+    try:
+        rules.of((order.data_class,))
+    except UnknownClassError as error:
+        raise KeyRefusedError(400, "unknown_data_class", str(error)) from error

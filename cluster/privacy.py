@@ -12,6 +12,7 @@ from typing import Protocol
 from nodes.snapshot import NodeId
 
 USUAL_CLASS = "private"
+USUAL_ZONE = "default"
 Zones = frozenset[str] | None
 """Of machines. None: every one of the cluster."""
 
@@ -47,6 +48,23 @@ class PrivacyRules:
 
 
 USUAL_RULES = PrivacyRules(MappingProxyType({USUAL_CLASS: None}))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRule:
+    """One class, as cluster.yaml has it and snapshots carry it. `zones` None: anywhere."""
+
+    name: str
+    zones: tuple[str, ...] | None = None
+
+
+USUAL_CLASSES = (ClassRule(USUAL_CLASS),)
+
+
+def rules_of(classes: Iterable[ClassRule]) -> PrivacyRules:
+    """The usual class is there whether or not cluster.yaml names it."""
+    named = {rule.name: None if rule.zones is None else frozenset(rule.zones) for rule in classes}
+    return PrivacyRules(MappingProxyType({USUAL_CLASS: None, **named}))
 
 
 class Witness(Protocol):

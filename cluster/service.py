@@ -43,6 +43,7 @@ from cluster.member_links import RayOffer, ray_offer
 from cluster.model_desk import ModelDesk
 from cluster.model_wishes import ModelWishRecords
 from cluster.plan_values import ConfigPlan
+from cluster.privacy import PrivacyRules, rules_of
 from cluster.publisher import Publisher
 from cluster.registry import Registry
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
@@ -113,7 +114,9 @@ class _Head:
         self._paths, self._registry, self.trail = paths, registry, kept.trail
         pepper, self._key_records = ensure_pepper(paths.pepper), KeyRecords(registry, clock)
         self._owner_key = OwnerKey(paths, self._key_records, pepper, clock)
-        self.keys = KeyDesk(self._key_records, pepper, clock, self._publish_access, self._cluster_name)
+        self.keys = KeyDesk(
+            self._key_records, pepper, clock, self._publish_access, self._cluster_name, self._privacy_rules
+        )
         self._config = kept.config
         self._epoch = registry.next_epoch()
         self.publisher = Publisher()
@@ -154,6 +157,9 @@ class _Head:
     def _transport(self, node_id: NodeId) -> Literal["ray", "https"]:
         section = self._config.config.nodes.get(node_id)
         return section.transport if section is not None else "ray"
+
+    def _privacy_rules(self) -> PrivacyRules:
+        return rules_of(self._config.config.privacy.rules())
 
     def _cluster_name(self) -> str:
         return self._config.config.cluster.name

@@ -6,6 +6,7 @@ from typing import Literal
 from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.fit_engines import EngineMemory
 from cluster.limits import NO_LIMITS, NO_RULES, LimitRules, Limits
+from cluster.privacy import USUAL_CLASSES, USUAL_ZONE, ClassRule
 from cluster.roles import Role, Scope
 from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
@@ -44,6 +45,7 @@ class NodeView:
     address: NodeAddress | None = None  # None for the head's own machine
     link_reason: str = ""  # why the link is of its kind although a better one exists
     memories: tuple[EngineMemory, ...] = ()  # of its engines, where its ledger has corrected their figures
+    zone: str = USUAL_ZONE  # "" for a machine that cluster.yaml leaves out: it is in none
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class ModelView:
     fallback: tuple[ModelName, ...] = ()  # who answers in its place while it cannot, the preferred one first
     answers_kept_s: float | None = None  # the same request of a tenant gets the same answer for so long; None: never
     away: bool = False  # the operator has unloaded it, until he loads it again
+    zones: tuple[str, ...] | None = None  # of the machines that `on` and `where` let it run on; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class ClusterSnapshot:
     side_calls: SideCalls = "warm"
     cache: CacheRules = USUAL_CACHE
     warming: Warming = "off"
+    classes: tuple[ClassRule, ...] = USUAL_CLASSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,24 @@ def node_view(link: NodeLink, health: NodeHealth, wish: NodeWish, desired: Desir
         labels=labels_of(desired.node(link.node_id), wish),
         address=link.address,
         link_reason=link.reason,
+        zone=zone_of(desired.node(link.node_id)),
+    )
+
+
+def zone_of(wanted: WantedNode | None) -> str:
+    """A machine that cluster.yaml leaves out is in none."""
+    return wanted.zone if wanted is not None else ""
+
+
+def zones_for(model: WantedModel, nodes: Sequence[NodeView]) -> tuple[str, ...]:
+    """Of the machines that may run it, by what cluster.yaml says of it and of them."""
+    return tuple(sorted({node.zone for node in nodes if _may_run(model, node)}))
+
+
+def _may_run(model: WantedModel, node: NodeView) -> bool:
+    labels = dict(node.labels)
+    return (not model.on or node.node_id in model.on) and all(
+        labels.get(name) in values for name, values in model.where
     )
 
 
@@ -60,7 +78,7 @@ def labels_of(wanted: WantedNode | None, wish: NodeWish) -> tuple[tuple[str, str
 def absent_nodes(desired: Desired, linked: Sequence[NodeId], since_s: float) -> tuple[NodeView, ...]:
     """Configured nodes that no link leads to."""
     return tuple(
-        NodeView(node.node_id, "joining", NO_LINK, since_s, "https", None)
+        NodeView(node.node_id, "joining", NO_LINK, since_s, "https", None, labels=node.labels, zone=node.zone)
         for node in desired.nodes
         if node.node_id not in linked
     )

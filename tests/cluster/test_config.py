@@ -6,6 +6,7 @@ from cluster.config import ClusterConfig
 from cluster.config_load import load_config, parse_config
 from cluster.config_problems import ConfigError
 from cluster.defaults import DEFAULT_ENCODER, DEFAULT_MODEL, default_config
+from cluster.privacy import UnknownClassError, rules_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -225,3 +226,21 @@ def test_a_number_of_replicas_is_the_least_and_the_most_at_once() -> None:
         "some": (1, 3),
     }
     assert models["some"].where == {"room": ("7",), "gpu": ("a", "b")}
+
+
+def test_privacy_classes_are_bound_to_zones_that_machines_have() -> None:
+    text = "nodes: {mac: {zone: home}, far: {zone: rented}}\nprivacy: {classes: {medical: {zones: [home]}, public: {}}}"
+    rules = rules_of(read(text).privacy.rules())
+
+    assert dict(rules.zones) == {"medical": frozenset({"home"}), "private": None, "public": None}
+    assert rules.of({"public", "private"}) is None
+    assert rules.of({"public", "medical"}) == {"home"}
+    with pytest.raises(UnknownClassError, match="no privacy class `secret`"):
+        rules.of({"secret"})
+
+
+def test_a_zone_that_no_machine_is_in_is_a_problem() -> None:
+    text = "version: 1\nnodes: {mac: {zone: home}}\nprivacy:\n  classes:\n    medical: {zones: [hme]}\n"
+
+    said = 'no machine is in the zone "hme": set `nodes.NAME.zone`; did you mean "home"?'
+    assert problems(text) == [f"privacy.classes.medical.zones.0 (line 5): {said}"]
