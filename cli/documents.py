@@ -65,13 +65,17 @@ def _opened(around: "Around", section: RagSection) -> "Room":
     from cluster.ray_setup import bridge_socket
     from rag.library.machines import Machines
     from rag.library.opened import open_library
+    from rag.library.places import Kept, Places
     from rag.stores.contract import StoreError
 
     paths, clock = around.paths, around.clock
     bridge = bridge_socket(paths)
-    parsing = Machines(RayJobs(bridge), lambda: around.ray_nodes() if bridge.exists() else (), clock)
+    kept = Kept() if section.store == "embedded" else Kept(beside=False, zone=section.store.weaviate.zone)
+    places = Places(around.where, around.witness, kept)
+    parsing = Machines(RayJobs(bridge), lambda: around.ray_nodes() if bridge.exists() else (), clock, places)
     try:
         store = open_store(paths, section, clock)
     except StoreError as error:
         raise KnowledgeError("broken", "store_failed", str(error)) from error
-    return open_library(paths.root, store, GatewayEncoders(around, section.encoder, section.reranker), parsing, clock)
+    encoders = GatewayEncoders(around, section.encoder, section.reranker)
+    return open_library(paths.root, store, encoders, parsing, clock, places)

@@ -18,6 +18,8 @@ class WeaviateSection(Section):
     """HOST:PORT of its gRPC endpoint, which uses TLS if `url` does. Absent: port 50051 of the same host."""
     api_key_file: Annotated[str, Field(pattern="^/.+$")] | None = None
     """A file with its API key, readable by this user only. Absent: it asks for none."""
+    zone: ConfiguredName | None = None
+    """The privacy zone that it is in. Absent: it keeps no document of a class that is bound to zones."""
     prefix: Annotated[str, Field(pattern="^[A-Z][A-Za-z0-9]{0,30}$")] = "Potluck"
     """What the names of its collections begin with, where several potlucks use one server."""
 

@@ -15,8 +15,17 @@ Attribute: TypeAlias = str | float | bool
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 Trouble = Literal[
-    "not_found", "invalid", "conflict", "too_large", "unsupported_file", "no_encoder", "limited", "not_ready", "broken"
-]  # fmt: skip
+    "not_found",
+    "forbidden",
+    "invalid",
+    "conflict",
+    "too_large",
+    "unsupported_file",
+    "no_encoder",
+    "limited",
+    "not_ready",
+    "broken",
+]
 """Kinds of things that go wrong: the door makes a status of its dialect from them."""
 
 
@@ -39,28 +48,44 @@ class Reader(msgspec.Struct, frozen=True):
     user: str | None = None  # the person, where a front end or a token named one
     admitted: bool = False  # what he asks is part of a request that has its place in his limits already
     classes: frozenset[str] = frozenset()  # privacy classes of what he asks about, beside his key's own
+    role: str = "user"
+    request_id: str = ""  # by which his answer, the log and the audit know what he asked
 
 
 class NewStore(msgspec.Struct, frozen=True):
-    """A vector store to be made. `encoder` names the model that makes its vectors; None: the one that there is."""
+    """A vector store to be made. `encoder` names the model that makes its vectors; None: the one that there is. Its
+    maker owns it; `owners` and `readers` are grants to others (cluster.grants). `data_class` None: its maker's."""
 
     name: str
     description: str = ""
     metadata: Mapping[str, str] = {}
     expires_after_days: int | None = None  # since it was last used
     encoder: str | None = None
+    data_class: str | None = None
+    owners: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    licence: str = ""
 
 
 NEVER = 0  # days of a store that does not expire, where None leaves them as they are
 
 
 class StoreChange(msgspec.Struct, frozen=True):
-    """None leaves a field as it is."""
+    """None leaves a field as it is. `owners` and `readers` take the place of those that it had."""
 
     name: str | None = None
     description: str | None = None
     metadata: Mapping[str, str] | None = None
     expires_after_days: int | None = None
+    data_class: str | None = None
+    owners: tuple[str, ...] | None = None
+    readers: tuple[str, ...] | None = None
+    licence: str | None = None
+
+    @property
+    def of_access(self) -> bool:
+        """It says nothing but who may read and change: an admin may say it of a store that he cannot read."""
+        return self == StoreChange(owners=self.owners, readers=self.readers)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -77,7 +102,8 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Store(msgspec.Struct, frozen=True):
-    """One vector store: a space of documents with one encoder. `store_id` begins with `vs_`."""
+    """One vector store: a space of documents with one encoder. `store_id` begins with `vs_`. `licence`: whose the
+    material is and on what terms; who does not own the store finds passages of it, and reads no document whole."""
 
     store_id: str
     tenant: str
@@ -91,6 +117,15 @@ class Store(msgspec.Struct, frozen=True):
     size_bytes: int
     expires_after_days: int | None = None
     expires_s: float | None = None
+    data_class: str = "private"
+    owners: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    licence: str = ""
+    chunks: int = 0  # that can be found
+
+    @property
+    def licensed(self) -> bool:
+        return bool(self.licence)
 
 
 class Chunking(msgspec.Struct, frozen=True):
@@ -164,6 +199,7 @@ class Ask(msgspec.Struct, frozen=True):
     budget_tokens: int = 2_000  # of the context
     at_s: float | None = None
     rerank: bool = True  # by the model that ranks, where there is one
+    marked: bool = False  # the question's words are marked in what is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +219,8 @@ class FoundChunk:
     attributes: Mapping[str, Attribute]
     relevant: bool
     reason: str
+    licence: str = ""  # of its store
+    marks: tuple[tuple[int, int], ...] = ()  # characters of `text` that are words of the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +234,7 @@ class FoundPassage:
     version: int
     source: str  # for people: the document, and where in it
     chunks: tuple[FoundChunk, ...]
+    licence: str = ""  # of its store
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from inventory.secret_files import refuse_exposed
 
@@ -40,19 +41,22 @@ class SchemaTooNewError(Exception):
         self.path, self.found, self.known = path, found, known
 
 
-def open_tables(path: Path, tables: str, schema: int) -> sqlite3.Connection:
-    """With these tables; what is deleted is overwritten. Raises sqlite3.Error, OSError, ExposedSecretError,
-    SchemaTooNewError."""
+def open_tables(
+    path: Path, tables: str, schema: int, since: Mapping[int, str] = MappingProxyType({})
+) -> sqlite3.Connection:
+    """With these tables; what is deleted is overwritten. `since`: what makes of each older schema the next one. Raises
+    sqlite3.Error, OSError, ExposedSecretError, SchemaTooNewError."""
     refuse_exposed_database(path)
     connection = open_private(path)
     try:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         with changing(connection):
-            if _schema_of(connection, path, schema) == 0:
-                for statement in tables.split(";"):
+            found = _schema_of(connection, path, schema)
+            for statements in [tables] if found == 0 else [since[one] for one in range(found, schema)]:
+                for statement in statements.split(";"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {schema}")
+            connection.execute(f"PRAGMA user_version = {schema}")
     except BaseException:
         connection.close()
         raise

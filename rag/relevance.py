@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.values import Hit
-from rag.words import Word, words_of
+from rag.words import Word, places_of, words_of
 
 TOGETHER = 0.42  # cosine, and half the share of words
 FOREIGN = 0.25  # of its words, below which a chunk may be in another language
@@ -39,6 +39,11 @@ def evidence(question: str, hit: Hit) -> Evidence:
     else:
         enough, why = cosine + coverage / 2 >= TOGETHER, f"cosine {cosine:.2f}, {coverage:.0%} of the words"
     return Evidence(cosine, coverage, enough, why)
+
+
+def marks(question: str, text: str) -> tuple[tuple[int, int], ...]:
+    """Where the words of the question that count stand in a text."""
+    return places_of({word.text for word in _counted(words_of(question))}, text)
 
 
 def _counted(words: Sequence[Word]) -> tuple[Word, ...]:

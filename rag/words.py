@@ -7,7 +7,7 @@ a stemmer and needs to know no language; on XQuAD it finds more in Spanish and a
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -40,9 +40,25 @@ def beginnings(text: str) -> str:
     return " ".join(one[:BEGINNING] for one in _split(text))
 
 
+def places_of(words: Collection[str], text: str) -> tuple[tuple[int, int], ...]:
+    """Where words that begin so stand in it, as they are: first character, and the one after the last."""
+    folded, at = [], []
+    for position, character in enumerate(text):
+        for one in _folded(character):
+            folded.append(one)
+            at.append(position)
+    found = [one for one in _WORD.finditer("".join(folded)) if one[0][:BEGINNING] in words]
+    return tuple((at[one.start()], at[one.end() - 1] + 1) for one in found)
+
+
 def _split(text: str) -> list[str]:
-    folded = "".join(one for one in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(one))
-    return _WORD.findall(folded)
+    return _WORD.findall(_folded(text))
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.casefold()
+    return "".join(one for one in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(one))
 
 
 def telling(words: Sequence[Word], chunks_with: Mapping[Word, int]) -> tuple[Word, ...]:

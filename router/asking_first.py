@@ -68,7 +68,7 @@ def errand_of(
         if search is None:
             return None
         raise no_documents()
-    reader = reader_of(arrival.identity)
+    reader = reader_of(arrival.identity, arrival.request_id)
     wanted = search or FileSearch(knowledge.usual_stores(reader, routes.view.name))
     if not wanted.store_ids:
         return None

@@ -44,6 +44,7 @@ class Guard:
             await send(message)
 
         try:
+            scope.setdefault("state", {})["request_id"] = request_id
             self._admit(scope)
             await self._app(scope, receive, send_named)
         except ApiError as error:
@@ -58,7 +59,7 @@ class Guard:
         path = self._declared_path(scope)
         if path in OPEN_ROUTES or path in LOGIN_ROUTES:
             return
-        headers, state = dict(scope["headers"]), scope.setdefault("state", {})
+        headers, state = dict(scope["headers"]), scope["state"]
         known = self._door.cookie_holder(headers, scope["method"], path)
         state["identity"] = self._dispatcher.admit(headers, path, known)
         state["session"] = session_id(headers) if known is not None else None

@@ -11,6 +11,7 @@ RETRY_S = 5
 _STATUSES: Mapping[Trouble, int] = MappingProxyType(
     {
         "not_found": 404,
+        "forbidden": 403,
         "invalid": 400,
         "conflict": 409,
         "too_large": 413,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from router.knowledge.answer import AnswerObject
 from router.knowledge.objects import (
     ContentPage,
     FileBatchObject,
@@ -19,10 +20,12 @@ from router.knowledge.objects import (
     UsualObject,
 )
 from router.knowledge.wire import (
+    AgainBody,
     AttributesBody,
     BatchOfFilesBody,
     FileBody,
     FolderBody,
+    QuestionBody,
     SearchBody,
     StoreBody,
     StoreChangeBody,
@@ -72,6 +75,14 @@ DOCUMENT_ROUTES: Mapping[str, Row] = MappingProxyType(
             "It is watched no more.",
             _NAMED,
         ),
+        "/api/v1/rag/search": (
+            "What files say about something: the passages, and why.",
+            QuestionBody,
+            AnswerObject,
+            "The answer.",
+            _SEARCHED,
+        ),
+        "/api/v1/rag/retry": ("Read a file again.", AgainBody, StoreFileObject, "As it stands.", _ASKED),
         "/api/v1/rag/usual": ("Who looks into a store unasked.", UsualBody, UsualObject, "As it is set.", _ASKED),
     }
 )

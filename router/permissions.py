@@ -71,6 +71,8 @@ NEEDED: Mapping[str, Scope] = {
     "/api/v1/rag/folders": "operate",
     "/api/v1/rag/folders/{folder_id}": "operate",
     "/api/v1/rag/usual": "operate",
+    "/api/v1/rag/search": "inference",
+    "/api/v1/rag/retry": "inference",
     "/api/v1/decisions": "route.explain",
     "/api/v1/decisions/{request_id}": "route.explain",
 }

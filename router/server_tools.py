@@ -19,7 +19,8 @@ from cluster.knowledge import (
 
 
 class Knowledge(Protocol):
-    """People's documents. Every method may raise KnowledgeError; what is not the reader's is not there for him."""
+    """People's documents. Every method may raise KnowledgeError: what a reader may not read is not there for him, and
+    what he may read and not change is forbidden in words. Who may what: cluster.grants."""
 
     async def create_store(self, reader: Reader, wanted: NewStore) -> Store: ...
 
@@ -46,6 +47,10 @@ class Knowledge(Protocol):
         ...
 
     async def file(self, reader: Reader, store_id: str, file_id: str) -> StoreFile: ...
+
+    async def read_again(self, reader: Reader, store_id: str, file_id: str) -> StoreFile:
+        """As if nobody had tried yet, from where its bytes lie. What was read of it stays found meanwhile."""
+        ...
 
     async def change_file(
         self, reader: Reader, store_id: str, file_id: str, attributes: dict[str, Attribute]
@@ -76,8 +81,9 @@ class Knowledge(Protocol):
         for every request."""
         ...
 
-    async def set_usual(self, reader: Reader, store_id: str, models: Sequence[str], keys: Sequence[str]) -> None:
-        """Make it a usual store for these models (every key) and these keys (every model); none of both: for nobody."""
+    async def set_usual(self, reader: Reader, store_id: str, models: Sequence[str], keys: Sequence[str]) -> Store:
+        """Make it a usual store for these models (every key) and these keys (every model); none of both: for nobody.
+        Whoever's questions it is usual for may read it from now on: everyone of its tenant, or these keys."""
         ...
 
     async def add_folder(self, reader: Reader, store_id: str, path: str, watched: bool) -> Folder:

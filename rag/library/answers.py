@@ -1,16 +1,31 @@
 """What was found, as it is told to those who asked. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cluster.knowledge import Counts, Found, FoundChunk, FoundPassage
-from rag.context import Passage, told
-from rag.library.rows import FileRow
-from rag.relevance import Evidence
+from rag.context import Passage, marked, told
+from rag.library.rows import FileRow, StoreRow
+from rag.relevance import Evidence, marks
 from rag.retrieval import Judged
 from rag.values import Hit, Version
 
-Names = Mapping[tuple[str, str], FileRow]
+Files = Mapping[tuple[str, str], FileRow]
 """Files by their store and the name of their document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What everything that was found is called, and the stores it lies in, by their ids."""
+
+    files: Files
+    stores: Mapping[str, StoreRow]
+
+    def file(self, version: Version) -> FileRow:
+        return self.files[place_of(version)]
+
+    def licence(self, version: Version) -> str:
+        return self.stores[version.space_id.name].licence
 
 
 def each_text_once(judged: Iterable[Judged]) -> tuple[Judged, ...]:
@@ -21,9 +36,9 @@ def each_text_once(judged: Iterable[Judged]) -> tuple[Judged, ...]:
     return tuple(seen.values())
 
 
-def known(judged: Iterable[Judged], names: Names) -> tuple[Judged, ...]:
+def known(judged: Iterable[Judged], files: Files) -> tuple[Judged, ...]:
     """Without what is leaving."""
-    return tuple((hit, evidence) for hit, evidence in judged if place_of(hit.version) in names)
+    return tuple((hit, evidence) for hit, evidence in judged if place_of(hit.version) in files)
 
 
 def place_of(version: Version) -> tuple[str, str]:
@@ -36,9 +51,25 @@ def found(judged: Sequence[Judged], passages: Sequence[Passage], names: Names, r
     return Found(
         tuple(_chunk(hit, evidence, names) for hit, evidence in judged),
         tuple(_passage(one, judgements, scores, names) for one in passages),
-        told(passages),
+        told(passages, names.licence),
         reason,
+        frozenset(names.stores[name].data_class for name in _stores(judged, passages)),
     )
+
+
+def _stores(judged: Sequence[Judged], passages: Sequence[Passage]) -> set[str]:
+    found = [hit.version for hit, _ in judged] + [one.version for one in passages]
+    return {version.space_id.name for version in found}
+
+
+def with_marks(found: Found, question: str) -> Found:
+    """The same, with the question's words marked in all of it."""
+
+    def each(chunks: tuple[FoundChunk, ...]) -> tuple[FoundChunk, ...]:
+        return tuple(replace(chunk, marks=marks(question, chunk.text)) for chunk in chunks)
+
+    passages = tuple(replace(one, chunks=each(one.chunks)) for one in found.passages)
+    return replace(found, chunks=each(found.chunks), passages=passages)
 
 
 def why(judged: Sequence[Judged], passages: Sequence[Passage], counts: Counts) -> str:
@@ -72,7 +103,7 @@ def together(counts: Iterable[Counts]) -> Counts:
 def _passage(
     passage: Passage, judgements: Mapping[str, Evidence], scores: Mapping[str, float], names: Names
 ) -> FoundPassage:
-    row = names[place_of(passage.version)]
+    row, licence = names.file(passage.version), names.licence(passage.version)
     around = Evidence(None, 0.0, False, "stands beside what was found")
     chunks = tuple(
         _chunk(
@@ -83,16 +114,17 @@ def _passage(
         for chunk in passage.chunks
     )
     return FoundPassage(
-        passage.number, row.store_id, row.file_id, row.name, passage.version.number, passage.source, chunks
+        passage.number, row.store_id, row.file_id, row.name, passage.version.number, marked(passage.source, licence),
+        chunks, licence,
     )  # fmt: skip
 
 
 def _chunk(hit: Hit, evidence: Evidence, names: Names) -> FoundChunk:
-    row, content = names[place_of(hit.version)], hit.chunk.content
+    row, content = names.file(hit.version), hit.chunk.content
     return FoundChunk(
         hit.chunk.chunk_id, row.store_id, row.file_id, row.name, hit.version.number, hit.score, content.text,
         content.locator, content.start, content.end, hit.version.document.attributes, evidence.relevant,
-        evidence.reason,
+        evidence.reason, names.licence(hit.version),
     )  # fmt: skip
 
 

@@ -14,14 +14,16 @@ from heapq import heapify, heappop, heapreplace
 from typing import TypeAlias
 
 import structlog
+from msgspec.structs import replace
 
-from cluster.knowledge import Reader
+from cluster.knowledge import KnowledgeError, Reader
 from inventory.clock import Clock
 from inventory.logs import told
 from rag.embedding import EmbeddingError
 from rag.library.encoders import Encoders
 from rag.library.memory import Memory
 from rag.library.mending import mend
+from rag.library.places import Places
 from rag.library.reading import Loaded, Parsed, Parsing, Problem, documented, embedded_text, load, size_of
 from rag.library.rows import FileRow
 from rag.library.shelves import Shelves
@@ -35,6 +37,7 @@ MEMORY_BYTES = 256_000_000  # of files that are on their way to a parser
 EMBEDDING = 4  # documents of a tenant whose vectors are being made
 TRIES = 12
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
+WAIT_S = 15.0  # for a cluster.yaml that lets a file be read here
 
 Chore: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -50,11 +53,13 @@ class Ingest:
         parsing: Parsing,
         encoders: Encoders,
         clock: Clock,
+        places: Places,
     ) -> None:
         self._shelves, self._parsing, self._encoders, self._clock = shelves, parsing, encoders, clock
+        self._places = places
         self._news = asyncio.Event()
         self._reading: dict[tuple[str, str], FileRow] = {}
-        self._encoding: defaultdict[tuple[str, str], _Encoding] = defaultdict(_Encoding)
+        self._encoding: defaultdict[tuple[str, str, frozenset[str]], _Encoding] = defaultdict(_Encoding)
         self._memory = Memory(MEMORY_BYTES)
         self._rests_until_s = 0.0
 
@@ -121,9 +126,17 @@ class Ingest:
             self._news.set()
 
     async def _read_to_its_end(self, row: FileRow) -> None:
+        store = await self._shelves.ask(self._shelves.catalogue.store, row.store_id)
+        if store is None:
+            return
+        classes = frozenset({store.data_class, row.reader.data_class})
+        outside = self._outside(classes)
+        if outside is not None:
+            await self._wait(row, outside)
+            return
         size_bytes = await asyncio.to_thread(size_of, row)
         async with self._memory.taken(size_bytes):
-            loaded = await asyncio.to_thread(load, row)
+            loaded = await asyncio.to_thread(load, row, classes)
             if isinstance(loaded, Problem):
                 await self._failed(row, loaded, None)
                 return
@@ -144,12 +157,18 @@ class Ingest:
         store = await self._shelves.ask(self._shelves.catalogue.store, row.store_id)
         if store is None:
             return
-        vectors = await self._vectors(row.reader, store.encoder, [embedded_text(chunk) for chunk in parsed.chunks])
-        await self._shelves.put(row, documented(loaded, parsed, vectors.size), parsed.chunks, vectors)
+        if not {store.data_class, row.reader.data_class} <= loaded.classes:  # it has another class since
+            self._news.set()
+            return
+        reader = replace(row.reader, classes=loaded.classes)
+        vectors = await self._vectors(reader, store.encoder, [embedded_text(chunk) for chunk in parsed.chunks])
+        self._places.saw(None, loaded.classes, "kept", row.file_id)
+        document = documented(loaded, parsed, vectors.size, store.data_class)
+        await self._shelves.put(row, document, parsed.chunks, vectors)
 
     async def _vectors(self, reader: Reader, model: str, texts: Sequence[str]) -> Vectors:
         """An encoder that is away for a tenant is asked once, not by each of its files, so that others' are read."""
-        encoding = self._encoding[reader.tenant, model]
+        encoding = self._encoding[reader.tenant, model, reader.classes]
         async with encoding.turn:
             if self._clock.monotonic_s() < encoding.away_until_s:
                 raise EmbeddingError(encoding.why)
@@ -167,6 +186,19 @@ class Ingest:
         await self._shelves.note(
             row, status="failed", problem_code=problem.code, problem=problem.text, failed_hash=content_hash
         )
+
+    def _outside(self, classes: frozenset[str]) -> str | None:
+        """Why it may not be read here, nor anywhere else."""
+        try:
+            return self._places.why_not_kept(classes)
+        except KnowledgeError as error:
+            return error.message
+
+    async def _wait(self, row: FileRow, why: str) -> None:
+        """Until cluster.yaml says otherwise: it goes nowhere else meanwhile."""
+        log.info("file_read_later", file=row.file_id, tries=row.tries, reason=why)
+        facts = {"problem_code": "server_error", "problem": f"it waits: {why}", "next_s": self._clock.wall_s() + WAIT_S}
+        await self._safely(partial(self._note, row, facts))
 
     async def _try_again(self, row: FileRow, why: str) -> None:
         """Later, and less and less often. Where not even that can be kept, it is as if nobody had tried."""

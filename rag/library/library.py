@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from cluster.grants import checked, maker, may_read, may_see
 from cluster.knowledge import (
     NEVER,
     Ask,
@@ -13,6 +14,7 @@ from cluster.knowledge import (
     Counts,
     Folder,
     Found,
+    KnowledgeError,
     NewFile,
     NewStore,
     Reader,
@@ -24,9 +26,12 @@ from inventory.clock import Clock
 from rag.library import troubles
 from rag.library.encoders import Encoders
 from rag.library.folder_desk import FolderDesk
+from rag.library.places import Places
 from rag.library.questions import Questions
-from rag.library.rows import FileRow, StoreRow, Usual, counted
+from rag.library.rights import Right, refuse
+from rag.library.rows import FileRow, StoreRow, counted
 from rag.library.shelves import Shelves
+from rag.library.usual import UsualStores, with_grants
 from rag.values import document_id_of
 
 USED_EVERY_S = 60.0  # how exactly it is remembered when a store was used last
@@ -43,13 +48,14 @@ class Library:
         clock: Clock,
         wake: Callable[[], None],
         protected: Path,
+        places: Places,
     ) -> None:
         self._shelves, self._encoders, self._clock, self._wake = shelves, encoders, clock, wake
         self._catalogue = shelves.catalogue
-        self._questions = Questions(shelves, encoders)
+        self._places = places
+        self._questions = Questions(shelves, encoders, places)
         self._folders = FolderDesk(shelves, wake, protected)
-        alive = {row.store_id for row in self._catalogue.stores() if not row.expired(clock.wall_s())}
-        self._usual = tuple(one for one in self._catalogue.usual() if one.store_id in alive)
+        self._usual = UsualStores(self._catalogue, clock.wall_s())
 
     # Stores
 
@@ -59,33 +65,46 @@ class Library:
         encoder = wanted.encoder or next(iter(models), None)
         if encoder is None or (wanted.encoder is not None and encoder not in models):
             raise troubles.no_encoder(wanted.encoder, models)
+        data_class = wanted.data_class or reader.data_class
+        self._places.check(frozenset({data_class}))
         now_s = self._clock.wall_s()
         row = StoreRow(
             f"vs_{secrets.token_hex(16)}", reader.tenant, wanted.name, wanted.description, dict(wanted.metadata),
-            encoder, now_s, now_s, wanted.expires_after_days, reader,
+            encoder, now_s, now_s, wanted.expires_after_days, reader, data_class,
+            checked((maker(reader), *wanted.owners), "owners"), checked(wanted.readers, "readers"), wanted.licence,
         )  # fmt: skip
         await self._shelves.ask(self._catalogue.add_store, row)
         return row.shown(Counts(), 0)
 
     @troubles.told
     async def stores(self, reader: Reader) -> tuple[Store, ...]:
-        rows = await self._shelves.ask(self._catalogue.stores, reader.tenant)
-        standing = await self._shelves.ask(self._catalogue.standing, [row.store_id for row in rows])
+        every = await self._shelves.ask(self._catalogue.stores, reader.tenant)
+        rows = [row for row in every if may_see(reader, row)]
         now_s = self._clock.wall_s()
-        return tuple(row.shown(*standing.get(row.store_id, (Counts(), 0))) for row in rows if not row.expired(now_s))
+        return await self._all_shown([row for row in rows if not row.expired(now_s)])
 
     @troubles.told
     async def store(self, reader: Reader, store_id: str) -> Store:
-        return await self._shown(await self._row(reader, store_id))
+        return await self._shown(await self._row(reader, store_id, "see"))
 
     @troubles.told
     async def change_store(self, reader: Reader, store_id: str, change: StoreChange) -> Store:
-        await self._row(reader, store_id)
+        await self._row(reader, store_id, "share" if change.of_access else "change")
+        owners = None if change.owners is None else checked(change.owners, "owners")
+        readers = None if change.readers is None else checked(change.readers, "readers")
+        if owners == ():
+            raise KnowledgeError("invalid", "no_owner", "somebody has to own it: name its next owner first", "owners")
+        if change.data_class is not None:
+            self._places.check(frozenset({change.data_class}))
         now_s = self._clock.wall_s()
 
         def changed(row: StoreRow) -> StoreRow:
             return replace(
                 row,
+                data_class=change.data_class or row.data_class,
+                owners=row.owners if owners is None else owners,
+                readers=row.readers if readers is None else readers,
+                licence=row.licence if change.licence is None else change.licence,
                 name=row.name if change.name is None else change.name,
                 description=row.description if change.description is None else change.description,
                 metadata=row.metadata if change.metadata is None else dict(change.metadata),
@@ -96,12 +115,13 @@ class Library:
         row = await self._shelves.ask(self._catalogue.change_store, store_id, changed)
         if row is None:
             raise troubles.no_store(store_id)
+        self._usual.note(row)
         return await self._shown(row)
 
     @troubles.told
     async def drop_store(self, reader: Reader, store_id: str) -> None:
-        row = await self._row(reader, store_id)
-        self._usual = tuple(one for one in self._usual if one.store_id != store_id)
+        row = await self._row(reader, store_id, "share")
+        self._usual.forget(store_id)
         await self._shelves.drop_store(row)
 
     async def drop_expired(self) -> None:
@@ -109,7 +129,7 @@ class Library:
         now_s = self._clock.wall_s()
         for row in await self._shelves.ask(self._catalogue.stores):
             if row.expired(now_s):
-                self._usual = tuple(one for one in self._usual if one.store_id != row.store_id)
+                self._usual.forget(row.store_id)
                 await self._shelves.drop_store(row)
 
     # Files
@@ -118,7 +138,7 @@ class Library:
     async def add_files(
         self, reader: Reader, store_id: str, files: Sequence[NewFile], batch_id: str | None = None
     ) -> tuple[StoreFile, ...]:
-        store = await self._row(reader, store_id)
+        store = await self._row(reader, store_id, "change")
         await self._used(store)
         now_s = self._clock.wall_s()
 
@@ -143,10 +163,25 @@ class Library:
         return (await self._file(reader, store_id, file_id)).shown()
 
     @troubles.told
+    async def read_again(self, reader: Reader, store_id: str, file_id: str) -> StoreFile:
+        known = await self._file(reader, store_id, file_id, "change")
+        now_s = self._clock.wall_s()
+
+        def rows() -> list[FileRow]:
+            row = self._catalogue.file(store_id, file_id)
+            return [] if row is None else [_anew(row, reader, now_s)]
+
+        remembered = await self._shelves.remember(store_id, rows)
+        if not remembered:
+            raise troubles.no_file(store_id, known.file_id)
+        self._wake()
+        return remembered[0].shown()
+
+    @troubles.told
     async def change_file(
         self, reader: Reader, store_id: str, file_id: str, attributes: dict[str, Attribute]
     ) -> StoreFile:
-        await self._file(reader, store_id, file_id)
+        await self._file(reader, store_id, file_id, "change")
 
         def described(row: FileRow) -> FileRow:
             return replace(row, attributes=dict(attributes), beside={})
@@ -158,7 +193,7 @@ class Library:
 
     @troubles.told
     async def drop_file(self, reader: Reader, store_id: str, file_id: str) -> None:
-        await self._shelves.remove_file(await self._file(reader, store_id, file_id))
+        await self._shelves.remove_file(await self._file(reader, store_id, file_id, "change"))
 
     @troubles.told
     async def forget_file(self, reader: Reader, file_id: str) -> None:
@@ -167,7 +202,7 @@ class Library:
 
     @troubles.told
     async def texts(self, reader: Reader, store_id: str, file_id: str, version: int | None = None) -> tuple[str, ...]:
-        store = await self._row(reader, store_id)
+        store = await self._row(reader, store_id, "read_whole")
         row = await self._file(reader, store_id, file_id)
         if not row.version:
             raise troubles.not_read(row)
@@ -187,7 +222,7 @@ class Library:
 
     @troubles.told
     async def cancel_batch(self, reader: Reader, store_id: str, batch_id: str) -> Counts:
-        await self._row(reader, store_id)
+        await self._row(reader, store_id, "change")
         await self._shelves.cancel(store_id, batch_id)
         return counted(await self._shelves.ask(self._catalogue.of_batch, store_id, batch_id))
 
@@ -201,46 +236,63 @@ class Library:
         return await self._questions.answer(reader, rows, ask)
 
     def usual_stores(self, reader: Reader, model: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one.store_id for one in self._usual if one.meant(reader, model)))
+        return self._usual.of(reader, model)
 
     @troubles.told
-    async def set_usual(self, reader: Reader, store_id: str, models: Sequence[str], keys: Sequence[str]) -> None:
-        await self._row(reader, store_id)
-        rows = [Usual(store_id, reader.tenant, model, None) for model in dict.fromkeys(models)]
-        rows += [Usual(store_id, reader.tenant, None, key_id) for key_id in dict.fromkeys(keys)]
-        await self._shelves.ask(self._catalogue.set_usual, store_id, rows)
-        self._usual = tuple(await self._shelves.ask(self._catalogue.usual))
+    async def set_usual(self, reader: Reader, store_id: str, models: Sequence[str], keys: Sequence[str]) -> Store:
+        await self._row(reader, store_id, "share")
+
+        def granted(row: StoreRow) -> StoreRow:
+            return replace(row, readers=checked(with_grants(row.readers, models, keys), "keys"))
+
+        row = await self._shelves.ask(self._catalogue.change_store, store_id, granted)
+        if row is None:
+            raise troubles.no_store(store_id)
+        await self._shelves.ask(self._usual.save, row, models, keys)
+        return await self._shown(row)
 
     # Folders
 
     @troubles.told
     async def add_folder(self, reader: Reader, store_id: str, path: str, watched: bool) -> Folder:
-        return await self._folders.add(reader, await self._row(reader, store_id), path, watched)
+        return await self._folders.add(reader, await self._row(reader, store_id, "change"), path, watched)
 
     @troubles.told
     async def folders(self, reader: Reader) -> tuple[Folder, ...]:
-        return await self._folders.all_of(reader.tenant)
+        rows = await self._shelves.ask(self._catalogue.stores, reader.tenant)
+        mine = {row.store_id for row in rows if may_read(reader, row)}
+        return tuple(one for one in await self._folders.all_of(reader.tenant) if one.store_id in mine)
 
     @troubles.told
     async def drop_folder(self, reader: Reader, folder_id: str) -> None:
+        folder = next((one for one in await self.folders(reader) if one.folder_id == folder_id), None)
+        if folder is None:
+            raise troubles.no_folder(folder_id)
+        await self._row(reader, folder.store_id, "change")
         await self._folders.drop(reader.tenant, folder_id)
 
-    async def _row(self, reader: Reader, store_id: str) -> StoreRow:
+    async def _row(self, reader: Reader, store_id: str, right: Right = "read") -> StoreRow:
         row = await self._shelves.ask(self._catalogue.store, store_id)
-        if row is None or row.tenant != reader.tenant or row.expired(self._clock.wall_s()):
+        if row is None or not may_see(reader, row) or row.expired(self._clock.wall_s()):
             raise troubles.no_store(store_id)
+        refuse(reader, row, right)
         return row
 
-    async def _file(self, reader: Reader, store_id: str, file_id: str) -> FileRow:
-        await self._row(reader, store_id)
+    async def _file(self, reader: Reader, store_id: str, file_id: str, right: Right = "read") -> FileRow:
+        await self._row(reader, store_id, right)
         row = await self._shelves.ask(self._catalogue.file, store_id, file_id)
         if row is None:
             raise troubles.no_file(store_id, file_id)
         return row
 
     async def _shown(self, row: StoreRow) -> Store:
-        standing = await self._shelves.ask(self._catalogue.standing, [row.store_id])
-        return row.shown(*standing.get(row.store_id, (Counts(), 0)))
+        return (await self._all_shown([row]))[0]
+
+    async def _all_shown(self, rows: Sequence[StoreRow]) -> tuple[Store, ...]:
+        ids = [row.store_id for row in rows]
+        standing = await self._shelves.ask(self._catalogue.standing, ids)
+        chunks = await self._shelves.ask(self._catalogue.chunks, ids)
+        return tuple(row.shown(*standing.get(row.store_id, (Counts(), 0)), chunks.get(row.store_id, 0)) for row in rows)
 
     async def _used(self, row: StoreRow) -> None:
         now_s = self._clock.wall_s()
@@ -262,8 +314,15 @@ def _wanted(store: StoreRow, known: FileRow | None, new: NewFile, wish: tuple[Re
             new.file_id, store.store_id, store.tenant, new.file_id, new.name, new.path, "in_progress", now_s, 0, now_s,
             reader,
         )  # fmt: skip
+    told = replace(
+        known, name=new.name, path=new.path, attributes=dict(new.attributes), chunking=new.chunking, batch_id=batch_id
+    )  # fmt: skip
+    return _anew(told, reader, now_s)
+
+
+def _anew(row: FileRow, reader: Reader, now_s: float) -> FileRow:
+    """To be read, as if nobody had tried; what was read before stays found."""
     return replace(
-        known, name=new.name, path=new.path, status="in_progress", asked=known.asked + 1, asked_s=now_s, reader=reader,
-        attributes=dict(new.attributes), chunking=new.chunking, batch_id=batch_id, failed_hash=None,
+        row, status="in_progress", asked=row.asked + 1, asked_s=now_s, reader=reader, failed_hash=None,
         problem_code=None, problem=None, tries=0, next_s=0.0,
     )  # fmt: skip

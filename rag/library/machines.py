@@ -11,6 +11,7 @@ import structlog
 from cluster.jobs import InProcessJobs, JobFabric, JobFabricDownError, JobPart
 from inventory.clock import Clock
 from nodes.snapshot import NodeId
+from rag.library.places import Places
 from rag.library.reading import Loaded, Parsed, Problem, ProblemCode
 from rag.parsing.wire import ParseAnswer, ParseJob
 
@@ -27,8 +28,8 @@ _answers = msgspec.msgpack.Decoder(ParseAnswer)
 class Machines:
     """Implements rag.library.reading.Parsing. `nodes` says which may be given work now."""
 
-    def __init__(self, fabric: JobFabric, nodes: Callable[[], Sequence[NodeId]], clock: Clock) -> None:
-        self._fabric, self._nodes, self._clock = fabric, nodes, clock
+    def __init__(self, fabric: JobFabric, nodes: Callable[[], Sequence[NodeId]], clock: Clock, places: Places) -> None:
+        self._fabric, self._nodes, self._clock, self._places = fabric, nodes, clock, places
         self._here = InProcessJobs(HERE)
         self._busy: Counter[NodeId] = Counter()
         self._rests_until_s: dict[NodeId, float] = {}
@@ -39,7 +40,8 @@ class Machines:
         job = msgspec.msgpack.encode(ParseJob(row.name, loaded.content, row.chunking))
         failed: set[NodeId] = set()
         while True:
-            node = await self._take(failed, len(loaded.content))
+            node = await self._take(failed, loaded)
+            self._places.saw(None if node == HERE else node, loaded.classes, "parsed", row.file_id)
             try:
                 answer = await self._run(node, job)
             finally:
@@ -52,11 +54,13 @@ class Machines:
             self._rests_until_s[node] = self._clock.monotonic_s() + REST_S
             failed.add(node)
 
-    async def _take(self, failed: Set[NodeId], size_bytes: int) -> NodeId:
-        """The least busy of those that could do it, once it has room."""
+    async def _take(self, failed: Set[NodeId], loaded: Loaded) -> NodeId:
+        """The least busy of those that could do it and may have it, once it has room. This machine may: what it may not
+        have is not read at all (rag.library.ingest)."""
         async with self._freed:
             while True:
-                others = self._rested(failed) if size_bytes <= LARGE_BYTES else []
+                others = self._rested(failed) if len(loaded.content) <= LARGE_BYTES else []
+                others = [one for one in others if self._places.may_go(one, loaded.classes)]
                 node = min(others or [HERE], key=lambda one: self._busy[one])
                 if self._busy[node] < OF_A_NODE:
                     self._busy[node] += 1

@@ -8,6 +8,7 @@ from rag.library.catalogue import Catalogue
 from rag.library.encoders import Encoders
 from rag.library.ingest import Ingest
 from rag.library.library import Library
+from rag.library.places import Places
 from rag.library.reading import Parsing
 from rag.library.shelves import Shelves
 from rag.library.watcher import Watcher
@@ -32,9 +33,12 @@ class OpenLibrary:
         await self.shelves.store.close()
 
 
-def open_library(root: Path, store: VectorStore, encoders: Encoders, parsing: Parsing, clock: Clock) -> OpenLibrary:
+def open_library(
+    root: Path, store: VectorStore, encoders: Encoders, parsing: Parsing, clock: Clock, places: Places
+) -> OpenLibrary:
     """`root` is the state directory. Blocks. Raises KnowledgeError, ExposedSecretError."""
     shelves = Shelves(Catalogue(root / "library.db"), store)
-    ingest = Ingest(shelves, parsing, encoders, clock)
+    ingest = Ingest(shelves, parsing, encoders, clock, places)
     watcher = Watcher(shelves, clock, ingest.wake, root)
-    return OpenLibrary(Library(shelves, encoders, clock, ingest.wake, root), ingest, watcher, shelves)
+    knowledge = Library(shelves, encoders, clock, ingest.wake, root, places)
+    return OpenLibrary(knowledge, ingest, watcher, shelves)

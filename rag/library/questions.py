@@ -4,11 +4,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
+from cluster.grants import may_change
 from cluster.knowledge import Ask, Found, KnowledgeError, Reader
 from rag.filters import Filter, FilterError, read_filter
 from rag.fusion import ALPHA
-from rag.library.answers import Names, each_text_once, found, known, place_of, together, why
+from rag.library.answers import Files, Names, each_text_once, found, known, place_of, together, why, with_marks
 from rag.library.encoders import Encoders
+from rag.library.licences import TOKENS, within_licence
+from rag.library.places import Places
 from rag.library.rows import StoreRow
 from rag.library.shelves import Shelves
 from rag.reranking import CANDIDATES, RerankingError, reranked
@@ -19,13 +24,16 @@ SPARE = 2  # times as many as wanted are looked for, as some say the same
 
 
 class Questions:
-    def __init__(self, shelves: Shelves, encoders: Encoders) -> None:
-        self._shelves, self._encoders = shelves, encoders
+    def __init__(self, shelves: Shelves, encoders: Encoders, places: Places) -> None:
+        self._shelves, self._encoders, self._places = shelves, encoders, places
 
     async def answer(self, reader: Reader, stores: Sequence[StoreRow], ask: Ask) -> Found:
         """Raises KnowledgeError, EmbeddingError, StoreError."""
         meant = _filter(ask)
         _check_alpha(ask)
+        rows = {store.store_id: store for store in stores}
+        reader = replace(reader, classes=reader.classes | {store.data_class for store in stores})
+        self._places.check(frozenset(store.data_class for store in stores))
         groups: defaultdict[str, list[StoreRow]] = defaultdict(list)
         for store in stores:
             if await self._shelves.space(store) is not None:
@@ -37,10 +45,14 @@ class Questions:
         names = await self._names(judged)
         ranked, unranked = await self._reranked(reader, ask, each_text_once(known(judged, names)))
         enough = [one for one in ranked if one[0].score >= ask.least_score][: ask.limit]
-        passages = await relevant_passages(self._shelves.store, enough, ask.budget_tokens)
+        lent = {one for one in rows if rows[one].licence and not may_change(reader, rows[one])}
+        enough = within_licence(enough, lent)
+        budget = min(ask.budget_tokens, TOKENS) if lent else ask.budget_tokens
+        passages = await relevant_passages(self._shelves.store, enough, budget)
         standing = await self._shelves.ask(self._shelves.catalogue.standing, [one.store_id for one in stores])
         counts = together(each for each, _ in standing.values())
-        return found(enough, passages, names, why(enough, passages, counts) + unranked)
+        answer = found(enough, passages, Names(names, rows), why(enough, passages, counts) + unranked)
+        return with_marks(answer, ask.text) if ask.marked else answer
 
     async def _reranked(self, reader: Reader, ask: Ask, judged: tuple[Judged, ...]) -> tuple[tuple[Judged, ...], str]:
         """With why nobody did, where somebody should have."""
@@ -70,7 +82,7 @@ class Questions:
         except UnknownSpaceError:  # it was dropped since
             return ()
 
-    async def _names(self, judged: Iterable[Judged]) -> Names:
+    async def _names(self, judged: Iterable[Judged]) -> Files:
         documents: defaultdict[str, set[str]] = defaultdict(set)
         for hit, _ in judged:
             store_id, document = place_of(hit.version)

@@ -32,11 +32,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`content_hash` is over the bytes, and how they are to be cut."""
+    """`content_hash` is over the bytes, and how they are to be cut. `classes`: privacy classes that bind it."""
 
     row: FileRow
     content: bytes
     content_hash: str
+    classes: frozenset[str] = frozenset()
 
     @property
     def unchanged(self) -> bool:
@@ -66,7 +67,7 @@ def size_of(row: FileRow) -> int:
         return 0
 
 
-def load(row: FileRow) -> Loaded | Problem:
+def load(row: FileRow, classes: frozenset[str]) -> Loaded | Problem:
     """Blocks."""
     path = Path(row.path)
     try:
@@ -78,7 +79,7 @@ def load(row: FileRow) -> Loaded | Problem:
     if len(content) > MOST_BYTES:
         text = f"{row.name} has more than {MOST_BYTES // MEGABYTE} MB; split it into several files"
         return Problem("invalid_file", text, passing=False)
-    return Loaded(row, content, _hash(row, content))
+    return Loaded(row, content, _hash(row, content), classes)
 
 
 def _content(path: Path, folder: str | None) -> bytes:
@@ -93,13 +94,13 @@ def _content(path: Path, folder: str | None) -> bytes:
         return file.read(MOST_BYTES + 1)
 
 
-def documented(loaded: Loaded, parsed: Parsed, numbers: int) -> NewDocument:
-    """What goes into the store, but for its vectors, which have so many numbers together."""
+def documented(loaded: Loaded, parsed: Parsed, numbers: int, data_class: str) -> NewDocument:
+    """What goes into the store, but for its vectors, which have so many numbers together. `data_class`: the space's."""
     row = loaded.row
     size_bytes = sum(len(one.text.encode()) for one in parsed.chunks) + numbers * NUMBER_BYTES
     return NewDocument(
         row.document, loaded.content_hash, parsed.title or row.name, parsed.media_type, parsed.language,
-        row.reader.data_class, parsed.attributes, size_bytes,
+        data_class, parsed.attributes, size_bytes,
     )  # fmt: skip
 
 

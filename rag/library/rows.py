@@ -15,7 +15,7 @@ _FILES = uuid.UUID("0d5f9f0e-6a2b-4f0e-9f0f-2b7f4f8f6c55")  # of files that are 
 
 
 class StoreRow(msgspec.Struct, frozen=True):
-    """`reader` is who made it: its data class is the store's."""
+    """`reader` is who made it. Who may what of it: cluster.grants."""
 
     store_id: str
     tenant: str
@@ -27,6 +27,10 @@ class StoreRow(msgspec.Struct, frozen=True):
     used_s: float
     expires_after_days: int | None
     reader: Reader
+    data_class: str = "private"
+    owners: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    licence: str = ""
 
     @property
     def space_id(self) -> SpaceId:
@@ -39,10 +43,11 @@ class StoreRow(msgspec.Struct, frozen=True):
     def expired(self, now_s: float) -> bool:
         return self.expires_s is not None and self.expires_s <= now_s
 
-    def shown(self, counts: Counts, size_bytes: int) -> Store:
+    def shown(self, counts: Counts, size_bytes: int, chunks: int = 0) -> Store:
         return Store(
             self.store_id, self.tenant, self.name, self.description, self.metadata, self.encoder, self.made_s,
-            self.used_s, counts, size_bytes, self.expires_after_days, self.expires_s,
+            self.used_s, counts, size_bytes, self.expires_after_days, self.expires_s, self.data_class, self.owners,
+            self.readers, self.licence, chunks,
         )  # fmt: skip
 
 

@@ -4,12 +4,14 @@ Facts that are asked for stand in columns; the row itself is JSON, so that a fie
 """
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from cluster.knowledge import KnowledgeError
 from cluster.private_database import SchemaTooNewError, open_tables
 
-SCHEMA = 1
+SCHEMA = 2
 _TABLES = """
     CREATE TABLE stores (
         store_id TEXT NOT NULL PRIMARY KEY,
@@ -52,12 +54,29 @@ _TABLES = """
     ) STRICT;
     CREATE INDEX usual_by_store ON usual (store_id);
 """
+# What there was before stores had owners and readers: whoever made one owns it, and his tenant reads it as before.
+_SINCE: Mapping[int, str] = MappingProxyType(
+    {
+        1: """
+            UPDATE stores SET row = CAST(json_set(
+                CAST(row AS TEXT),
+                '$.owners', json_array(iif(
+                    coalesce(json_extract(CAST(row AS TEXT), '$.reader.user'), '') = '',
+                    'key:' || json_extract(CAST(row AS TEXT), '$.reader.key_id'),
+                    'user:' || json_extract(CAST(row AS TEXT), '$.reader.user')
+                )),
+                '$.readers', json_array('everyone'),
+                '$.data_class', json_extract(CAST(row AS TEXT), '$.reader.data_class')
+            ) AS BLOB)
+        """
+    }
+)
 
 
 def open_library(path: Path) -> sqlite3.Connection:
     """Raises KnowledgeError, ExposedSecretError."""
     try:
-        return open_tables(path, _TABLES, SCHEMA)
+        return open_tables(path, _TABLES, SCHEMA, _SINCE)
     except SchemaTooNewError as error:
         raise KnowledgeError("broken", "library_too_new", str(error)) from error
     except (sqlite3.Error, OSError) as error:

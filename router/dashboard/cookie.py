@@ -23,9 +23,18 @@ ROUTES = frozenset(
         "/api/v1/decisions",
         "/api/v1/decisions/{request_id}",
         "/api/v1/route/explain",
+        "/api/v1/rag/folders",
+        "/api/v1/rag/retry",
+        "/api/v1/rag/search",
+        "/v1/files",
+        "/v1/vector_stores",
+        "/v1/vector_stores/{vector_store_id}",
+        "/v1/vector_stores/{vector_store_id}/files",
+        "/v1/vector_stores/{vector_store_id}/files/{file_id}",
+        "/v1/vector_stores/{vector_store_id}/files/{file_id}/content",
     }
 )
-"""Those that it opens. Inference is not among them: programs have keys."""
+"""Those that it opens: documents, too, as people look into theirs. Inference is not among them: programs have keys."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 Headers = Mapping[bytes, bytes]  # names in lower case

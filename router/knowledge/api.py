@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from cluster.knowledge import FileStatus
 from router.dialects.common import decode
-from router.guard import body_of, caller, json_answer
+from router.guard import body_of, json_answer
 from router.knowledge.desk import DocumentDesk
 from router.knowledge.wire import (
     AttributesBody,
@@ -21,6 +21,7 @@ from router.knowledge.wire import (
 )
 from router.listing import Slice
 from router.openapi import json_operation
+from router.readers import asking
 
 STORES = "/v1/vector_stores"
 STORE = f"{STORES}/{{vector_store_id}}"
@@ -62,79 +63,79 @@ def _add_stores(app: FastAPI, there: There) -> None:
     @app.post(STORES, response_model=None, openapi_extra=json_operation(f"POST {STORES}"))
     async def create_store(request: Request) -> Response:
         body = decode(_stores, await body_of(request, BODY_LIMIT_BYTES) or b"{}")
-        return json_answer(await there().create(caller(request), body))
+        return json_answer(await there().create(asking(request), body))
 
     @app.get(STORES, response_model=None, openapi_extra=json_operation(f"GET {STORES}"))
     async def list_stores(request: Request, part: Part) -> Response:
-        return json_answer(await there().stores(caller(request), part))
+        return json_answer(await there().stores(asking(request), part))
 
     @app.get(STORE, response_model=None, openapi_extra=json_operation(f"GET {STORE}"))
     async def get_store(vector_store_id: str, request: Request) -> Response:
-        return json_answer(await there().store(caller(request), vector_store_id))
+        return json_answer(await there().store(asking(request), vector_store_id))
 
     @app.post(STORE, response_model=None, openapi_extra=json_operation(f"POST {STORE}"))
     async def change_store(vector_store_id: str, request: Request) -> Response:
         body = decode(_changes, await body_of(request, BODY_LIMIT_BYTES))
-        return json_answer(await there().change(caller(request), vector_store_id, body))
+        return json_answer(await there().change(asking(request), vector_store_id, body))
 
     @app.delete(STORE, response_model=None, openapi_extra=json_operation(f"DELETE {STORE}"))
     async def delete_store(vector_store_id: str, request: Request) -> Response:
-        return json_answer(await there().drop(caller(request), vector_store_id))
+        return json_answer(await there().drop(asking(request), vector_store_id))
 
     @app.post(SEARCH, response_model=None, openapi_extra=json_operation(f"POST {SEARCH}"))
     async def search_store(vector_store_id: str, request: Request) -> Response:
         body = decode(_searches, await body_of(request, BODY_LIMIT_BYTES))
-        return json_answer(await there().search(caller(request), vector_store_id, body))
+        return json_answer(await there().search(asking(request), vector_store_id, body))
 
 
 def _add_files(app: FastAPI, there: There) -> None:
     @app.post(FILES, response_model=None, openapi_extra=json_operation(f"POST {FILES}"))
     async def add_file(vector_store_id: str, request: Request) -> Response:
         body = decode(_files, await body_of(request, BODY_LIMIT_BYTES))
-        return json_answer(await there().add(caller(request), vector_store_id, body))
+        return json_answer(await there().add(asking(request), vector_store_id, body))
 
     @app.get(FILES, response_model=None, openapi_extra=json_operation(f"GET {FILES}"))
     async def list_store_files(
         vector_store_id: str, request: Request, part: Part, filter: Filter = None
     ) -> Response:  # fmt: skip
-        return json_answer(await there().files(caller(request), vector_store_id, filter, part))
+        return json_answer(await there().files(asking(request), vector_store_id, filter, part))
 
     @app.get(FILE, response_model=None, openapi_extra=json_operation(f"GET {FILE}"))
     async def get_store_file(vector_store_id: str, file_id: str, request: Request) -> Response:
-        return json_answer(await there().file(caller(request), vector_store_id, file_id))
+        return json_answer(await there().file(asking(request), vector_store_id, file_id))
 
     @app.post(FILE, response_model=None, openapi_extra=json_operation(f"POST {FILE}"))
     async def change_store_file(vector_store_id: str, file_id: str, request: Request) -> Response:
         body = decode(_attributes, await body_of(request, BODY_LIMIT_BYTES))
-        return json_answer(await there().change_file(caller(request), vector_store_id, file_id, body))
+        return json_answer(await there().change_file(asking(request), vector_store_id, file_id, body))
 
     @app.delete(FILE, response_model=None, openapi_extra=json_operation(f"DELETE {FILE}"))
     async def delete_store_file(vector_store_id: str, file_id: str, request: Request) -> Response:
-        return json_answer(await there().drop_file(caller(request), vector_store_id, file_id))
+        return json_answer(await there().drop_file(asking(request), vector_store_id, file_id))
 
     @app.get(CONTENT, response_model=None, openapi_extra=json_operation(f"GET {CONTENT}"))
     async def get_store_content(
         vector_store_id: str, file_id: str, request: Request, version: Version = None
     ) -> Response:
-        return json_answer(await there().texts(caller(request), vector_store_id, file_id, version))
+        return json_answer(await there().texts(asking(request), vector_store_id, file_id, version))
 
 
 def _add_batches(app: FastAPI, there: There) -> None:
     @app.post(BATCHES, response_model=None, openapi_extra=json_operation(f"POST {BATCHES}"))
     async def create_file_batch(vector_store_id: str, request: Request) -> Response:
         body = decode(_batches, await body_of(request, BODY_LIMIT_BYTES))
-        return json_answer(await there().add_batch(caller(request), vector_store_id, body))
+        return json_answer(await there().add_batch(asking(request), vector_store_id, body))
 
     @app.get(BATCH, response_model=None, openapi_extra=json_operation(f"GET {BATCH}"))
     async def get_file_batch(vector_store_id: str, batch_id: str, request: Request) -> Response:
-        return json_answer(await there().batch(caller(request), vector_store_id, batch_id))
+        return json_answer(await there().batch(asking(request), vector_store_id, batch_id))
 
     @app.post(CANCEL, response_model=None, openapi_extra=json_operation(f"POST {CANCEL}"))
     async def cancel_file_batch(vector_store_id: str, batch_id: str, request: Request) -> Response:
-        return json_answer(await there().cancel_batch(caller(request), vector_store_id, batch_id))
+        return json_answer(await there().cancel_batch(asking(request), vector_store_id, batch_id))
 
     @app.get(BATCH_FILES, response_model=None, openapi_extra=json_operation(f"GET {BATCH_FILES}"))
     async def list_batch_files(
         vector_store_id: str, batch_id: str, request: Request, part: Part, filter: Filter = None
     ) -> Response:  # fmt: skip
-        return json_answer(await there().files(caller(request), vector_store_id, filter, part, batch_id))
+        return json_answer(await there().files(asking(request), vector_store_id, filter, part, batch_id))

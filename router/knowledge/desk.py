@@ -1,4 +1,4 @@
-"""What clients do with vector stores. What is not their tenant's is not there, and of uploads each reads in its own."""
+"""What clients do with vector stores. What they may not read is not there, and of uploads each reads in its own."""
 
 import asyncio
 import secrets
@@ -24,6 +24,7 @@ from inventory.clock import Clock
 from router.batches.desk import BatchDesk
 from router.batches.values import DOCUMENTS, FileRow
 from router.errors import ApiError
+from router.knowledge.answer import AnswerObject, answer_object
 from router.knowledge.objects import (
     ContentPage,
     FileBatchObject,
@@ -38,9 +39,11 @@ from router.knowledge.objects import (
 )
 from router.knowledge.told import batch_id_at, batch_object, file_object, search_page, store_object
 from router.knowledge.wire import (
+    AgainBody,
     AttributesBody,
     BatchOfFilesBody,
     FileBody,
+    QuestionBody,
     SearchBody,
     StoreBody,
     StoreChangeBody,
@@ -48,11 +51,11 @@ from router.knowledge.wire import (
 )
 from router.knowledge_errors import as_api_error
 from router.listing import Slice
-from router.readers import reader_of
-from router.request import Identity
+from router.readers import Caller
 from router.server_tools import Knowledge
 
 _FIELDS: Mapping[str, str] = MappingProxyType({"encoder": "embedding_model"})  # of ours, by what documents call them
+ANSWER_TOKENS = 32_000  # for people who read: all that was found, with what is around it
 Wanted = Sequence[tuple[FileBody, Chunking | None]]
 
 
@@ -65,52 +68,59 @@ class DocumentDesk:
 
     # Stores
 
-    async def create(self, identity: Identity, body: StoreBody) -> StoreObject:
+    async def create(self, who: Caller, body: StoreBody) -> StoreObject:
         chunking = chunking_of(body.chunking_strategy)
         wanted = [(FileBody(file_id), chunking) for file_id in dict.fromkeys(body.file_ids)]
         days = None if body.expires_after is None else body.expires_after.days
-        store = NewStore(body.name, body.description, body.metadata or {}, days, body.embedding_model)
+        store = NewStore(
+            body.name, body.description, body.metadata or {}, days, body.embedding_model, body.data_class,
+            tuple(body.owners), tuple(body.readers), body.licence,
+        )  # fmt: skip
         async with self._turn:
-            files = await self._readable(identity, wanted, "file_ids")
+            files = await self._readable(who, wanted, "file_ids")
             with said("embedding_model"):
-                made = await self.knowledge.create_store(reader_of(identity), store)
+                made = await self.knowledge.create_store(who.reader, store)
                 if files:
-                    await self.knowledge.add_files(reader_of(identity), made.store_id, files)
-        return await self.store(identity, made.store_id)
+                    await self.knowledge.add_files(who.reader, made.store_id, files)
+        return await self.store(who, made.store_id)
 
-    async def stores(self, identity: Identity, wanted: Slice) -> StoreList:
+    async def stores(self, who: Caller, wanted: Slice) -> StoreList:
         with said():
-            found = {store.store_id: store for store in await self.knowledge.stores(reader_of(identity))}
+            found = {store.store_id: store for store in await self.knowledge.stores(who.reader)}
         ids, more = wanted.of(list(found))
-        data = [store_object(found[store_id], self._clock.wall_s()) for store_id in ids]
+        data = [store_object(found[store_id], who.reader, self._clock.wall_s()) for store_id in ids]
         return StoreList(data=data, first_id=_first(ids), last_id=_last(ids), has_more=more)
 
-    async def store(self, identity: Identity, store_id: str) -> StoreObject:
+    async def store(self, who: Caller, store_id: str) -> StoreObject:
         with said():
-            return store_object(await self.knowledge.store(reader_of(identity), store_id), self._clock.wall_s())
+            return store_object(await self.knowledge.store(who.reader, store_id), who.reader, self._clock.wall_s())
 
-    async def change(self, identity: Identity, store_id: str, body: StoreChangeBody) -> StoreObject:
-        change = StoreChange(body.name, body.description, body.metadata, body.days)
+    async def change(self, who: Caller, store_id: str, body: StoreChangeBody) -> StoreObject:
+        owners = None if body.owners is None else tuple(body.owners)
+        readers = None if body.readers is None else tuple(body.readers)
+        change = StoreChange(
+            body.name, body.description, body.metadata, body.days, body.data_class, owners, readers, body.licence
+        )  # fmt: skip
         with said():
-            changed = await self.knowledge.change_store(reader_of(identity), store_id, change)
-        return store_object(changed, self._clock.wall_s())
+            changed = await self.knowledge.change_store(who.reader, store_id, change)
+        return store_object(changed, who.reader, self._clock.wall_s())
 
-    async def drop(self, identity: Identity, store_id: str) -> StoreDeleted:
+    async def drop(self, who: Caller, store_id: str) -> StoreDeleted:
         with said():
-            await self.knowledge.drop_store(reader_of(identity), store_id)
+            await self.knowledge.drop_store(who.reader, store_id)
         return StoreDeleted(id=store_id)
 
     # Files of one
 
-    async def add(self, identity: Identity, store_id: str, body: FileBody) -> StoreFileObject:
-        (file,) = await self._add(identity, store_id, [(body, chunking_of(body.chunking_strategy))], "file_id")
+    async def add(self, who: Caller, store_id: str, body: FileBody) -> StoreFileObject:
+        (file,) = await self._add(who, store_id, [(body, chunking_of(body.chunking_strategy))], "file_id")
         return file_object(file)
 
     async def files(
-        self, identity: Identity, store_id: str, status: FileStatus | None, wanted: Slice, batch_id: str | None = None
+        self, who: Caller, store_id: str, status: FileStatus | None, wanted: Slice, batch_id: str | None = None
     ) -> StoreFileList:
         """Of one batch, or all."""
-        reader = reader_of(identity)
+        reader = who.reader
         with said():
             if batch_id is not None:
                 await self.knowledge.batch(reader, store_id, batch_id)
@@ -124,52 +134,56 @@ class DocumentDesk:
         data = [file_object(found[file_id]) for file_id in ids]
         return StoreFileList(data=data, first_id=_first(ids), last_id=_last(ids), has_more=more)
 
-    async def file(self, identity: Identity, store_id: str, file_id: str) -> StoreFileObject:
+    async def file(self, who: Caller, store_id: str, file_id: str) -> StoreFileObject:
         with said():
-            return file_object(await self.knowledge.file(reader_of(identity), store_id, file_id))
+            return file_object(await self.knowledge.file(who.reader, store_id, file_id))
 
-    async def change_file(
-        self, identity: Identity, store_id: str, file_id: str, body: AttributesBody
-    ) -> StoreFileObject:
+    async def read_again(self, who: Caller, body: AgainBody) -> StoreFileObject:
+        """It need not be an upload of this caller: it lies in the store already, or in a folder."""
+        with said("file_id"):
+            file = await self.knowledge.read_again(who.reader, body.vector_store_id, body.file_id)
+        return file_object(file)
+
+    async def change_file(self, who: Caller, store_id: str, file_id: str, body: AttributesBody) -> StoreFileObject:
         attributes: dict[str, Attribute] = dict(body.attributes or {})
         with said():
-            return file_object(await self.knowledge.change_file(reader_of(identity), store_id, file_id, attributes))
+            return file_object(await self.knowledge.change_file(who.reader, store_id, file_id, attributes))
 
-    async def drop_file(self, identity: Identity, store_id: str, file_id: str) -> StoreFileDeleted:
+    async def drop_file(self, who: Caller, store_id: str, file_id: str) -> StoreFileDeleted:
         with said():
-            await self.knowledge.drop_file(reader_of(identity), store_id, file_id)
+            await self.knowledge.drop_file(who.reader, store_id, file_id)
         return StoreFileDeleted(id=file_id)
 
-    async def texts(self, identity: Identity, store_id: str, file_id: str, version: int | None) -> ContentPage:
+    async def texts(self, who: Caller, store_id: str, file_id: str, version: int | None) -> ContentPage:
         with said("version"):
-            texts = await self.knowledge.texts(reader_of(identity), store_id, file_id, version)
+            texts = await self.knowledge.texts(who.reader, store_id, file_id, version)
         return ContentPage(data=[TextPart(text) for text in texts])
 
     # Batches of files
 
-    async def add_batch(self, identity: Identity, store_id: str, body: BatchOfFilesBody) -> FileBatchObject:
+    async def add_batch(self, who: Caller, store_id: str, body: BatchOfFilesBody) -> FileBatchObject:
         each = {one.file_id: one for one in body.each()}
         wanted = [(one, chunking_of(one.chunking_strategy)) for one in each.values()]
         batch_id = batch_id_at(self._clock.wall_s(), secrets.token_hex(12))
         field = "files" if body.file_ids is None else "file_ids"
-        await self._add(identity, store_id, wanted, field, batch_id)
-        return await self.batch(identity, store_id, batch_id)
+        await self._add(who, store_id, wanted, field, batch_id)
+        return await self.batch(who, store_id, batch_id)
 
-    async def batch(self, identity: Identity, store_id: str, batch_id: str) -> FileBatchObject:
+    async def batch(self, who: Caller, store_id: str, batch_id: str) -> FileBatchObject:
         with said():
-            counts: Counts = await self.knowledge.batch(reader_of(identity), store_id, batch_id)
+            counts: Counts = await self.knowledge.batch(who.reader, store_id, batch_id)
         return batch_object(batch_id, store_id, counts)
 
-    async def cancel_batch(self, identity: Identity, store_id: str, batch_id: str) -> FileBatchObject:
+    async def cancel_batch(self, who: Caller, store_id: str, batch_id: str) -> FileBatchObject:
         with said():
-            counts = await self.knowledge.cancel_batch(reader_of(identity), store_id, batch_id)
+            counts = await self.knowledge.cancel_batch(who.reader, store_id, batch_id)
         return batch_object(batch_id, store_id, counts)
 
     # What is in them
 
-    async def search(self, identity: Identity, store_id: str, body: SearchBody) -> SearchPage:
+    async def search(self, who: Caller, store_id: str, body: SearchBody) -> SearchPage:
         """Of several questions the best answers to any: a chunk that answers two counts once, as the better of both."""
-        reader, alpha = reader_of(identity), body.alpha
+        reader, alpha = who.reader, body.alpha
         asks = [
             Ask(text, (store_id,), body.max_num_results, body.filters, body.least_score, alpha, rerank=body.rerank)
             for text in body.queries
@@ -183,6 +197,15 @@ class DocumentDesk:
         ranked = sorted(best.values(), key=lambda chunk: -chunk.score)[: body.max_num_results]
         return search_page(body.queries, ranked)
 
+    async def answer(self, who: Caller, body: QuestionBody) -> AnswerObject:
+        """With the whole of what was found, and what stands around it."""
+        ids = tuple(dict.fromkeys(body.vector_store_ids))
+        ask = Ask(
+            body.query, ids, body.max_num_results, budget_tokens=ANSWER_TOKENS, at_s=body.as_of, marked=True
+        )  # fmt: skip
+        with said("vector_store_ids"):
+            return answer_object(body.query, body.as_of, await self.knowledge.search(who.reader, ask))
+
     async def let_go(self, file: FileRow) -> None:
         """An upload is going away: nothing of it is found from now on."""
         if file.purpose in DOCUMENTS:
@@ -193,21 +216,21 @@ class DocumentDesk:
                     await self.knowledge.forget_file(reader, file.file_id)
 
     async def _add(
-        self, identity: Identity, store_id: str, wanted: Wanted, field: str, batch_id: str | None = None
+        self, who: Caller, store_id: str, wanted: Wanted, field: str, batch_id: str | None = None
     ) -> tuple[StoreFile, ...]:
         async with self._turn:
-            files = await self._readable(identity, wanted, field)
+            files = await self._readable(who, wanted, field)
             with said():
-                return await self.knowledge.add_files(reader_of(identity), store_id, files, batch_id)
+                return await self.knowledge.add_files(who.reader, store_id, files, batch_id)
 
-    async def _readable(self, identity: Identity, wanted: Wanted, field: str) -> list[NewFile]:
+    async def _readable(self, who: Caller, wanted: Wanted, field: str) -> list[NewFile]:
         """Uploads of this caller, as a store reads them. Raises ApiError 404, 400 or 503."""
         if wanted and self._files is None:
             raise ApiError(503, "batches_off", "this gateway keeps no files: its log says why")
         found = []
         for body, chunking in wanted:
             assert self._files is not None
-            row, path = await self._files.document(identity, body.file_id, field)
+            row, path = await self._files.document(who.identity, body.file_id, field)
             found.append(NewFile(row.file_id, row.name, str(path), body.attributes or {}, chunking))
         return found
 

@@ -11,6 +11,7 @@ from cluster.knowledge import Attribute, FileStatus
 from router.knowledge.wire import ExpiresAfter, OtherChunking, StaticChunking
 
 StoreStatus = Literal["expired", "in_progress", "completed"]
+RightName = Literal["read", "read_whole", "change", "share"]
 FileProblem = Literal["server_error", "unsupported_file", "invalid_file"]
 
 
@@ -23,7 +24,17 @@ class FileCounts(msgspec.Struct):
 
 
 class StoreMore(msgspec.Struct):
+    """`rights`: what whoever asks may do with it; read_whole: read a document from its beginning to its end. `readers`
+    is told to those who may share it, else null. `licence`: of licensed material, else null. `chunks`: that can be
+    found."""
+
     embedding_model: str
+    data_class: str = "private"
+    owners: list[str] = msgspec.field(default_factory=list)
+    readers: list[str] | None = None
+    licence: str | None = None
+    rights: list[RightName] = msgspec.field(default_factory=list)
+    chunks: int = 0
 
 
 class StoreObject(msgspec.Struct, kw_only=True):
@@ -124,12 +135,14 @@ class Place(msgspec.Struct):
 
 
 class HitMore(msgspec.Struct):
-    """Of which version, where in it, and whether and why it counts as relevant: what is not reaches no model."""
+    """Of which version, where in it, and whether and why it counts as relevant: what is not reaches no model.
+    `licence`: of licensed material, whose it is, else null."""
 
     version: int
     locator: Place
     relevant: bool
     reason: str
+    licence: str | None = None
 
 
 class SearchHit(msgspec.Struct, kw_only=True):
@@ -172,7 +185,10 @@ class FolderDeleted(msgspec.Struct, kw_only=True):
 
 
 class UsualObject(msgspec.Struct, kw_only=True):
+    """`readers`: who may read the store now, those whose questions look into it among them."""
+
     object: Literal["rag.usual"] = "rag.usual"
     vector_store_id: str
     models: list[str]
     keys: list[str]
+    readers: list[str] = msgspec.field(default_factory=list)

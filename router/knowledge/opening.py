@@ -6,6 +6,7 @@ from functools import partial
 
 from cluster.knowledge import KnowledgeError
 from cluster.snapshot import ClusterSnapshot
+from cluster.whereabouts import Whereabouts
 from inventory.logs import told
 from nodes.snapshot import NodeId
 from router.batches.desk import BatchDesk
@@ -51,6 +52,7 @@ def open_documents(
         paths=context.settings.paths,
         client_for=house.client_for,
         encoders=house.encoders,
+        where=lambda: whereabouts(view.cluster),
         ray_nodes=lambda: ray_nodes(view.cluster),
         clock=context.clock,
         log=context.log,
@@ -73,6 +75,13 @@ async def _stays(why: str, file: FileRow) -> None:
     """What stores have read of a file cannot be taken out of them, so it is not gone. Raises ApiError 503."""
     if file.purpose in DOCUMENTS:
         raise ApiError(503, "documents_off", f"this file may be in vector stores, which cannot be opened: {why}")
+
+
+def whereabouts(cluster: ClusterSnapshot | None) -> Whereabouts:
+    """Of the machines, as the head has told them."""
+    nodes = () if cluster is None else cluster.nodes
+    zones = {node.node_id: node.snapshot.zone for node in nodes if node.snapshot is not None}
+    return Whereabouts(zones=zones, here=next((node.node_id for node in nodes if node.link == "local"), None))
 
 
 def ray_nodes(cluster: ClusterSnapshot | None) -> tuple[NodeId, ...]:

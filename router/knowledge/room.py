@@ -7,6 +7,8 @@ from typing import Protocol
 import httpx2
 
 from cluster.knowledge import Reader
+from cluster.privacy import Witness
+from cluster.whereabouts import Whereabouts
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from nodes.snapshot import NodeId
@@ -28,9 +30,11 @@ class Around:
     paths: StatePaths
     client_for: ClientFor
     encoders: Callable[[Reader], tuple[str, ...]]  # models that make vectors for this reader, those awake first
+    where: Callable[[], Whereabouts]  # machines are, and which privacy classes may be there
     ray_nodes: Callable[[], tuple[NodeId, ...]]  # machines that take jobs by Ray at the moment
     clock: Clock
     log: EventLog
+    witness: Witness | None = None  # keeps, for the audit, which machine had documents of which class
 
 
 class Room(Protocol):

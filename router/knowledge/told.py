@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
 
-from cluster.knowledge import Counts, FileStatus, Folder, FoundChunk, Store, StoreFile
+from cluster.grants import may_change, may_read, may_share
+from cluster.knowledge import Counts, FileStatus, Folder, FoundChunk, Reader, Store, StoreFile
 from router.knowledge.objects import (
     FileBatchObject,
     FileCounts,
@@ -14,6 +15,7 @@ from router.knowledge.objects import (
     HitMore,
     LastError,
     Place,
+    RightName,
     SearchHit,
     SearchPage,
     StoreFileObject,
@@ -25,7 +27,8 @@ from router.knowledge.objects import (
 from router.knowledge.wire import ChunkSizes, ExpiresAfter, OtherChunking, StaticChunking
 
 
-def store_object(store: Store, now_s: float) -> StoreObject:
+def store_object(store: Store, reader: Reader, now_s: float) -> StoreObject:
+    """As he sees it."""
     expired = store.expires_s is not None and store.expires_s <= now_s
     reading: StoreStatus = "in_progress" if store.counts.in_progress else "completed"
     days = store.expires_after_days
@@ -41,8 +44,27 @@ def store_object(store: Store, now_s: float) -> StoreObject:
         expires_at=None if store.expires_s is None else int(store.expires_s),
         last_active_at=int(store.used_s),
         metadata=store.metadata,
-        potluck=StoreMore(store.encoder),
+        potluck=_more(store, reader),
     )
+
+
+def _more(store: Store, reader: Reader) -> StoreMore:
+    rights = rights_of(reader, store)
+    readers = list(store.readers) if "share" in rights else None
+    return StoreMore(
+        store.encoder, store.data_class, list(store.owners), readers, store.licence or None, rights, store.chunks
+    )  # fmt: skip
+
+
+def rights_of(reader: Reader, store: Store) -> list[RightName]:
+    reads, changes = may_read(reader, store), may_change(reader, store)
+    found: list[tuple[RightName, bool]] = [
+        ("read", reads),
+        ("read_whole", changes or (reads and not store.licensed)),
+        ("change", changes),
+        ("share", may_share(reader, store)),
+    ]
+    return [name for name, held in found if held]
 
 
 def file_object(file: StoreFile) -> StoreFileObject:
@@ -111,7 +133,7 @@ def _hit(chunk: FoundChunk) -> SearchHit:
         score=chunk.score,
         attributes=chunk.attributes,
         content=[TextPart(chunk.text)],
-        potluck=HitMore(chunk.version, place, chunk.relevant, chunk.reason),
+        potluck=HitMore(chunk.version, place, chunk.relevant, chunk.reason, chunk.licence or None),
     )
 
 

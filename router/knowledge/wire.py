@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
+from cluster.grants import LONGEST, MOST_GRANTS
 from cluster.knowledge import NEVER, Chunking
 from router.dialects.common import Closed, JsonObject
 from router.dialects.file_search_tool import RankingOptions, alpha_of
@@ -13,6 +14,7 @@ from router.errors import invalid
 MOST_FILES = 500  # of one request
 MOST_FOUND, FOUND = 50, 10
 MOST_QUERIES = 8
+MOST_ASKED = 100  # stores of one question
 MOST_NAMES = 200
 
 FileId = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -21,6 +23,7 @@ Query = Annotated[str, Meta(min_length=1, max_length=16_384)]
 AttributeName = Annotated[str, Meta(max_length=64)]
 AttributeText = Annotated[str, Meta(max_length=512)]
 Attributes = Annotated[dict[AttributeName, AttributeText | float | bool], Meta(max_length=16)]
+Grants = Annotated[list[Annotated[str, Meta(max_length=LONGEST)]], Meta(max_length=MOST_GRANTS)]
 Pairs = Annotated[dict[AttributeName, AttributeText], Meta(max_length=16)]
 
 
@@ -50,7 +53,10 @@ Strategy = AutoChunking | StaticChunking
 
 
 class StoreBody(Closed):
-    """POST /v1/vector_stores. `embedding_model` is potluck's: it makes the vectors; without it, one that there is."""
+    """POST /v1/vector_stores. What is potluck's: `embedding_model` makes the vectors; without it, one that there is.
+    Its maker owns it; `owners` and `readers` are others, as `key:ID`, `group:NAME`, `user:NAME`, `role:NAME` or
+    `everyone` of the tenant. `data_class`: the privacy class of what is in it; without it, the maker's own. `licence`:
+    whose the material is and on what terms, where it is licensed: who only reads finds passages, never a whole text."""
 
     name: Name = ""
     description: AttributeText = ""
@@ -59,15 +65,24 @@ class StoreBody(Closed):
     expires_after: ExpiresAfter | None = None
     chunking_strategy: Strategy | None = None
     embedding_model: Name | None = None
+    owners: Grants = field(default_factory=list)
+    readers: Grants = field(default_factory=list)
+    data_class: Name | None = None
+    licence: AttributeText = ""
 
 
 class StoreChangeBody(Closed):
-    """POST /v1/vector_stores/{id}. What is null stays as it is, but for `expires_after`, which ends."""
+    """POST /v1/vector_stores/{id}. What is null stays as it is, but for `expires_after`, which ends. `owners` and
+    `readers` take the place of those that it had; an empty `licence` makes the material plain again."""
 
     name: Name | None = None
     description: AttributeText | None = None
     metadata: Pairs | None = None
     expires_after: ExpiresAfter | UnsetType | None = UNSET
+    owners: Grants | None = None
+    readers: Grants | None = None
+    data_class: Name | None = None
+    licence: AttributeText | None = None
 
     @property
     def days(self) -> int | None:
@@ -139,6 +154,22 @@ class SearchBody(Closed):
         if weights is None:
             return None
         return alpha_of(weights.embedding_weight, weights.text_weight, "ranking_options.hybrid_search")
+
+
+class QuestionBody(Closed):
+    """POST /api/v1/rag/search. `as_of`: seconds since 1970; null asks what holds."""
+
+    query: Query
+    vector_store_ids: Annotated[list[FileId], Meta(min_length=1, max_length=MOST_ASKED)]
+    max_num_results: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = FOUND
+    as_of: Annotated[float, Meta(ge=0)] | None = None
+
+
+class AgainBody(Closed):
+    """POST /api/v1/rag/retry."""
+
+    vector_store_id: FileId
+    file_id: FileId
 
 
 class FolderBody(Closed):

@@ -54,6 +54,8 @@ BODIES = HOT | {
     "/v1/vector_stores/{vector_store_id}/file_batches": {"file_ids": ["{file_id}"]},
     "/api/v1/rag/folders": {"vector_store_id": "vs_none", "path": "/nowhere"},
     "/api/v1/rag/usual": {"vector_store_id": "vs_none"},
+    "/api/v1/rag/search": {"query": "hi", "vector_store_ids": ["vs_none"]},
+    "/api/v1/rag/retry": {"vector_store_id": "vs_none", "file_id": "{file_id}"},
     "/api/v1/fit": {"model": "toy"},
     "/api/v1/fit/frontier": {"model": "toy"},
 }

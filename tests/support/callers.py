@@ -77,6 +77,8 @@ ANSWERED: Mapping[str, frozenset[str]] = {  # written down a second time: the ga
     "/api/v1/rag/folders": frozenset({"admin", "operator"}),
     "/api/v1/rag/folders/{folder_id}": frozenset({"admin", "operator"}),
     "/api/v1/rag/usual": frozenset({"admin", "operator"}),
+    "/api/v1/rag/search": frozenset({"admin", "operator", "user"}),
+    "/api/v1/rag/retry": frozenset({"admin", "operator", "user"}),
     "/api/v1/decisions": frozenset({"admin", "operator"}),
     "/api/v1/decisions/{request_id}": frozenset({"admin", "operator"}),
 }

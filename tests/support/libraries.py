@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.jobs import InProcessJobs
 from cluster.knowledge import NewFile, Reader, StoreFile
+from cluster.whereabouts import Whereabouts
 from inventory.clock import Clock, SystemClock
 from nodes.snapshot import NodeId
 from rag.chunking import cut
@@ -14,6 +15,7 @@ from rag.embedding import Embedder, EmbeddingError
 from rag.library.encoders import Encoders
 from rag.library.machines import Machines
 from rag.library.opened import OpenLibrary, open_library
+from rag.library.places import Places
 from rag.library.reading import Loaded, Parsed, Parsing, Problem
 from rag.parsing.documents import parse
 from rag.parsing.values import CannotParseError
@@ -25,6 +27,7 @@ from support.rag_stores import ENCODER, vectors_of
 ANA = Reader("school", "key-ana", "teachers", "private")
 BEN = Reader("clinic", "key-ben", "doctors", "private")
 NODE = NodeId("box")
+ANYWHERE = Places(Whereabouts)
 PATIENCE_S = 20.0
 
 
@@ -90,13 +93,17 @@ class ParsingHere:
 
 @asynccontextmanager
 async def opened(
-    root: Path, encoders: Encoders, clock: Clock | None = None, parsing: Parsing | None = None
+    root: Path,
+    encoders: Encoders,
+    clock: Clock | None = None,
+    parsing: Parsing | None = None,
+    places: Places = ANYWHERE,
 ) -> AsyncIterator[OpenLibrary]:
     """Not reading."""
     clock = clock or SystemClock()
     store = EmbeddedStore(root / "rag.db", clock)
-    parsing = parsing or Machines(InProcessJobs(NODE), lambda: (NODE,), clock)
-    library = open_library(root, store, encoders, parsing, clock)
+    parsing = parsing or Machines(InProcessJobs(NODE), lambda: (NODE,), clock, places)
+    library = open_library(root, store, encoders, parsing, clock, places)
     try:
         yield library
     finally:

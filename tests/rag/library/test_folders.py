@@ -189,7 +189,7 @@ async def test_a_file_that_became_a_link_since_somebody_looked_is_not_followed(
     (folder / "minutes").rename(tmp_path / "before")
     (folder / "minutes").symlink_to(tmp_path / "secret")
     for row in library.shelves.catalogue.files(store_id):
-        problem = load(row)
+        problem = load(row, frozenset())
         assert isinstance(problem, Problem)
         assert problem.passing
 

@@ -12,7 +12,7 @@ from rag.library.reading import Loaded, Parsed, Problem
 from rag.library.rows import FileRow
 from rag.parsing.wire import ParseAnswer, ParseJob
 from rag.values import NewChunk
-from support.libraries import ANA
+from support.libraries import ANA, ANYWHERE
 from support.manual_clock import ManualClock
 
 RED, BLUE = NodeId("red"), NodeId("blue")
@@ -61,7 +61,7 @@ def a_file(number: int, text: bytes = b"hello") -> Loaded:
 
 
 def machines(fabric: JobFabric, clock: ManualClock | None = None) -> Machines:
-    return Machines(fabric, lambda: (RED, BLUE), clock or ManualClock())
+    return Machines(fabric, lambda: (RED, BLUE), clock or ManualClock(), ANYWHERE)
 
 
 async def test_files_are_shared_out_and_no_machine_has_too_many() -> None:
@@ -118,7 +118,7 @@ async def test_a_large_file_stays_on_this_machine() -> None:
 
 
 async def test_a_file_of_no_known_kind_is_a_problem_that_does_not_pass() -> None:
-    jobs = Machines(InProcessJobs(RED), lambda: (RED,), ManualClock())
+    jobs = Machines(InProcessJobs(RED), lambda: (RED,), ManualClock(), ANYWHERE)
     problem = await jobs.parse(a_file(1, bytes(range(256)) * 8))
 
     assert isinstance(problem, Problem)

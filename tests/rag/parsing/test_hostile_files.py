@@ -19,7 +19,7 @@ from rag.parsing.bounded import BoundedChildren
 from rag.parsing.job import ParseAnswer, ParseJob, parsed_by
 from rag.parsing.wire import Bounds
 from support.hostile_files import hostile_files
-from support.libraries import ANA, NODE, WordEncoders, opened, reading
+from support.libraries import ANA, ANYWHERE, NODE, WordEncoders, opened, reading
 
 FILES, SEED = 200, 20_250_304
 SOAK_FILES = 1_500
@@ -52,7 +52,7 @@ async def test_a_folder_is_read_around_every_hostile_file(tmp_path: Path, monkey
         (folder / "bad" / f"{number:03}").mkdir(parents=True)
         (folder / "bad" / f"{number:03}" / name).write_bytes(content)
     clock = SystemClock()
-    watched = Watched(Machines(InProcessJobs(NODE), lambda: (NODE,), clock))
+    watched = Watched(Machines(InProcessJobs(NODE), lambda: (NODE,), clock, ANYWHERE))
     async with opened(state, WordEncoders(), clock, watched) as library, reading(library):
         store_id = (await library.knowledge.create_store(ANA, NewStore("all"))).store_id
         await library.knowledge.add_folder(ANA, store_id, str(folder), watched=False)

@@ -8,6 +8,7 @@ import { ConnectPage } from "./pages/connect";
 import { EventsPage } from "./pages/events";
 import { FitPage } from "./pages/fit";
 import { KeysPage } from "./pages/keys";
+import { KnowledgePage } from "./pages/knowledge";
 import { LivePage } from "./pages/live";
 import { LoginPage } from "./pages/login";
 import { ModelsPage } from "./pages/models";
@@ -31,6 +32,7 @@ const VIEWS: Record<PageId, FunctionComponent> = {
   live: LivePage,
   requests: RequestsPage,
   events: EventsPage,
+  knowledge: KnowledgePage,
   keys: KeysPage,
   audit: AuditPage,
   connect: ConnectPage,
@@ -43,8 +45,8 @@ export function App() {
 
 function Frame() {
   const asked = PAGES.find((one) => one.id === place.value.page);
-  const page = asked && may(asked.scope) ? asked.id : "cluster";
-  const title = PAGES.find((one) => one.id === page)?.title ?? "";
+  const shown = asked && may(asked.scope) ? asked : PAGES.find((one) => may(one.scope));
+  const title = shown?.title ?? "Nothing to show";
   const heading = useRef<HTMLHeadingElement>(null);
   const nav = useRef<HTMLElement>(null);
   const first = useRef(true);
@@ -54,7 +56,7 @@ function Frame() {
     if (!first.current) heading.current?.focus(); // so that a screen reader says where it is
     first.current = false;
   }, [title]);
-  const View = VIEWS[page];
+  const View = shown && VIEWS[shown.id];
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); heading.current?.focus(); }}>
@@ -67,13 +69,13 @@ function Frame() {
         </div>
         <nav ref={nav} aria-label="Pages">
           {PAGES.filter((one) => may(one.scope)).map((one) => (
-            <a key={one.id} href={addressOf(one.id)} aria-current={one.id === page ? "page" : undefined}>
+            <a key={one.id} href={addressOf(one.id)} aria-current={one.id === shown?.id ? "page" : undefined}>
               {one.title}
             </a>
           ))}
         </nav>
         <div class="who">
-          <Freshness />
+          {may("status.read") && <Freshness />}
           <Name />
           <button type="button" class="quiet" onClick={() => void signOut()}>
             Sign out
@@ -85,7 +87,8 @@ function Frame() {
         <h1 ref={heading} tabIndex={-1}>
           {title}
         </h1>
-        {cluster.value ? <View /> : <p class="quietly">Waiting for the cluster's state …</p>}
+        {!View && <p>This key may look at none of these pages. Programs use it; `potluck keys ls` says for what.</p>}
+        {View && (cluster.value || shown.scope !== "status.read" ? <View /> : <p class="quietly">Waiting for the cluster's state …</p>)}
       </main>
     </>
   );

@@ -11,6 +11,7 @@ import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/pages.css";
+import "./styles/knowledge.css";
 
 followAddress();
 keepHistory();

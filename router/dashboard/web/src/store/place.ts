@@ -11,6 +11,7 @@ export const PAGES = [
   { id: "live", title: "Live", scope: "status.read" },
   { id: "requests", title: "Requests", scope: "route.explain" },
   { id: "events", title: "Events", scope: "status.read" },
+  { id: "knowledge", title: "Knowledge", scope: "inference" },
   { id: "keys", title: "Keys", scope: "usage.read" },
   { id: "audit", title: "Audit", scope: "audit.read" },
   { id: "connect", title: "Connect", scope: "status.read" },

@@ -59,7 +59,7 @@ function begin(facts: SessionFacts): void {
   localStorage.setItem(SIGNED_IN, "yes");
   session.value = facts;
   notice.value = null;
-  connect(() => void lookAgain());
+  if (may("status.read")) connect(() => void lookAgain());
 }
 
 /** The stream ended for good: either the session did, or the gateway is away and will be back. */

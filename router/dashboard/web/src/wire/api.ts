@@ -46,20 +46,21 @@ export const api = {
 };
 
 /** What is empty is not asked for. */
-function query(asked: Record<string, string | number>): string {
+export function query(asked: Record<string, string | number>): string {
   const said = Object.entries(asked).filter(([, value]) => value !== "");
   return new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
 }
 
-async function ask<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+export async function ask<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
   const headers: Record<string, string> = { "x-potluck-dashboard": "1" };
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const form = body instanceof FormData;
+  if (body !== undefined && !form) headers["content-type"] = "application/json"; // of a form the browser says it
   let response: Response;
   try {
     response = await fetch(path, {
       method,
       headers,
-      body: body === undefined ? null : JSON.stringify(body),
+      body: form ? body : body === undefined ? null : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
     });

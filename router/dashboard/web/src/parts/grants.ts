@@ -1,0 +1,30 @@
+/** Who owns and who reads a space, in words. */
+
+import type { SpaceMore } from "../wire/knowledge";
+
+export const EVERYONE = "everyone";
+export const GRANTED = ["group", "key", "user", "role", EVERYONE] as const;
+export type Granted = (typeof GRANTED)[number];
+
+const WORDS: Record<string, (name: string) => string> = {
+  group: (name) => `the group ${name}`,
+  key: (name) => `the key ${name}`,
+  user: (name) => `the person ${name}`,
+  role: (name) => `every ${name}`,
+};
+
+export function words(grant: string): string {
+  if (grant === EVERYONE) return "everyone of this tenant";
+  const [kind, name] = [grant.slice(0, grant.indexOf(":")), grant.slice(grant.indexOf(":") + 1)];
+  return WORDS[kind]?.(name) ?? grant;
+}
+
+export function everyone({ owners, readers }: SpaceMore): boolean {
+  return [...owners, ...(readers ?? [])].includes(EVERYONE);
+}
+
+export function seers({ owners, readers }: SpaceMore): string {
+  const all = [...new Set([...owners, ...(readers ?? [])])];
+  if (all.includes(EVERYONE)) return words(EVERYONE);
+  return [...all.map(words), ...(readers === null ? ["you"] : [])].join(", ") || "nobody";
+}
