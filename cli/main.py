@@ -25,6 +25,7 @@ from cli import (
     models,
     nodes,
     rag,
+    rag_history,  # noqa: F401 - it adds its commands to those of rag
     ray,
     route,
     services,

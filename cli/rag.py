@@ -95,6 +95,9 @@ def query(
     text: Annotated[str, typer.Argument(help="The question, in any language.")],
     space: InSpace = None,
     most: Annotated[int, typer.Option("--most", "-n", min=1, max=50, help="Hits at the most.")] = 5,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help='What held then: 2026-11-12, 2026-11-12T10:00 (UTC), "last week".')
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -102,7 +105,7 @@ def query(
     from cli.render_rag import print_hits
 
     with _gateway(state_dir) as gateway:
-        print_hits(gateway.search(gateway.space(space).id, text, most), as_json)
+        print_hits(gateway.search(gateway.space(space).id, text, most, as_of), as_json)
 
 
 @app.command()

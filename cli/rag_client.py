@@ -13,6 +13,7 @@ from cli.endpoint import NotRunningError, local_endpoint, refusal_of
 from inventory.paths import StatePaths
 from router.knowledge.objects import (
     ContentPage,
+    DifferenceObject,
     FolderList,
     FolderObject,
     SearchPage,
@@ -21,6 +22,8 @@ from router.knowledge.objects import (
     StoreList,
     StoreObject,
     UsualObject,
+    VersionList,
+    VersionObject,
 )
 
 PAGE = 100
@@ -141,8 +144,20 @@ class RagClient:
     def folders(self) -> list[FolderObject]:
         return self._get("api/v1/rag/folders", FolderList, {}).data
 
-    def search(self, space_id: str, query: str, most: int) -> SearchPage:
-        body = {"query": query, "max_num_results": most}
+    def versions(self, file: StoreFileObject) -> list[VersionObject]:
+        """The oldest first."""
+        return self._get(f"v1/vector_stores/{file.vector_store_id}/files/{file.id}/versions", VersionList, {}).data
+
+    def difference(self, file: StoreFileObject, old: int | None, new: int | None) -> DifferenceObject:
+        asked = {name: str(value) for name, value in (("from", old), ("to", new)) if value is not None}
+        return self._get(f"v1/vector_stores/{file.vector_store_id}/files/{file.id}/diff", DifferenceObject, asked)
+
+    def keep_history(self, space: StoreObject, versions: int | None, days: float | None) -> StoreObject:
+        body = {"history": {"versions": versions, "days": days}}
+        return self._post(f"v1/vector_stores/{space.id}", StoreObject, body)
+
+    def search(self, space_id: str, query: str, most: int, as_of: str | None = None) -> SearchPage:
+        body = {"query": query, "max_num_results": most, **({} if as_of is None else {"as_of": as_of})}
         return self._post(f"v1/vector_stores/{space_id}/search", SearchPage, body)
 
     def set_usual(self, space_id: str, models: Sequence[str], keys: Sequence[str]) -> UsualObject:

@@ -52,6 +52,14 @@ class Reader(msgspec.Struct, frozen=True):
     request_id: str = ""  # by which his answer, the log and the audit know what he asked
 
 
+class History(msgspec.Struct, frozen=True):
+    """How long versions that ended are kept: of each file so many versions at most, the one that holds among them, and
+    none for longer than this after it ended. None: without a bound."""
+
+    versions: int | None = None
+    for_s: float | None = None
+
+
 class NewStore(msgspec.Struct, frozen=True):
     """A vector store to be made. `encoder` names the model that makes its vectors; None: the one that there is. Its
     maker owns it; `owners` and `readers` are grants to others (cluster.grants). `data_class` None: its maker's."""
@@ -65,6 +73,7 @@ class NewStore(msgspec.Struct, frozen=True):
     owners: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     licence: str = ""
+    history: History = History()
 
 
 NEVER = 0  # days of a store that does not expire, where None leaves them as they are
@@ -81,6 +90,7 @@ class StoreChange(msgspec.Struct, frozen=True):
     owners: tuple[str, ...] | None = None
     readers: tuple[str, ...] | None = None
     licence: str | None = None
+    history: History | None = None
 
     @property
     def of_access(self) -> bool:
@@ -122,6 +132,7 @@ class Store(msgspec.Struct, frozen=True):
     readers: tuple[str, ...] = ()
     licence: str = ""
     chunks: int = 0  # that can be found
+    history: History = History()
 
     @property
     def licensed(self) -> bool:
@@ -162,6 +173,29 @@ class StoreFile(msgspec.Struct, frozen=True):
     batch_id: str | None = None
     chunking: Chunking | None = None
     source: str | None = None  # the folder that it was read from
+
+
+class FileVersion(msgspec.Struct, frozen=True):
+    """One that was read, as it was. It holds from `made_s` until `ended_s`: None while it is the newest."""
+
+    number: int
+    made_s: float
+    ended_s: float | None
+    title: str
+    chunks: int
+    size_bytes: int
+    attributes: Mapping[str, Attribute]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """`text`: a unified diff of the clean text, each part headed by its place; "" where nothing readable changed."""
+
+    name: str
+    old: FileVersion
+    new: FileVersion
+    text: str
+    added: int  # lines
+    removed: int
 
 
 class Folder(msgspec.Struct, frozen=True):

@@ -84,7 +84,8 @@ def errand_of(
         said = f"a prompt of about {prompt_tokens} tokens leaves no room for passages in a context of {context}"
         raise invalid(f"{said}; shorten it, or leave the tool `file_search` out", parsed.prompt_field, "no_room")
     admitted = replace(reader, admitted=True)
-    return Errand(knowledge, admitted, wanted.ask(question, room), search, USUAL_PATIENCE_S if search is None else None)
+    ask = wanted.ask(question, room, arrival.arrived_wall_s)
+    return Errand(knowledge, admitted, ask, search, USUAL_PATIENCE_S if search is None else None)
 
 
 class Prelude:

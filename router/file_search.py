@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cluster.knowledge import Ask, Found, FoundPassage
+from cluster.moments import moment_of
 
 FOUND = 8  # chunks, where a client does not say how many
 MOST_TOKENS = 2_000  # of passages in a prompt
@@ -31,11 +32,13 @@ class FileSearch(msgspec.Struct, frozen=True):
     results: bool = False  # it wants to see what was found, besides what is cited
     field: str = "tools"  # that names the stores
     rerank: bool = True
+    as_of: str | float | None = None  # a moment, as cluster.moments reads it; None: what holds
 
-    def ask(self, question: str, budget_tokens: int) -> Ask:
+    def ask(self, question: str, budget_tokens: int, now_s: float) -> Ask:
+        """`now_s`: wall time. A moment that is none was refused when it was said."""
         return Ask(
             question, self.store_ids, self.limit, self.filter, self.least_score, self.alpha, budget_tokens,
-            rerank=self.rerank,
+            None if self.as_of is None else moment_of(self.as_of, now_s), self.rerank,
         )  # fmt: skip
 
 

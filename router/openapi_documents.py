@@ -6,6 +6,7 @@ from types import MappingProxyType
 from router.knowledge.answer import AnswerObject
 from router.knowledge.objects import (
     ContentPage,
+    DifferenceObject,
     FileBatchObject,
     FolderDeleted,
     FolderList,
@@ -18,6 +19,7 @@ from router.knowledge.objects import (
     StoreList,
     StoreObject,
     UsualObject,
+    VersionList,
 )
 from router.knowledge.wire import (
     AgainBody,
@@ -56,6 +58,8 @@ DOCUMENT_ROUTES: Mapping[str, Row] = MappingProxyType(
         f"POST {_FILE}": ("Give it other attributes.", AttributesBody, StoreFileObject, "As it stands.", _ASKED),
         f"DELETE {_FILE}": ("Take it out of the store.", None, StoreFileDeleted, "It is gone.", _NAMED),
         f"GET {_FILE}/content": ("What was read of it.", None, ContentPage, "Its chunks.", _NAMED),
+        f"GET {_FILE}/versions": ("Its versions.", None, VersionList, "The oldest first.", _NAMED),
+        f"GET {_FILE}/diff": ("What changed between two.", None, DifferenceObject, "A unified diff.", _NAMED),
         f"POST {_STORE}/file_batches": (
             "Read several files into it.",
             BatchOfFilesBody,

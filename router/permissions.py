@@ -31,6 +31,8 @@ NEEDED: Mapping[str, Scope] = {
     "/v1/vector_stores/{vector_store_id}/files": "inference",
     "/v1/vector_stores/{vector_store_id}/files/{file_id}": "inference",
     "/v1/vector_stores/{vector_store_id}/files/{file_id}/content": "inference",
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}/versions": "inference",
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}/diff": "inference",
     "/v1/vector_stores/{vector_store_id}/file_batches": "inference",
     "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}": "inference",
     "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel": "inference",

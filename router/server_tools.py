@@ -7,6 +7,8 @@ from cluster.knowledge import (
     Ask,
     Attribute,
     Counts,
+    Difference,
+    FileVersion,
     Folder,
     Found,
     NewFile,
@@ -66,6 +68,16 @@ class Knowledge(Protocol):
 
     async def texts(self, reader: Reader, store_id: str, file_id: str, version: int | None = None) -> tuple[str, ...]:
         """What was read of it, chunk by chunk; None: of its newest version."""
+        ...
+
+    async def versions(self, reader: Reader, store_id: str, file_id: str) -> tuple[FileVersion, ...]:
+        """The oldest first."""
+        ...
+
+    async def difference(
+        self, reader: Reader, store_id: str, file_id: str, old: int | None, new: int | None
+    ) -> Difference:
+        """None as `old`: the one before the other; as `new`: the newest."""
         ...
 
     async def batch(self, reader: Reader, store_id: str, batch_id: str) -> Counts: ...

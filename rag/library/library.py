@@ -12,6 +12,8 @@ from cluster.knowledge import (
     Ask,
     Attribute,
     Counts,
+    Difference,
+    FileVersion,
     Folder,
     Found,
     KnowledgeError,
@@ -26,13 +28,13 @@ from inventory.clock import Clock
 from rag.library import troubles
 from rag.library.encoders import Encoders
 from rag.library.folder_desk import FolderDesk
+from rag.library.histories import Histories, shown
 from rag.library.places import Places
 from rag.library.questions import Questions
 from rag.library.rights import Right, refuse
 from rag.library.rows import FileRow, StoreRow, counted
 from rag.library.shelves import Shelves
 from rag.library.usual import UsualStores, with_grants
-from rag.values import document_id_of
 
 USED_EVERY_S = 60.0  # how exactly it is remembered when a store was used last
 
@@ -54,6 +56,7 @@ class Library:
         self._catalogue = shelves.catalogue
         self._places = places
         self._questions = Questions(shelves, encoders, places)
+        self._histories = Histories(shelves)
         self._folders = FolderDesk(shelves, wake, protected)
         self._usual = UsualStores(self._catalogue, clock.wall_s())
 
@@ -72,6 +75,7 @@ class Library:
             f"vs_{secrets.token_hex(16)}", reader.tenant, wanted.name, wanted.description, dict(wanted.metadata),
             encoder, now_s, now_s, wanted.expires_after_days, reader, data_class,
             checked((maker(reader), *wanted.owners), "owners"), checked(wanted.readers, "readers"), wanted.licence,
+            wanted.history,
         )  # fmt: skip
         await self._shelves.ask(self._catalogue.add_store, row)
         return row.shown(Counts(), 0)
@@ -109,6 +113,7 @@ class Library:
                 description=row.description if change.description is None else change.description,
                 metadata=row.metadata if change.metadata is None else dict(change.metadata),
                 expires_after_days=_days(row, change.expires_after_days),
+                history=row.history if change.history is None else change.history,
                 used_s=now_s,
             )
 
@@ -125,8 +130,10 @@ class Library:
         await self._shelves.drop_store(row)
 
     async def drop_expired(self) -> None:
-        """Stores that nobody used for so long as was said. May raise StoreError, sqlite3.Error."""
+        """Stores that nobody used for so long as was said, and versions that are kept no longer. May raise StoreError,
+        sqlite3.Error."""
         now_s = self._clock.wall_s()
+        await self._histories.trim(now_s)
         for row in await self._shelves.ask(self._catalogue.stores):
             if row.expired(now_s):
                 self._usual.forget(row.store_id)
@@ -204,14 +211,20 @@ class Library:
     async def texts(self, reader: Reader, store_id: str, file_id: str, version: int | None = None) -> tuple[str, ...]:
         store = await self._row(reader, store_id, "read_whole")
         row = await self._file(reader, store_id, file_id)
-        if not row.version:
-            raise troubles.not_read(row)
-        known = await self._shelves.store.versions(store.space_id, document_id_of(store.space_id, row.document))
-        wanted = next((one for one in known if one.number == (row.version if version is None else version)), None)
-        if wanted is None:
-            raise troubles.no_version(row, version, [one.number for one in known])
-        chunks = await self._shelves.store.chunks(wanted, 0, wanted.chunks)
+        chunks = await self._histories.chunks(await self._histories.version(store, row, version))
         return tuple(chunk.content.text for chunk in chunks)
+
+    @troubles.told
+    async def versions(self, reader: Reader, store_id: str, file_id: str) -> tuple[FileVersion, ...]:
+        store = await self._row(reader, store_id)
+        return tuple(map(shown, await self._histories.versions(store, await self._file(reader, store_id, file_id))))
+
+    @troubles.told
+    async def difference(
+        self, reader: Reader, store_id: str, file_id: str, old: int | None, new: int | None
+    ) -> Difference:
+        store = await self._row(reader, store_id, "read_whole")
+        return await self._histories.difference(store, await self._file(reader, store_id, file_id), old, new)
 
     # Batches
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from cluster.knowledge import Attribute, Chunking, Counts, FileStatus, Reader, Store, StoreFile
+from cluster.knowledge import Attribute, Chunking, Counts, FileStatus, History, Reader, Store, StoreFile
 from rag.values import SpaceId
 
 DAY_S = 86_400.0
@@ -31,6 +31,7 @@ class StoreRow(msgspec.Struct, frozen=True):
     owners: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     licence: str = ""
+    history: History = History()
 
     @property
     def space_id(self) -> SpaceId:
@@ -47,7 +48,7 @@ class StoreRow(msgspec.Struct, frozen=True):
         return Store(
             self.store_id, self.tenant, self.name, self.description, self.metadata, self.encoder, self.made_s,
             self.used_s, counts, size_bytes, self.expires_after_days, self.expires_s, self.data_class, self.owners,
-            self.readers, self.licence, chunks,
+            self.readers, self.licence, chunks, self.history,
         )  # fmt: skip
 
 

@@ -8,14 +8,14 @@ import asyncio
 import contextlib
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from rag.library.catalogue import Catalogue
 from rag.library.rows import FileRow, FolderRow, StoreRow
-from rag.stores.contract import OtherEncoderError, UnknownSpaceError, VectorStore
+from rag.stores.contract import OtherEncoderError, UnknownDocumentError, UnknownSpaceError, VectorStore
 from rag.values import NewChunk, NewDocument, Space, Vectors, Version, document_id_of
 
 Answer = TypeVar("Answer")
@@ -123,6 +123,23 @@ class Shelves:
         async with self._locks[row.store_id]:
             await self.ask(self.catalogue.let_file_leave, *row.key)
             await self._take_out(row)
+
+    async def trim(self, row: FileRow, past: Callable[[Sequence[Version]], Collection[int]]) -> int:
+        """Forget those of its versions that `past` names: how many went."""
+        async with self._locks[row.store_id]:
+            store = await self.ask(self.catalogue.store, row.store_id)
+            now = await self.ask(self.catalogue.file, *row.key)
+            if store is None or now is None:
+                return 0
+            with contextlib.suppress(UnknownSpaceError, UnknownDocumentError):
+                known = await self._versions(store, row.document)
+                document_id = document_id_of(store.space_id, row.document)
+                gone = await self.store.forget_versions(store.space_id, document_id, past(known))
+                if gone:
+                    left = sum(one.document.size_bytes for one in await self._versions(store, row.document))
+                    await self.ask(self.catalogue.save_files, [replace(now, size_bytes=left)])
+                return gone
+            return 0
 
     async def drop_folder(self, folder: FolderRow) -> None:
         """What was read of it stays."""

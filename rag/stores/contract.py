@@ -1,6 +1,6 @@
 """What every store of documents does, and what it says when it cannot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,11 +67,17 @@ class OutOfOrderError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class WholeVersion:
-    """A version with everything that is kept of it. `vectors` has a row for each chunk."""
+    """A version with everything that is kept of it. `vectors` has a row for each chunk. `follows`: the number of the
+    version before it, those between having been forgotten; 0 where it is the first that is kept."""
 
     version: Version
     chunks: tuple[NewChunk, ...]
     vectors: Vectors
+    follows: int | None = None  # None: one less than its own
+
+    @property
+    def after(self) -> int:
+        return self.version.number - 1 if self.follows is None else self.follows
 
 
 class VectorStore(Protocol):
@@ -102,6 +108,11 @@ class VectorStore(Protocol):
 
     async def remove(self, space_id: SpaceId, document_id: str) -> bool:
         """With all its versions. False where there is none."""
+        ...
+
+    async def forget_versions(self, space_id: SpaceId, document_id: str, numbers: Collection[int]) -> int:
+        """Those of them that ended: how many went. What holds stays, and numbers are not given again. 0 where there is
+        no such document."""
         ...
 
     async def documents(self, space_id: SpaceId) -> tuple[Version, ...]:

@@ -1,7 +1,7 @@
 """The store that needs no server: one SQLite file, and every vector looked at for each question."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from cluster.knowledge import Attribute
@@ -39,6 +39,9 @@ class EmbeddedStore:
 
     async def remove(self, space_id: SpaceId, document_id: str) -> bool:
         return await asyncio.to_thread(self._writer.remove, space_id, document_id)
+
+    async def forget_versions(self, space_id: SpaceId, document_id: str, numbers: Collection[int]) -> int:
+        return await asyncio.to_thread(self._writer.forget_versions, space_id, document_id, numbers)
 
     async def documents(self, space_id: SpaceId) -> tuple[Version, ...]:
         return await asyncio.to_thread(self._reader.documents, space_id)

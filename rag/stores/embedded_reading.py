@@ -91,6 +91,11 @@ class EmbeddedReader:
                 "WHERE versions.space_row = ? AND document_id = ? AND number = ? ORDER BY ordinal",
                 (space["space_row"], version.document_id, version.number),
             ).fetchall()
+            (before,) = connection.execute(
+                "SELECT coalesce(max(number), 0) FROM versions JOIN documents USING (document_row) "
+                "WHERE versions.space_row = ? AND document_id = ? AND number < ?",
+                (space["space_row"], version.document_id, version.number),
+            ).fetchone()
         if len(rows) != version.chunks:
             raise UnknownDocumentError(version.space_id, version.document_id)
         vectors = np.frombuffer(b"".join(row["vector"] for row in rows), dtype=STORED)
@@ -98,6 +103,7 @@ class EmbeddedReader:
             version,
             tuple(chunk_of(version, row).content for row in rows),
             vectors.reshape(-1, space["dimensions"]).astype(np.float32),
+            before,
         )
 
     def search(self, space_ids: Sequence[SpaceId], question: Question) -> tuple[Hit, ...]:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +111,7 @@ class EmbeddedWriter:
             else:
                 newest = _newest(connection, document_row)
                 last = 0 if newest is None else newest["number"]
-                if last != told.number - 1:
+                if last != whole.after:
                     raise OutOfOrderError(told, last)
                 if newest is not None:
                     _end(connection, newest["version_row"], told.made_s)
@@ -134,18 +134,28 @@ class EmbeddedWriter:
             ).fetchone()
             if row is None:
                 return False
-            connection.execute(
-                f"INSERT INTO words_{space['space_row']} (words_{space['space_row']}, rowid, heading, text) "
-                "SELECT 'delete', chunk_row, heading, text FROM chunks JOIN versions USING (version_row) "
-                "WHERE document_row = ?",
-                (row["document_row"],),
-            )
+            _forget_words(connection, space["space_row"], "document_row = ?", row["document_row"])
             connection.execute("DELETE FROM documents WHERE document_row = ?", (row["document_row"],))
-            connection.execute(
-                "UPDATE spaces SET revision = revision + 1, removals = removals + 1 WHERE space_row = ?",
-                (space["space_row"],),
-            )
+            _count_removal(connection, space["space_row"])
             return True
+
+    def forget_versions(self, space_id: SpaceId, document_id: str, numbers: Collection[int]) -> int:
+        """Raises UnknownSpaceError."""
+        with self._change() as connection:
+            space = space_row(connection, space_id)
+            rows = connection.execute(
+                "SELECT version_row FROM versions JOIN documents USING (document_row) WHERE versions.space_row = ? "
+                "AND document_id = ? AND ended_s IS NOT NULL AND number IN (SELECT value FROM json_each(?)) "
+                "AND number < (SELECT max(number) FROM versions AS every "
+                "WHERE every.document_row = documents.document_row)",
+                (space["space_row"], document_id, json.dumps(sorted(numbers))),
+            ).fetchall()
+            for (version_row,) in rows:
+                _forget_words(connection, space["space_row"], "version_row = ?", version_row)
+                connection.execute("DELETE FROM versions WHERE version_row = ?", (version_row,))
+            if rows:
+                _count_removal(connection, space["space_row"])
+            return len(rows)
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -156,6 +166,21 @@ class EmbeddedWriter:
                     yield connection
             except sqlite3.Error as error:
                 raise StoreError(f"{self._path} was not changed ({error})") from error
+
+
+def _forget_words(connection: sqlite3.Connection, space_row: int, of: str, row: int) -> None:
+    """Of chunks that are about to go: their texts are what the index is told to forget."""
+    connection.execute(
+        f"INSERT INTO words_{space_row} (words_{space_row}, rowid, heading, text) "
+        f"SELECT 'delete', chunk_row, heading, text FROM chunks JOIN versions USING (version_row) WHERE {of}",
+        (row,),
+    )
+
+
+def _count_removal(connection: sqlite3.Connection, space_row: int) -> None:
+    connection.execute(
+        "UPDATE spaces SET revision = revision + 1, removals = removals + 1 WHERE space_row = ?", (space_row,)
+    )
 
 
 def _document_row(connection: sqlite3.Connection, space_row: int, space_id: SpaceId, name: str) -> int:

@@ -19,6 +19,7 @@ its tenant, with its files: who must erase to the byte moves what stays to anoth
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Collection as Several
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
@@ -139,7 +140,8 @@ class WeaviateStore:
                     if before[-1].document.content_hash == document.content_hash:
                         return before[-1]
                     now_s = max(now_s, before[-1].made_s)
-                version = Version(space_id, document_id, len(before) + 1, document, now_s, None, len(chunks))
+                number = before[-1].number + 1 if before else 1
+                version = Version(space_id, document_id, number, document, now_s, None, len(chunks))
                 await self._commit(space, before, WholeVersion(version, tuple(chunks), vectors))
                 return version
 
@@ -151,8 +153,9 @@ class WeaviateStore:
                 before = await self._history(space, told.document_id)
                 known = [one for one in before if one.number == told.number]
                 if not known or known[0].document.content_hash != told.document.content_hash:
-                    if len(before) != told.number - 1:
-                        raise OutOfOrderError(told, len(before))
+                    last = before[-1].number if before else 0
+                    if last != whole.after:
+                        raise OutOfOrderError(told, last)
                     await self._commit(space, before, whole)
                     return told
                 ended_s = known[0].ended_s if told.ended_s is None else told.ended_s
@@ -184,6 +187,20 @@ class WeaviateStore:
                 await (await self._server.documents(space)).data.delete_by_id(document_id)
                 return True
 
+    async def forget_versions(self, space_id: SpaceId, document_id: str, numbers: Several[int]) -> int:
+        """First its document knows them no more, in one step; then their chunks go."""
+        with self._server.trouble():
+            async with self._turns[space_id]:
+                space = await self._space(space_id)
+                history = await self._history(space, document_id)
+                gone = [one for one in history[:-1] if one.number in numbers and one.ended_s is not None]
+                if gone:
+                    await self._save_history(space, document_id, [one for one in history if one not in gone])
+                mine = On.by_property("document_id").equal(document_id)
+                for one in gone:
+                    await self._forget_chunks(space, mine & On.by_property("number").equal(one.number))
+                return len(gone)
+
     async def documents(self, space_id: SpaceId) -> tuple[Version, ...]:
         with self._server.trouble():
             space = await self._space(space_id)
@@ -211,11 +228,13 @@ class WeaviateStore:
         with self._server.trouble():
             space = await self._space(version.space_id)
             found = await self._read(space, version, range(version.chunks), vectors=True)
-            if len(found) != version.chunks or not await self._record(space, version.document_id):
+            history = await self._record(space, version.document_id)
+            if len(found) != version.chunks or not history:
                 raise UnknownDocumentError(version.space_id, version.document_id)
+            before = max((one.number for one in history if one.number < version.number), default=0)
             vectors = np.array([one.vector["default"] for one in found], dtype=np.float32)
             chunks = tuple(chunk_of(version, one.properties).content for one in found)
-            return WholeVersion(version, chunks, vectors.reshape(-1, space.dimensions))
+            return WholeVersion(version, chunks, vectors.reshape(-1, space.dimensions), before)
 
     async def search(self, space_ids: Sequence[SpaceId], question: Question) -> tuple[Hit, ...]:
         found = Found()

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from cluster.moments import NoMomentError, moment_of
 from router.dialects.common import Closed, JsonObject, Share, check_size
 from router.errors import ApiError, invalid
 from router.file_search import FOUND, FileSearch
@@ -16,6 +17,8 @@ StoreIds = Annotated[
 ]
 Found = Annotated[int, Meta(ge=1, le=50)]
 Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
+AsOf = Annotated[str, Meta(max_length=64)] | Annotated[float, Meta(ge=0, le=1e11)]
+"""What held then is looked for, and not what holds. potluck's own field, beside OpenAI's."""
 
 
 class HybridSearch(Closed):
@@ -38,6 +41,7 @@ class FileSearchSettings(Closed):
     max_num_results: Found | None = None
     filters: JsonObject | None = None
     ranking_options: RankingOptions | None = None
+    as_of: AsOf | None = None
 
 
 class FileSearchTool(Closed, tag_field="type", tag="file_search"):
@@ -45,6 +49,7 @@ class FileSearchTool(Closed, tag_field="type", tag="file_search"):
     max_num_results: Found | None = None
     filters: JsonObject | None = None
     ranking_options: RankingOptions | None = None
+    as_of: AsOf | None = None
 
 
 class FileSearchOffer(FileSearchTool, tag_field="type", tag="file_search"):
@@ -80,7 +85,18 @@ def search_by(tool: FileSearchTool, param: str, results: bool = False) -> FileSe
         results,
         field,
         ranking.ranker != "none",
+        checked_moment(tool.as_of if tool.as_of is not None else said.as_of, f"{param}.as_of"),
     )
+
+
+def checked_moment(as_of: str | float | None, param: str) -> str | float | None:
+    """As it was said: when it is asked for, it counts from then. Raises ApiError 400."""
+    if as_of is not None:
+        try:
+            moment_of(as_of, 0.0)
+        except NoMomentError as error:
+            raise invalid(str(error), param, "invalid_value") from None
+    return as_of
 
 
 def one_only(count: int) -> None:

@@ -28,6 +28,7 @@ STORE = f"{STORES}/{{vector_store_id}}"
 SEARCH = f"{STORE}/search"
 FILES, FILE = f"{STORE}/files", f"{STORE}/files/{{file_id}}"
 CONTENT = f"{FILE}/content"
+VERSIONS, DIFF = f"{FILE}/versions", f"{FILE}/diff"
 BATCHES, BATCH = f"{STORE}/file_batches", f"{STORE}/file_batches/{{batch_id}}"
 CANCEL, BATCH_FILES = f"{BATCH}/cancel", f"{BATCH}/files"
 BODY_LIMIT_BYTES = 8_000_000  # 500 files with all the attributes that they may have
@@ -56,6 +57,7 @@ def add_store_routes(app: FastAPI, there: There) -> None:
     """`there` raises ApiError 503 where no documents are kept."""
     _add_stores(app, there)
     _add_files(app, there)
+    _add_versions(app, there)
     _add_batches(app, there)
 
 
@@ -118,6 +120,22 @@ def _add_files(app: FastAPI, there: There) -> None:
         vector_store_id: str, file_id: str, request: Request, version: Version = None
     ) -> Response:
         return json_answer(await there().texts(asking(request), vector_store_id, file_id, version))
+
+
+def _add_versions(app: FastAPI, there: There) -> None:
+    @app.get(VERSIONS, response_model=None, openapi_extra=json_operation(f"GET {VERSIONS}"))
+    async def list_versions(vector_store_id: str, file_id: str, request: Request) -> Response:
+        return json_answer(await there().versions(asking(request), vector_store_id, file_id))
+
+    @app.get(DIFF, response_model=None, openapi_extra=json_operation(f"GET {DIFF}"))
+    async def compare_versions(
+        vector_store_id: str,
+        file_id: str,
+        request: Request,
+        old: Annotated[Version, Query(alias="from")] = None,
+        new: Annotated[Version, Query(alias="to")] = None,
+    ) -> Response:
+        return json_answer(await there().difference(asking(request), vector_store_id, file_id, old, new))
 
 
 def _add_batches(app: FastAPI, there: There) -> None:

@@ -20,13 +20,16 @@ from cluster.knowledge import (
     StoreChange,
     StoreFile,
 )
+from cluster.moments import moment_of
 from inventory.clock import Clock
 from router.batches.desk import BatchDesk
 from router.batches.values import DOCUMENTS, FileRow
+from router.dialects.file_search_tool import checked_moment
 from router.errors import ApiError
 from router.knowledge.answer import AnswerObject, answer_object
 from router.knowledge.objects import (
     ContentPage,
+    DifferenceObject,
     FileBatchObject,
     SearchPage,
     StoreDeleted,
@@ -36,13 +39,23 @@ from router.knowledge.objects import (
     StoreList,
     StoreObject,
     TextPart,
+    VersionList,
 )
-from router.knowledge.told import batch_id_at, batch_object, file_object, search_page, store_object
+from router.knowledge.told import (
+    batch_id_at,
+    batch_object,
+    difference_object,
+    file_object,
+    search_page,
+    store_object,
+    version_object,
+)
 from router.knowledge.wire import (
     AgainBody,
     AttributesBody,
     BatchOfFilesBody,
     FileBody,
+    HistoryBody,
     QuestionBody,
     SearchBody,
     StoreBody,
@@ -75,6 +88,7 @@ class DocumentDesk:
         store = NewStore(
             body.name, body.description, body.metadata or {}, days, body.embedding_model, body.data_class,
             tuple(body.owners), tuple(body.readers), body.licence,
+            (body.history or HistoryBody()).kept(),
         )  # fmt: skip
         async with self._turn:
             files = await self._readable(who, wanted, "file_ids")
@@ -96,10 +110,12 @@ class DocumentDesk:
             return store_object(await self.knowledge.store(who.reader, store_id), who.reader, self._clock.wall_s())
 
     async def change(self, who: Caller, store_id: str, body: StoreChangeBody) -> StoreObject:
+        history = None if body.history is None else body.history.kept()
         owners = None if body.owners is None else tuple(body.owners)
         readers = None if body.readers is None else tuple(body.readers)
         change = StoreChange(
-            body.name, body.description, body.metadata, body.days, body.data_class, owners, readers, body.licence
+            body.name, body.description, body.metadata, body.days, body.data_class, owners, readers, body.licence,
+            history,
         )  # fmt: skip
         with said():
             changed = await self.knowledge.change_store(who.reader, store_id, change)
@@ -159,6 +175,19 @@ class DocumentDesk:
             texts = await self.knowledge.texts(who.reader, store_id, file_id, version)
         return ContentPage(data=[TextPart(text) for text in texts])
 
+    async def versions(self, who: Caller, store_id: str, file_id: str) -> VersionList:
+        with said():
+            found = await self.knowledge.versions(who.reader, store_id, file_id)
+        return VersionList(data=[version_object(one) for one in found])
+
+    async def difference(
+        self, who: Caller, store_id: str, file_id: str, old: int | None, new: int | None
+    ) -> DifferenceObject:
+        with said():
+            return difference_object(
+                await self.knowledge.difference(who.reader, store_id, file_id, old, new)
+            )  # fmt: skip
+
     # Batches of files
 
     async def add_batch(self, who: Caller, store_id: str, body: BatchOfFilesBody) -> FileBatchObject:
@@ -183,9 +212,13 @@ class DocumentDesk:
 
     async def search(self, who: Caller, store_id: str, body: SearchBody) -> SearchPage:
         """Of several questions the best answers to any: a chunk that answers two counts once, as the better of both."""
-        reader, alpha = who.reader, body.alpha
+        reader, alpha, as_of = who.reader, body.alpha, checked_moment(body.as_of, "as_of")
+        at_s = None if as_of is None else moment_of(as_of, self._clock.wall_s())
         asks = [
-            Ask(text, (store_id,), body.max_num_results, body.filters, body.least_score, alpha, rerank=body.rerank)
+            Ask(
+                text, (store_id,), body.max_num_results, body.filters, body.least_score, alpha, at_s=at_s,
+                rerank=body.rerank,
+            )
             for text in body.queries
         ]  # fmt: skip
         best: dict[str, FoundChunk] = {}

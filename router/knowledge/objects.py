@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cluster.knowledge import Attribute, FileStatus
-from router.knowledge.wire import ExpiresAfter, OtherChunking, StaticChunking
+from router.knowledge.wire import ExpiresAfter, HistoryBody, OtherChunking, StaticChunking
 
 StoreStatus = Literal["expired", "in_progress", "completed"]
 RightName = Literal["read", "read_whole", "change", "share"]
@@ -26,7 +26,7 @@ class FileCounts(msgspec.Struct):
 class StoreMore(msgspec.Struct):
     """`rights`: what whoever asks may do with it; read_whole: read a document from its beginning to its end. `readers`
     is told to those who may share it, else null. `licence`: of licensed material, else null. `chunks`: that can be
-    found."""
+    found. `history`: where not every version is kept for good."""
 
     embedding_model: str
     data_class: str = "private"
@@ -35,6 +35,7 @@ class StoreMore(msgspec.Struct):
     licence: str | None = None
     rights: list[RightName] = msgspec.field(default_factory=list)
     chunks: int = 0
+    history: HistoryBody | UnsetType = UNSET
 
 
 class StoreObject(msgspec.Struct, kw_only=True):
@@ -118,6 +119,38 @@ class ContentPage(msgspec.Struct, kw_only=True):
     data: list[TextPart]
     has_more: bool = False
     next_page: str | None = None
+
+
+class VersionObject(msgspec.Struct):
+    """It holds from `made_at` until `ended_at`: null while it is the newest."""
+
+    version: int
+    made_at: float
+    ended_at: float | None
+    title: str
+    chunks: int
+    usage_bytes: int
+    attributes: Mapping[str, Attribute]
+    object: Literal["rag.version"] = "rag.version"
+
+
+class VersionList(msgspec.Struct, kw_only=True):
+    """The oldest first."""
+
+    object: Literal["list"] = "list"
+    data: list[VersionObject]
+
+
+class DifferenceObject(msgspec.Struct, kw_only=True):
+    """`text`: a unified diff of what was read, each part headed by its place; "" where nothing readable changed."""
+
+    object: Literal["rag.difference"] = "rag.difference"
+    filename: str
+    old: VersionObject
+    new: VersionObject
+    added: int
+    removed: int
+    text: str
 
 
 class FileBatchObject(msgspec.Struct, kw_only=True):

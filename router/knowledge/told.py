@@ -2,11 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from cluster.grants import may_change, may_read, may_share
-from cluster.knowledge import Counts, FileStatus, Folder, FoundChunk, Reader, Store, StoreFile
+from cluster.knowledge import (
+    Counts,
+    Difference,
+    FileStatus,
+    FileVersion,
+    Folder,
+    FoundChunk,
+    History,
+    Reader,
+    Store,
+    StoreFile,
+)
+from cluster.moments import DAY_S
 from router.knowledge.objects import (
+    DifferenceObject,
     FileBatchObject,
     FileCounts,
     FileMore,
@@ -23,8 +36,9 @@ from router.knowledge.objects import (
     StoreObject,
     StoreStatus,
     TextPart,
+    VersionObject,
 )
-from router.knowledge.wire import ChunkSizes, ExpiresAfter, OtherChunking, StaticChunking
+from router.knowledge.wire import ChunkSizes, ExpiresAfter, HistoryBody, OtherChunking, StaticChunking
 
 
 def store_object(store: Store, reader: Reader, now_s: float) -> StoreObject:
@@ -48,11 +62,36 @@ def store_object(store: Store, reader: Reader, now_s: float) -> StoreObject:
     )
 
 
+def _history(kept: History) -> HistoryBody | UnsetType:
+    if kept == History():
+        return UNSET
+    return HistoryBody(kept.versions, None if kept.for_s is None else kept.for_s / DAY_S)
+
+
+def version_object(version: FileVersion) -> VersionObject:
+    return VersionObject(
+        version.number, version.made_s, version.ended_s, version.title, version.chunks, version.size_bytes,
+        version.attributes,
+    )  # fmt: skip
+
+
+def difference_object(found: Difference) -> DifferenceObject:
+    return DifferenceObject(
+        filename=found.name,
+        old=version_object(found.old),
+        new=version_object(found.new),
+        added=found.added,
+        removed=found.removed,
+        text=found.text,
+    )
+
+
 def _more(store: Store, reader: Reader) -> StoreMore:
     rights = rights_of(reader, store)
     readers = list(store.readers) if "share" in rights else None
     return StoreMore(
-        store.encoder, store.data_class, list(store.owners), readers, store.licence or None, rights, store.chunks
+        store.encoder, store.data_class, list(store.owners), readers, store.licence or None, rights, store.chunks,
+        _history(store.history),
     )  # fmt: skip
 
 

@@ -6,9 +6,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from cluster.grants import LONGEST, MOST_GRANTS
-from cluster.knowledge import NEVER, Chunking
+from cluster.knowledge import NEVER, Chunking, History
+from cluster.moments import DAY_S
 from router.dialects.common import Closed, JsonObject
-from router.dialects.file_search_tool import RankingOptions, alpha_of
+from router.dialects.file_search_tool import AsOf, RankingOptions, alpha_of
 from router.errors import invalid
 
 MOST_FILES = 500  # of one request
@@ -52,6 +53,16 @@ class OtherChunking(msgspec.Struct, tag_field="type", tag="other"):
 Strategy = AutoChunking | StaticChunking
 
 
+class HistoryBody(msgspec.Struct, forbid_unknown_fields=True):
+    """How long versions that ended are kept: so many of each file at most, for so many days. Null: without a bound."""
+
+    versions: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    days: Annotated[float, Meta(gt=0, le=100_000)] | None = None
+
+    def kept(self) -> History:
+        return History(self.versions, None if self.days is None else self.days * DAY_S)
+
+
 class StoreBody(Closed):
     """POST /v1/vector_stores. What is potluck's: `embedding_model` makes the vectors; without it, one that there is.
     Its maker owns it; `owners` and `readers` are others, as `key:ID`, `group:NAME`, `user:NAME`, `role:NAME` or
@@ -69,6 +80,7 @@ class StoreBody(Closed):
     readers: Grants = field(default_factory=list)
     data_class: Name | None = None
     licence: AttributeText = ""
+    history: HistoryBody | None = None
 
 
 class StoreChangeBody(Closed):
@@ -83,6 +95,7 @@ class StoreChangeBody(Closed):
     readers: Grants | None = None
     data_class: Name | None = None
     licence: AttributeText | None = None
+    history: HistoryBody | None = None
 
     @property
     def days(self) -> int | None:
@@ -127,13 +140,14 @@ class BatchOfFilesBody(Closed):
 
 class SearchBody(Closed):
     """POST /v1/vector_stores/{id}/search. `rewrite_query` is taken, and nothing is rewritten: `search_query` of the
-    answer has what was looked for."""
+    answer has what was looked for. `as_of` is potluck's: what held then is looked for."""
 
     query: Query | Annotated[list[Query], Meta(min_length=1, max_length=MOST_QUERIES)]
     filters: JsonObject | None = None
     max_num_results: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = FOUND
     ranking_options: RankingOptions | None = None
     rewrite_query: bool = False
+    as_of: AsOf | None = None
 
     @property
     def queries(self) -> list[str]:

@@ -321,3 +321,30 @@ async def test_filters_mean_the_same_in_every_store(store: VectorStore, meant: F
     await put(store, NOTES.space_id, "c.md", "text of c")
 
     assert {*names(await store.search([NOTES.space_id], asking("text", filter=meant)))} == found
+
+
+async def test_versions_that_ended_are_forgotten_and_their_numbers_not_given_again(
+    store: VectorStore, clock: ManualClock
+) -> None:
+    written = []
+    for text in ("as it was", "as it became", "as it is"):
+        written.append(await put(store, NOTES.space_id, "a.md", text))
+        clock.advance(10)
+    first, second, third = written
+
+    assert await store.forget_versions(NOTES.space_id, first.document_id, {1, 3, 9}) == 1
+    assert await store.forget_versions(NOTES.space_id, first.document_id, {1}) == 0
+    assert [one.number for one in await store.versions(NOTES.space_id, first.document_id)] == [2, 3]
+    assert await store.search([NOTES.space_id], asking("as it was", at_s=first.made_s)) == ()
+    (then,) = await store.search([NOTES.space_id], asking("as it was", at_s=second.made_s))
+    assert then.chunk.content.text == "as it became"
+    assert await store.chunks(first, 0, 5) == ()
+
+    history = await store.versions(NOTES.space_id, third.document_id)
+    wholes = [await store.whole(one) for one in history]
+    await store.forget_versions(NOTES.space_id, first.document_id, {2})
+    assert (await put(store, NOTES.space_id, "a.md", "as it will be")).number == 4
+    await store.remove(NOTES.space_id, first.document_id)
+    for whole in wholes:
+        assert await store.restore(whole) == whole.version
+    assert await store.versions(NOTES.space_id, third.document_id) == history

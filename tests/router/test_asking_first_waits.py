@@ -95,7 +95,7 @@ async def test_a_usual_store_that_takes_too_long_is_done_without(engine: FaultEn
     async with with_documents(tmp_path, engine, BINS) as asked:
         asked.encoder.may_answer.clear()
         wanted = asked.running.gateway.dispatcher
-        ask = FileSearch((asked.store_id,)).ask(QUESTION, 500)
+        ask = FileSearch((asked.store_id,)).ask(QUESTION, 500, 0.0)
         assert wanted.knowledge is not None
         errand = Errand(wanted.knowledge, OWNER, ask, None, patience_s=0.01)
         with pytest.raises(Exception, match=r"within 0\.01 s"):

@@ -69,7 +69,7 @@ def test_what_a_client_says_of_the_tool_is_asked_of_documents(parse: Any) -> Non
         },
     }  # fmt: skip
     search = parse(tools=[{**TOOL, "vector_store_ids": [STORE, "vs_b", STORE], **wanted}]).search
-    ask = search.ask("When?", 700)
+    ask = search.ask("When?", 700, 0.0)
 
     assert (ask.text, ask.store_ids, ask.limit, ask.budget_tokens) == ("When?", (STORE, "vs_b"), 5, 700)
     assert (ask.filter, ask.least_score, ask.alpha) == (wanted["filters"], 0.4, 0.75)

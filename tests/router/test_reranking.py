@@ -86,5 +86,5 @@ def test_a_client_may_want_no_second_order(ranker: str, wanted: bool) -> None:
     tool = msgspec.convert({"type": "file_search", "vector_store_ids": ["vs_1"], **options}, FileSearchTool)
     body = msgspec.convert({"query": "exam", **options}, SearchBody)
 
-    assert search_by(tool, "tools[0]").ask("exam", 100).rerank is wanted
+    assert search_by(tool, "tools[0]").ask("exam", 100, 0.0).rerank is wanted
     assert body.rerank is wanted

@@ -31,6 +31,8 @@ ANSWERED: Mapping[str, frozenset[str]] = {  # written down a second time: the ga
     "/v1/vector_stores/{vector_store_id}/files": frozenset({"admin", "operator", "user"}),
     "/v1/vector_stores/{vector_store_id}/files/{file_id}": frozenset({"admin", "operator", "user"}),
     "/v1/vector_stores/{vector_store_id}/files/{file_id}/content": frozenset({"admin", "operator", "user"}),
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}/versions": frozenset({"admin", "operator", "user"}),
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}/diff": frozenset({"admin", "operator", "user"}),
     "/v1/vector_stores/{vector_store_id}/file_batches": frozenset({"admin", "operator", "user"}),
     "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}": frozenset({"admin", "operator", "user"}),
     "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel": frozenset({"admin", "operator", "user"}),
