@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 import msgspec
+from msgspec import structs
 
 from cluster.admin_wire import (
     AuditCopy,
@@ -16,6 +17,7 @@ from cluster.admin_wire import (
     ConfigApplied,
     ConfigText,
     DemandNoted,
+    DocumentsNoted,
     DoubtsNoted,
     FactorMade,
     FaultBody,
@@ -26,10 +28,12 @@ from cluster.admin_wire import (
     NodeLog,
     RefusalsNoted,
     RotatedKey,
+    SightingsNoted,
     SignInsNoted,
     SubjectErased,
     TokenMade,
 )
+from cluster.audit_documents import DocumentDeed
 from cluster.audit_sign_ins import SignIn
 from cluster.audit_tally import Refusal
 from cluster.audit_wire import AuditPage, AuditQuestion, AuditVerdict
@@ -44,6 +48,7 @@ from cluster.limits import NO_LIMITS, Limits
 from cluster.model_wishes import ModelWish
 from cluster.plan_values import ConfigPlan
 from cluster.publication import Publication, decode_line
+from cluster.sightings import Sighting
 from cluster.snapshot import ClusterSnapshot
 from cluster.wishes import NodeWish
 from nodes.unix_server import unix_client
@@ -217,6 +222,16 @@ class AdminClient:
         """Who logged in at a gateway's dashboard. Returns once it is on record."""
         told = [asdict(one) for one in sign_ins]
         await self._call("POST", "/api/v1/audit/sign-ins", SignInsNoted, {"sign_ins": told})
+
+    async def sent(self, sightings: Sequence[Sighting]) -> None:
+        """Which machines a gateway sent what is bound to zones. Returns once it is on record."""
+        told = [structs.asdict(one) for one in sightings]
+        await self._call("POST", "/api/v1/audit/sent", SightingsNoted, {"sightings": told})
+
+    async def documents_used(self, deeds: Sequence[DocumentDeed]) -> None:
+        """What was done with documents at a gateway. Returns once it is on record."""
+        told = [asdict(one) for one in deeds]
+        await self._call("POST", "/api/v1/audit/documents", DocumentsNoted, {"deeds": told})
 
     async def watch(self) -> AsyncIterator[Publication]:
         """Until the head goes. Raises HeadUnreachableError when it cannot be reached or falls silent."""

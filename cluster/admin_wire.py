@@ -133,6 +133,16 @@ class SignInsNoted:
 
 
 @dataclass(frozen=True, slots=True)
+class SightingsNoted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsNoted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditStanding:
     """`trouble`: why nothing can be put on record, "" where it can."""
 

@@ -19,12 +19,16 @@ from cluster.admin_wire import (
     AuditCopy,
     AuditCopyList,
     AuditStanding,
+    DocumentsNoted,
     FaultBody,
     RefusalsNoted,
+    SightingsNoted,
     SignInsNoted,
     SubjectErased,
 )
-from cluster.audit_records import AuditEvent
+from cluster.audit_documents import DocumentAction, DocumentDeed
+from cluster.audit_documents import event_of as document_event
+from cluster.audit_records import MOST_DETAILS, AuditEvent, Detail, Outcome
 from cluster.audit_rules import READING, Rule, answered, asked, outcome_of, parsed, personal_of, rule_of, target_of
 from cluster.audit_sign_ins import SignIn
 from cluster.audit_sign_ins import event_of as sign_in_event
@@ -33,6 +37,9 @@ from cluster.audit_tally import Refusal, event_of
 from cluster.audit_trail import AuditTrail, new_request_id
 from cluster.audit_writer import AuditUnavailableError
 from cluster.behalf import HEADER, BadBehalfError, actor_of
+from cluster.grants import LONGEST
+from cluster.sightings import Sighting, events_of
+from nodes.snapshot import NodeId
 
 UNAVAILABLE = "audit_unavailable"
 
@@ -158,6 +165,52 @@ class SignInsBody(BaseModel):
     sign_ins: Annotated[list[SignInBody], Field(max_length=128)]
 
 
+ShortName = Annotated[str, Field(max_length=64)]
+
+
+class SightingBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_ms: Annotated[int, Field(ge=0, le=1 << 50)]
+    node_id: Annotated[str, Field(max_length=64)]
+    zone: ShortName
+    classes: Annotated[tuple[ShortName, ...], Field(max_length=256)]
+    allowed: Annotated[tuple[ShortName, ...], Field(max_length=64)]
+    deed: Annotated[str, Field(max_length=32)]
+    about: Annotated[str, Field(max_length=128)]
+
+    def sighting(self) -> Sighting:
+        return Sighting(**{**dict(self), "node_id": NodeId(self.node_id)})
+
+
+class SightingsBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sightings: Annotated[list[SightingBody], Field(max_length=1000)]
+
+
+class DeedBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: DocumentAction
+    outcome: Outcome
+    key_id: Annotated[str, Field(max_length=64)]
+    subject: Annotated[str, Field(max_length=255)]
+    user: Annotated[str, Field(max_length=255)]
+    tenant: Annotated[str, Field(max_length=64)]
+    role: Annotated[str, Field(max_length=16)]
+    target: Annotated[str, Field(max_length=64)]
+    request_id: Annotated[str, Field(max_length=64)]
+    details: Annotated[tuple[Detail, ...], Field(max_length=MOST_DETAILS)]
+    grant: Annotated[str, Field(max_length=LONGEST)]
+
+
+class DeedsBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deeds: Annotated[list[DeedBody], Field(max_length=128)]
+
+
 def add_audit_routes(app: FastAPI, trail: AuditTrail, subjects: Path, holders: CopyHolders | None) -> None:
     """Call it after every other route is there: from here on each is behind the gate."""
 
@@ -203,6 +256,18 @@ def _add_gateways_routes(app: FastAPI, trail: AuditTrail) -> None:
         for one in body.sign_ins:
             await trail.write(sign_in_event(SignIn(**dict(one))))
         return _json(SignInsNoted(len(body.sign_ins)))
+
+    @app.post("/api/v1/audit/sent")
+    async def sent(body: SightingsBody) -> Response:
+        events = list(events_of(one.sighting() for one in body.sightings))
+        await asyncio.gather(*(trail.write(event) for event in events))
+        return _json(SightingsNoted(len(body.sightings)))
+
+    @app.post("/api/v1/audit/documents")
+    async def documents(body: DeedsBody) -> Response:
+        deeds = [DocumentDeed(**dict(one)) for one in body.deeds]
+        await asyncio.gather(*(trail.write(document_event(one)) for one in deeds))
+        return _json(DocumentsNoted(len(deeds)))
 
 
 def _erase(path: Path, subject: str) -> str | None:

@@ -64,6 +64,8 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/audit/erase"): Rule("audit.erase", answered=("pseudonym",)),  # whom, is what must not stay
     ("POST", f"{API}/audit/refusals"): None,  # they are records themselves
     ("POST", f"{API}/audit/sign-ins"): None,
+    ("POST", f"{API}/audit/sent"): None,
+    ("POST", f"{API}/audit/documents"): None,
     ("POST", f"{API}/doubts"): None,
     ("POST", f"{API}/demand"): None,
     ("POST", f"{API}/fit"): None,

@@ -71,6 +71,7 @@ class Witness(Protocol):
     """Keeps, for `potluck privacy prove`, which machine had what of which class: in the audit trail, where the class is
     bound to zones."""
 
-    def saw(self, node_id: NodeId, classes: frozenset[str], deed: str, about: str) -> None:
-        """`deed`: what was done there ("answered", "embedded", "parsed", "kept"); `about`: a request's or file's id."""
+    def saw(self, node_id: NodeId, classes: frozenset[str], deed: str, about: str, zone: str | None = None) -> None:
+        """`deed`: what was done there ("answered", "embedded", "parsed", "kept"); `about`: a request's or file's id.
+        `zone`: of what is no machine of the cluster."""
         ...

@@ -92,6 +92,11 @@ class StatePaths:
         return self.root / "gateway"
 
     @property
+    def sightings(self) -> Path:
+        """Which machines were sent what is bound to zones, while the head's audit has not heard of it."""
+        return self.gateway / "sightings.jsonl"
+
+    @property
     def rates(self) -> Path:
         """How fast this machine's engines were when they first started."""
         return self.engines / "rates.json"

@@ -10,6 +10,7 @@ from cluster.snapshot import ModelView
 from inventory.catalog import ModelRef
 from inventory.clock import Clock
 from router.assembly import Assembly
+from router.borders import Borders, scope_of
 from router.cache_store import CacheStore, Entry, Kind
 from router.call_report import CallReport
 from router.errors import STREAM_DONE, ApiError
@@ -27,6 +28,7 @@ class AnswerCache:
 
     def __init__(self, store: CacheStore | None, clock: Clock, rules: Callable[[], CacheRules]) -> None:
         self._store, self._clock, self._rules = store, clock, rules
+        self._borders: object = None  # as they were when what is kept was looked through
         self.asked: defaultdict[tuple[Kind, bool], int] = defaultdict(int)  # how often, by whether it was there
 
     def keeping(self, request: InferenceRequest, view: ModelView) -> "AnyKeeping | None":
@@ -38,6 +40,13 @@ class AnswerCache:
             return None if kept_s is None else Keeping(self, request, view.ref, kept_s)
         texts = texts_of(request.parsed) if self._rules().vectors else None
         return None if texts is None else KeepingVectors(self, request, view.ref, texts)
+
+    def follow(self, borders: Borders) -> None:
+        """A snapshot came: what may not be on this machine any more goes."""
+        facts = borders.rules.zones, borders.places.gateway
+        if self._store is not None and facts != self._borders:
+            self._borders = facts
+            self._store.forget_unless(borders.may_stay)
 
     def find(self, tenant: str, key: bytes, kept_s: float) -> bytes | None:
         """What an engine answered, at most so long ago."""
@@ -67,7 +76,8 @@ class Keeping:
     def __init__(self, cache: AnswerCache, request: InferenceRequest, ref: ModelRef, kept_s: float) -> None:
         self._cache, self._ref, self._kept_s = cache, ref, kept_s
         self._tenant = request.arrival.identity.tenant
-        self._key = key_of(self._tenant, ref, request.parsed)
+        self._classes = request.classes
+        self._key = key_of(scope_of(self._tenant, self._classes), ref, request.parsed)
         self._body: bytes | None = None
 
     def before(self) -> bytes | None:
@@ -91,7 +101,8 @@ class Keeping:
     def ended(self, report: CallReport) -> None:
         """The call is over."""
         if self._body is not None and report.answered_by(self._ref):
-            self._cache.keep((Entry(self._key, "answers", self._tenant, self._ref.name, self._body),))
+            name = self._ref.name
+            self._cache.keep((Entry(self._key, "answers", self._tenant, name, self._body, self._classes),))
 
 
 class _Ear:

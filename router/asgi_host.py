@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
+from router.data_class import HEADER, repeated
 from router.dispatcher import Dispatcher
 from router.errors import ApiError, too_large
 from router.request import Api
@@ -74,6 +75,8 @@ class AsgiRelay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         writer = AsgiWriter()
         try:
+            if sum(name == HEADER for name, _ in scope["headers"]) > 1:
+                raise repeated()
             arrival = self._dispatcher.arrive(self._api, dict(scope["headers"]), scope.get("scheme", "http"))
         except ApiError as error:
             self._dispatcher.turn_away(self._api, error, writer)

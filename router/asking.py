@@ -1,7 +1,7 @@
 """A call and its engine: which one takes it, its place there, the request as that engine wants it written, and whom the
 answer names."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from nodes.snapshot import EngineId
 from router.accounting import Reservation
@@ -10,10 +10,18 @@ from router.call_report import CallReport
 from router.decision import Candidate, Decision, ModelRoutes
 from router.foresight import Question, Trip
 from router.guests import Guest, GuestPlace
-from router.request import InferenceRequest, Parsed
+from router.holding import Hold, hold_of
+from router.narrowing import within
+from router.request import EngineApi, InferenceRequest, Parsed
 from router.scoring import decide, projected_tokens
 from router.upstreams import body_for
 from router.usage import Usage
+from router.waiting_words import worth_waiting
+
+DEEDS: Mapping[EngineApi, str] = {
+    "chat": "answered", "completions": "answered", "embeddings": "embedded", "rerank": "ranked"
+}  # fmt: skip
+"""What an engine is sent a request for, as the audit names it."""
 
 
 class Place:
@@ -45,12 +53,21 @@ def choose(
     now_s: float,
     tried: Collection[EngineId] = (),
 ) -> Decision:
-    """By what this gateway knows at this moment. Guests count for guests only."""
+    """By what this gateway knows at this moment, among engines of machines that may see it. Guests count for guests
+    only."""
+    routes = within(context.borders, routes, request.classes)
     ledger, parsed, prospect = context.guests.ledger if request.is_guest else context.ledger, request.parsed, None
     if routes.measured:
         prospect = context.foresight.prospect(question, routes.engine_ids, now_s)
     turn = context.turns.get(routes.view.name, 0)
     return decide(routes, parsed, ledger.in_flight, context.health.ejected, tried, ledger.promised, prospect, turn)
+
+
+def hold_for(context: CallContext, routes: ModelRoutes, request: InferenceRequest, question: Question) -> Hold | None:
+    """Why it has to wait on, where its model serves."""
+    if worth_waiting(routes):  # not where it may go, yet
+        return "zone"
+    return hold_of(choose(context, routes, request, question, context.clock.monotonic_s()))
 
 
 def take_place(
@@ -60,6 +77,7 @@ def take_place(
     foreseen or learnt of them."""
     candidate, parsed = decision.chosen, request.parsed
     assert candidate is not None
+    context.witness.saw(candidate.node_id, request.classes, DEEDS[parsed.engine_api], request.request_id)
     tokens = projected_tokens(parsed, candidate.context_tokens) if candidate.cache_tokens else 0
     if request.is_guest:
         return Place(context, context.guests.enter(call, candidate, tokens), None)

@@ -68,7 +68,7 @@ def errand_of(
         if search is None:
             return None
         raise no_documents()
-    reader = reader_of(arrival.identity, arrival.request_id)
+    reader = reader_of(arrival.identity, arrival.request_id, arrival.added)
     wanted = search or FileSearch(knowledge.usual_stores(reader, routes.view.name))
     if not wanted.store_ids:
         return None
@@ -166,6 +166,7 @@ class Prelude:
                 self._after = self._go_on(whole, added, self._reply)
                 self._context.handed_on(self)
         except ApiError as error:
+            self._over = self._after is not None
             self.abandon(error)
         except Exception as error:  # noqa: BLE001 - nobody else would answer the client
             self._context.log.emit("request_failed", request_id=request.request_id, error=kind_of(error))
@@ -220,5 +221,5 @@ def with_found(
 
     cites = isinstance(voice_of(parsed, request.arrival, request.prompt_tokens), Citing)
     tokens = ratios.prompts.tokens_of(request.model, parsed.characters)
-    whole = replace(request, parsed=replace(parsed, voice=voice), prompt_tokens=tokens)
+    whole = replace(request, parsed=replace(parsed, voice=voice), prompt_tokens=tokens, found=found.classes)
     return whole, Added(searched.words, "" if cites else searched.sources)

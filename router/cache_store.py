@@ -7,12 +7,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from cluster.privacy import USUAL_CLASS
 from cluster.private_database import connect_private, refuse_exposed_database
 from inventory.clock import Clock
 
 Kind = Literal["answers", "vectors"]
 
-SCHEMA = 1
+SCHEMA = 2
 QUEUE_BYTES = 64 * 1024 * 1024
 BATCH_EVERY_S = 0.2
 AT_ONCE = 500  # keys in one question to SQLite
@@ -27,12 +28,18 @@ _TABLE = """
         made_s REAL NOT NULL,
         used_s REAL NOT NULL,
         bytes INTEGER NOT NULL,
-        body BLOB NOT NULL
+        body BLOB NOT NULL,
+        classes TEXT NOT NULL
     ) STRICT;
     CREATE INDEX kept_by_use ON kept (used_s, bytes);
 """
 _FIND = "SELECT key, body FROM kept WHERE kind = ? AND tenant = ? AND made_s > ? AND key IN ({})"
-_KEEP = "INSERT OR REPLACE INTO kept (key, kind, tenant, model, made_s, used_s, bytes, body) VALUES (?,?,?,?,?,?,?,?)"
+_KEEP = (
+    "INSERT OR REPLACE INTO kept (key, kind, tenant, model, made_s, used_s, bytes, body, classes) "
+    "VALUES (?,?,?,?,?,?,?,?,?)"
+)
+# Of which privacy classes things were, version 1 did not keep.
+_UPGRADE = f"BEGIN IMMEDIATE; DROP TABLE kept; {_TABLE} PRAGMA user_version = {SCHEMA}; COMMIT;"
 _USED = "UPDATE kept SET used_s = ? WHERE key = ?"
 _SIZE = "SELECT total(bytes) FROM kept"
 _SHRINK = """
@@ -43,13 +50,14 @@ _SHRINK = """
 
 
 class Entry(NamedTuple):
-    """`key` is over all that the answer depends on, its tenant among it."""
+    """`key` is over all that the answer depends on, its tenant and its privacy classes among it."""
 
     key: bytes
     kind: Kind
     tenant: str
     model: str
     body: bytes
+    classes: frozenset[str] = frozenset((USUAL_CLASS,))
 
 
 class Kept(NamedTuple):
@@ -100,6 +108,7 @@ class CacheStore:
         self._used: set[bytes] = set()
         self._waiting_bytes = 0
         self._writing = threading.Lock()
+        self._may_stay: Callable[[frozenset[str]], bool] | None = None
         self._stop = threading.Event()
         self.failed_batches = 0
         self._thread = threading.Thread(target=self._work, name="cache", daemon=True)
@@ -129,6 +138,11 @@ class CacheStore:
                     self._waiting_bytes += len(entry.body)
                     self._entries.append((entry, made_s))
 
+    def forget_unless(self, may_stay: Callable[[frozenset[str]], bool]) -> None:
+        """What is of classes that may not be kept here any more, written or about to be. From the next batch on."""
+        with self._lock:
+            self._may_stay = may_stay
+
     def close(self) -> None:
         """Write what is pending and end the thread."""
         self._stop.set()
@@ -147,10 +161,14 @@ class CacheStore:
             entries, self._entries = self._entries, []
             used, self._used = self._used, set()
             self._waiting_bytes = 0
-        if not entries and not used:
+            may_stay, self._may_stay = self._may_stay, None
+        if not entries and not used and may_stay is None:
             return
         try:
             with self._writing:
+                if may_stay is not None:
+                    entries = [one for one in entries if may_stay(one[0].classes)]
+                    forget_unless(self._writer, may_stay)
                 write(self._writer, entries, used, self._clock.wall_s(), self._limit_bytes())
         except sqlite3.Error:  # a full disk must not stop the gateway
             self.failed_batches += 1
@@ -166,7 +184,7 @@ def write(
     """Entries with the time of each, all or none of them, and within the limit. Raises sqlite3.Error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.executemany(_KEEP, ((*one[:4], made_s, made_s, len(one.body), one.body) for one, made_s in entries))
+        connection.executemany(_KEEP, (_row(one, made_s) for one, made_s in entries))
         connection.executemany(_USED, ((now_s, key) for key in used))
         size = connection.execute(_SIZE).fetchone()[0]
         if size > limit_bytes:
@@ -175,6 +193,17 @@ def write(
     except sqlite3.Error:
         connection.rollback()
         raise
+
+
+def forget_unless(connection: sqlite3.Connection, may_stay: Callable[[frozenset[str]], bool]) -> None:
+    """Raises sqlite3.Error."""
+    for (classes,) in connection.execute("SELECT DISTINCT classes FROM kept").fetchall():
+        if not may_stay(frozenset(classes.split(","))):
+            connection.execute("DELETE FROM kept WHERE classes = ?", (classes,))
+
+
+def _row(one: Entry, made_s: float) -> tuple[object, ...]:
+    return (*one[:4], made_s, made_s, len(one.body), one.body, ",".join(sorted(one.classes)))
 
 
 def open_cache(path: Path) -> sqlite3.Connection:
@@ -188,6 +217,8 @@ def open_cache(path: Path) -> sqlite3.Connection:
     if version > SCHEMA:
         connection.close()
         raise CacheVersionError(path, version)
+    if version == 1:
+        connection.executescript(_UPGRADE)
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLE} PRAGMA user_version = {SCHEMA}; COMMIT;")
     return connection

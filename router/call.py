@@ -6,7 +6,7 @@ from nodes.relay.contract import Failure, FailureKind, Headers
 from nodes.relay.exchange import Exchange
 from nodes.snapshot import EngineId
 from router.accounting import Outcome
-from router.asking import Place, choose, message_for, streams, take_place, trace_lines
+from router.asking import Place, choose, hold_for, message_for, streams, take_place, trace_lines
 from router.assembly import Assembly
 from router.call_context import CallContext
 from router.call_errors import nobody, too_late, too_long_for, took_too_long, upstream_error
@@ -125,7 +125,7 @@ class Call:
         """Begin elsewhere, once, if another engine can serve: this one leaves, and has not begun."""
         assert self._candidate is not None
         context, here = self._context, self._candidate
-        routes = context.routes_of(self.request.model) or self._routes
+        routes = context.routes_of(self.request) or self._routes
         if self._tried:
             return
         now_s = context.clock.monotonic_s()
@@ -136,13 +136,12 @@ class Call:
     # Calls by the waiting room
 
     def hold(self) -> Hold | None:
-        routes = self._context.routes_of(self.request.model) or self._routes
-        now_s = self._context.clock.monotonic_s()
-        return hold_of(choose(self._context, routes, self.request, self._question, now_s))
+        routes = self._context.routes_of(self.request) or self._routes
+        return hold_for(self._context, routes, self.request, self._question)
 
     def go_on(self) -> None:
         self._waits = False
-        self._routes = self._context.routes_of(self.request.model) or self._routes
+        self._routes = self._context.routes_of(self.request) or self._routes
         self._attempt(None)
 
     def tell(self, comment: bytes) -> None:
@@ -273,7 +272,7 @@ class Call:
             self._end_with(error)
             return
         self._context.metrics.retried(cause, self._candidate.node_id)
-        self._routes = self._context.routes_of(self.request.model) or self._routes  # it may have waited for long
+        self._routes = self._context.routes_of(self.request) or self._routes  # it may have waited for long
         self._attempt(error)
 
     def _deliver(self, body: bytes) -> None:

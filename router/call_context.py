@@ -7,6 +7,7 @@ from typing import Protocol
 from inventory.catalog import ModelName
 from nodes.snapshot import EngineId
 from router.accounting import Ledger, RecordSink
+from router.borders import Borders
 from router.call_parts import CallParts
 from router.call_report import CallReport
 from router.decision import Candidate, ModelRoutes
@@ -15,6 +16,7 @@ from router.errors import ApiError
 from router.fair_queue import service
 from router.foresight import Foresight
 from router.guests import Guests
+from router.narrowing import within
 from router.outlook import facts_of
 from router.pulse import Pulse
 from router.rates import Learnt
@@ -75,7 +77,8 @@ class CallContext:
         self.ratios = TokenRatios()
         self.room = WaitingRoom(parts.settings, parts.table, parts.clock, parts.metrics.waited)
         self.guests = Guests(self.foresight)
-        self.warmer = Warmer(parts, self.foresight, self.room)
+        self.witness = parts.witness
+        self.warmer = Warmer(parts, self.foresight, self.room, self.witness)
         self._sinks, self._decision_sinks = sinks, decision_sinks
         self.tracer: Tracer | None = None  # where traces are kept
         self._ended: list[CallReport] = []
@@ -190,9 +193,15 @@ class CallContext:
         self.learnt.update(self.foresight.learnt())
         return self.learnt
 
-    def routes_of(self, name: ModelName) -> ModelRoutes | None:
-        """By the last snapshot: a call may have waited for longer than the one before it held."""
-        return self._table().models.get(name)
+    def routes_of(self, request: InferenceRequest) -> ModelRoutes | None:
+        """Where it may go, by the last snapshot: a call may have waited for longer than the one before it held."""
+        routes = self._table().models.get(request.model)
+        return None if routes is None else within(self.borders, routes, request.classes)
+
+    @property
+    def borders(self) -> Borders:
+        """Of the last snapshot."""
+        return self._table().borders
 
 
 def request_id_lines(request_id: str, client_request_id: str | None) -> bytes:

@@ -3,20 +3,28 @@
 from collections.abc import Sequence
 from math import ceil
 
+from msgspec.structs import replace
+
 from cluster.snapshot import ModelView
 from nodes.relay.contract import Failure
+from router.borders import NO_ELIGIBLE_NODE, words_of, zones_named
 from router.capabilities import LACKING, can_do, doing, field_of
 from router.cost import until_first_token_s
 from router.decision import Candidate, Decision, ModelRoutes
 from router.errors import ApiError, not_ready, saturated
+from router.narrowing import OUTSIDE
 from router.request import ENGINE_APIS, EngineApi, InferenceRequest, Parsed
 from router.scoring import MOST_CHARACTERS_PER_TOKEN
 
 
 def nobody(routes: ModelRoutes, decision: Decision, request: InferenceRequest) -> ApiError:
     """Why no engine can take a request for a model that exists."""
-    reasons = [why for _, why in decision.rejected]
     name = routes.view.name
+    if routes.zones is not None:
+        if routes.outside:
+            return not_there(name, routes.zones, request.classes)
+        decision = replace(decision, rejected=[one for one in decision.rejected if not one[1].startswith(OUTSIDE)])
+    reasons = [why for _, why in decision.rejected]
     if any(why.startswith("saturated") for why in reasons):
         return saturated(f"every engine of `{name}` is full")
     if reasons and all(why.startswith("context") for why in reasons):
@@ -30,6 +38,13 @@ def nobody(routes: ModelRoutes, decision: Decision, request: InferenceRequest) -
         return _unable(routes, request)
     why = "; ".join(reasons[:4]) or routes.view.reason or routes.view.state
     return not_ready(f"`{name}` has no engine ready: {why}")
+
+
+def not_there(name: str, zones: frozenset[str], classes: frozenset[str]) -> ApiError:
+    """No machine that may see the request serves this model, or is about to."""
+    said = f"no machine of {zones_named(zones)} serves `{name}`, and {words_of(classes)} may go nowhere else"
+    how = f"serve it there (`models.{name}.on`), or ask for a model that is served there"
+    return ApiError(403, NO_ELIGIBLE_NODE, f"{said}; {how}", "model")
 
 
 def _unable(routes: ModelRoutes, request: InferenceRequest) -> ApiError:

@@ -12,6 +12,7 @@ from router.log import EventLog
 from router.metrics import GatewayMetrics
 from router.settings import GatewaySettings
 from router.upstreams import Upstreams
+from router.witness import GatewayWitness
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,4 @@ class CallParts:
     salt_of: Callable[[str], bytes]  # of a tenant: keeps its prompts' caches apart in engines that can
     several_tenants: Callable[[], bool]
     ids: RequestIds
+    witness: GatewayWitness

@@ -13,6 +13,7 @@ from inventory.catalog import Capability, ModelName
 from nodes.rates import Rates
 from nodes.snapshot import EngineEndpoint, EngineId, EngineKind, EngineSnapshot, NodeId, PressureSnapshot
 from nodes.wire import WIRE
+from router.borders import Borders, borders_of
 from router.capabilities import lacks_of, proof_of_life
 from router.cost import Prospect, Terms
 from router.ranking import Contest, Place
@@ -110,6 +111,8 @@ class ModelRoutes:
     held_up: str = ""  # why engines that serve get nothing new for now, where that is all that stands in the way
     policy: RouterPolicy = "seconds"
     measured: bool = False  # every candidate: seconds and counts are not compared
+    zones: frozenset[str] | None = None  # what is left of it for requests that are bound to these; None: all of it
+    outside: bool = False  # no machine of these zones serves it or is about to
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class RoutingTable:
     routes: Mapping[str, NamedRoute] = field(default_factory=dict)
     side_calls: SideCalls = "warm"
     warming: Warming = "off"
+    borders: Borders = field(default_factory=Borders)
 
 
 def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
@@ -148,7 +152,8 @@ def routing_table(snapshot: ClusterSnapshot) -> RoutingTable:
         if node.state == "draining" or engine.state == "draining"
     )
     known = {one.engine_id: one.model.name for _, one in engines}
-    return RoutingTable(models, names, known, lost, leaving, routes, snapshot.side_calls, snapshot.warming)
+    aside, warming = snapshot.side_calls, snapshot.warming
+    return RoutingTable(models, names, known, lost, leaving, routes, aside, warming, borders_of(snapshot))
 
 
 def _routes(view: ModelView, verdicts: Iterable[Candidate | Rejection], policy: RouterPolicy) -> ModelRoutes:

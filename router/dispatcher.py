@@ -12,17 +12,20 @@ from nodes.relay.contract import Writer
 from nodes.snapshot import NodeId
 from router.answer_cache import AnswerCache, AnyKeeping, give_again
 from router.asking_first import NO_TOKENS, Errand, Prelude, errand_of
+from router.borders import class_set
 from router.cache_store import CacheStore
 from router.call import Call
 from router.call_context import CallContext, UnderWay, request_id_lines
-from router.call_errors import wrong_kind
+from router.call_errors import not_there, wrong_kind
 from router.call_report import NO_MODEL, Added, CallReport, outcome_of
 from router.capabilities import can_do
+from router.data_class import HEADER, NONE, classes_in
 from router.decision import ModelRoutes
 from router.dialects import DIALECTS
 from router.errors import ApiError, invalid, stopping, unknown_model
 from router.ids import RequestIds, sane_client_id
 from router.limits import LimitDesk, Permit
+from router.narrowing import within
 from router.permissions import refusal, sees, visible
 from router.refusals import REFUSALS, RefusalNotes, claimed_key_id, known_key_id
 from router.reply import Client
@@ -56,6 +59,7 @@ class Said(NamedTuple):
     side: SideCall | None
     fresh: bool
     host: bytes | None
+    added: frozenset[str]  # privacy classes
 
 
 class Dispatcher:
@@ -98,7 +102,7 @@ class Dispatcher:
         clock = self.context.clock
         identity = self.admit(headers, DIALECTS[api].path)
         arrived_s = clock.monotonic_s()
-        client_request_id, session, patience_s, side, fresh, host = said or said_in(headers)
+        client_request_id, session, patience_s, side, fresh, host, added = said or said_in(headers)
         return Arrival(  # by position: names would cost as much as all the rest of it
             self.ids.next(),
             client_request_id,
@@ -113,6 +117,7 @@ class Dispatcher:
             trace=None if self.context.tracer is None else self.context.tracer.begin(headers, identity),
             scheme=scheme,
             host=host,
+            added=added,
         )
 
     def begin(self, arrival: Arrival, body: bytes, writer: Writer) -> UnderWay | None:
@@ -121,6 +126,7 @@ class Dispatcher:
         try:
             if self.draining and not arrival.within:
                 raise stopping()
+            self.check_classes(arrival.classes, arrival.identity)
             parsed = as_aside(DIALECTS[arrival.api].parse(body), arrival, self.view.table)
             asked = parsed.model
             prompt_tokens = self._tokens_of(asked, parsed)
@@ -149,7 +155,7 @@ class Dispatcher:
         request = InferenceRequest(arrival, model, parsed, prompt_tokens, priority)
         if not isinstance(errand, Errand):
             return self._go_on(resolved, permit, request, errand, writer)
-        prelude = Prelude(self.context, request, errand, writer, partial(self._go_on, resolved, permit))
+        prelude = Prelude(self.context, request, errand, writer, partial(self._go_on_read, resolved, permit))
         prelude.report.permit = permit
         prelude.start()
         return prelude
@@ -170,6 +176,27 @@ class Dispatcher:
             if errand.by_tool is not None:
                 raise
             return self._admit(identity, parsed, prompt_tokens), NO_TOKENS
+
+    def _go_on_read(
+        self, resolved: Resolved, permit: Permit | None, request: InferenceRequest, added: Added, client: Client
+    ) -> Call | None:
+        """Documents are in its prompt, and bind it to where they may be: it goes there, or nowhere. Raises ApiError."""
+        classes = request.classes
+        self.check_classes(classes, request.arrival.identity)
+        routes = self.context.routes_of(request) or within(self.context.borders, resolved.routes, classes)
+        if routes.outside and routes.zones is not None:
+            raise not_there(routes.view.name, routes.zones, classes)
+        return self._go_on(Resolved(routes, resolved.why), permit, request, added, client)
+
+    def check_classes(self, classes: frozenset[str], identity: Identity) -> None:
+        """Raises ApiError 400 or 403 where nothing of these privacy classes can be served by this gateway at all, 503
+        where nobody can put on record which machine gets it."""
+        borders = self.view.table.borders
+        if borders.zones_of(classes) is not None:
+            refused = borders.refusal(classes, identity.data_class)
+            if refused is not None:
+                raise refused
+            self.context.witness.check()
 
     def _go_on(
         self, resolved: Resolved, permit: Permit | None, request: InferenceRequest, added: Added | None, client: Client
@@ -194,7 +221,8 @@ class Dispatcher:
     def _who_answers(self, arrival: Arrival, parsed: Parsed, prompt_tokens: int) -> Resolved:
         """Raises ApiError 404 for no model that the caller may use, 400 for one of another kind, or 503."""
         identity = arrival.identity
-        resolved = self._resolve(identity, parsed.model, Wish(identity.group, prompt_tokens, parsed.prompt.said))
+        wish = Wish(identity.group, prompt_tokens, parsed.prompt.said)
+        resolved = self._resolve(identity, parsed.model, wish, arrival.classes)
         routes = resolved.routes
         if not can_do(parsed.engine_api, routes.view.capabilities):
             raise self._wrong_kind(identity, routes.view, parsed.engine_api)
@@ -230,16 +258,17 @@ class Dispatcher:
 
     def check_name(self, identity: Identity, asked: str) -> None:
         """Raises ApiError 404 as a request for it would."""
-        self.routes_for(identity, asked, 0)
+        self.routes_for(identity, asked, 0, class_set(identity.data_class))
 
-    def routes_for(self, identity: Identity, asked: str, prompt_tokens: int) -> ModelRoutes:
-        """Where a name leads this caller with a prompt that has no words. Raises ApiError 404."""
-        return self._resolve(identity, asked, Wish(identity.group, prompt_tokens, str)).routes
+    def routes_for(self, identity: Identity, asked: str, prompt_tokens: int, classes: frozenset[str]) -> ModelRoutes:
+        """Where a name leads this caller with a prompt of these privacy classes that has no words. Raises ApiError
+        404."""
+        return self._resolve(identity, asked, Wish(identity.group, prompt_tokens, str), classes).routes
 
-    def _resolve(self, identity: Identity, asked: str, wish: Wish) -> Resolved:
+    def _resolve(self, identity: Identity, asked: str, wish: Wish, classes: frozenset[str]) -> Resolved:
         """Where a name leads this caller. Raises ApiError 404, the same for a model it may not use as for none."""
         table = self.view.table
-        found = resolve(table, asked, wish, partial(sees, identity))
+        found = resolve(table, asked, wish, partial(sees, identity), classes)
         if found is None:
             if asked in table.names:
                 self.refusals.note(known_key_id(identity), "model_not_allowed", "")
@@ -281,6 +310,7 @@ def said_in(headers: HeaderMap) -> Said:
         side_of(headers[TASK]) if TASK in headers else None,
         b"cache-control" in headers and wants_fresh(headers[b"cache-control"]),
         headers.get(b"host"),
+        classes_in(headers[HEADER]) if HEADER in headers else NONE,
     )
 
 

@@ -48,6 +48,7 @@ class Question(msgspec.Struct, frozen=True):
     session: str | None = None  # as its client names it, with its tenant
     tokens_per_chained: float = 1.0  # of this prompt, for one of those that its chain's blocks stand for
     tenant: str = ""  # whose prompt it is, where it has a chain
+    classes: frozenset[str] = frozenset()  # privacy classes of this prompt; its chain is of them, too
 
 
 class Trip:

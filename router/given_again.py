@@ -34,16 +34,17 @@ _PREFIXES: dict[EngineApi, str] = {"chat": "chatcmpl-", "completions": "cmpl-"}
 _CHUNKS: dict[EngineApi, str] = {"chat": "chat.completion.chunk", "completions": "text_completion"}
 
 
-def key_of(tenant: str, ref: ModelRef, parsed: Parsed) -> bytes:
-    """32 bytes over all that an answer depends on: whose it is, which weights and template, and what is asked. How the
+def key_of(scope: str, ref: ModelRef, parsed: Parsed) -> bytes:
+    """32 bytes over all that an answer depends on: whose it is and of which privacy classes, which weights and
+    template, and what is asked. How the
     answer is to be told, in which dialect, as a stream or whole, is not among it."""
-    return digest_of((*weights_of(tenant, ref), parsed.engine_api), parsed.prompt.encode("", stream=False))
+    return digest_of((*weights_of(scope, ref), parsed.engine_api), parsed.prompt.encode("", stream=False))
 
 
-def weights_of(tenant: str, ref: ModelRef) -> tuple[str, ...]:
-    """Whose answer it is, and what gives it."""
+def weights_of(scope: str, ref: ModelRef) -> tuple[str, ...]:
+    """Whose answer it is, of which classes, and what gives it."""
     hashes = (ref.tokenizer_hash or "", ref.template_hash or "", ref.adapter or "")
-    return (tenant, ref.name, ref.revision, ref.artifact_id, *hashes)
+    return (scope, ref.name, ref.revision, ref.artifact_id, *hashes)
 
 
 def digest_of(parts: Iterable[str], body: bytes = b"") -> bytes:

@@ -11,10 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from inventory.logs import told
 from router.dashboard.cookie import session_id
 from router.dashboard.door import Door
+from router.data_class import classes_of
 from router.dialects.error_shapes import shape_at
 from router.dispatcher import Dispatcher
 from router.errors import ApiError, internal, too_large
 from router.permissions import LOGIN_ROUTES, OPEN_ROUTES
+from router.readers import Caller
 from router.request import Identity
 
 
@@ -80,6 +82,11 @@ def caller(request: Request) -> Identity:
     identity = request.state.identity
     assert isinstance(identity, Identity)
     return identity
+
+
+def asking(request: Request) -> Caller:
+    """The same, with the request's id, for what is put on record."""
+    return Caller(caller(request), request.state.request_id, classes_of(request.headers.raw))
 
 
 async def body_of(request: Request, limit_bytes: int) -> bytes:

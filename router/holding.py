@@ -14,9 +14,10 @@ from router.scoring import crowded_out, full
 FAR_S = 4.0
 WAIT = TERMS.index("wait")
 
-Hold = Literal["turn", "room"]
+Hold = Literal["turn", "room", "zone"]
 """turn: its engine has enough to do for now, and another request's may not. room: it needs cache that is promised to
-others, and nobody may be let past it, or it would never get so much."""
+others, and nobody may be let past it, or it would never get so much. zone: its model serves, but not where it may go:
+it waits for an engine there, and is in nobody's way."""
 
 
 def hold_of(decision: Decision) -> Hold | None:

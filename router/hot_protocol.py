@@ -15,6 +15,8 @@ from uvicorn.server import ServerState
 from nodes.relay.heads import Cut, KnownHeads, cut
 from nodes.relay.sockets import set_no_delay
 from nodes.relay.sweeper import Sweeper
+from router.data_class import HEADER as CLASS_HEADER
+from router.data_class import repeated
 from router.dispatcher import HOT_PATHS, Dispatcher, HeaderMap, said_in
 from router.errors import ApiError, invalid
 from router.host_names import HostNames
@@ -279,6 +281,8 @@ class HotProtocol(HttpToolsProtocol):
             return ApiError(431, "headers_too_large", f"the request has more than {HEADERS_LIMIT} headers")
         if sum(name == b"host" for name, _ in self.headers) > 1:
             return invalid("a request has one Host header", code="invalid_http")
+        if sum(name == CLASS_HEADER for name, _ in self.headers) > 1:
+            return repeated()
         if b"host" in headers and not self.hosts.allows(headers[b"host"]):
             return ApiError(421, "unknown_host", UNKNOWN_HOST)
         if b"host" not in headers and self.parser.get_http_version() != "1.0":

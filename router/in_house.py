@@ -96,7 +96,7 @@ class InHouse:
         try:
             while True:
                 identity = self._holder(reader, path)
-                places, why = self._house.rooms(identity, model)
+                places, why = self._house.rooms(identity, model, _added(reader))
                 pause_s = LOOK_S
                 if places is None or places:
                     node_id = NodeId("") if places is None else roomiest(places)
@@ -143,6 +143,7 @@ class InHouse:
             arrived_wall_s=clock.wall_s(),
             guest_on=guest_on,
             within=reader.admitted,
+            added=_added(reader),
         )
 
     async def _send(self, arrival: Arrival, body: bytes) -> LineAnswer | None:
@@ -154,6 +155,11 @@ class InHouse:
         finally:
             if call is not None:
                 call.client_gone()  # says nothing to a call that has ended
+
+
+def _added(reader: Reader) -> frozenset[str]:
+    """What he asks about, and what his key was when he brought it, whatever it is by now."""
+    return reader.classes | {reader.data_class}
 
 
 class _Transport(httpx2.AsyncBaseTransport):

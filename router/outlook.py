@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from nodes.snapshot import EngineId
+from router.borders import scope_of
 from router.decision import Candidate
 from router.foresight import EngineFacts, Question
 from router.prefix_index import BLOCK_TOKENS, chain_of
@@ -27,10 +28,11 @@ def question_of(request: InferenceRequest, choice: bool) -> Question:
         tokens or 1,
         kind,
         limit,
-        chain_of(identity.tenant, text, BLOCK_BYTES),
+        chain_of(scope_of(identity.tenant, request.classes), text, BLOCK_BYTES),
         None if named is None else f"{identity.key_id} {identity.user or ''} {named}",
         tokens * CHARACTERS_PER_TOKEN / len(text) if text else 1.0,
         identity.tenant,
+        request.classes,
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
 from nodes.snapshot import NodeId
+from router.borders import class_set
 from router.errors import ApiError
 from router.file_search import FileSearch, Searched
 from router.side_calls import SideCall
@@ -163,6 +164,13 @@ class Arrival(msgspec.Struct, frozen=True):
     trace: TraceContext | None = None  # where traces are kept
     scheme: str = ""  # and host, by which the client came
     host: bytes | None = None
+    added: frozenset[str] = frozenset()  # privacy classes beside its key's
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """All that it is of: nothing that a client says takes its key's away."""
+        own = class_set(self.identity.data_class)
+        return own | self.added if self.added else own
 
     @property
     def origin(self) -> str:
@@ -178,7 +186,12 @@ class InferenceRequest(msgspec.Struct, frozen=True):
     parsed: Parsed
     prompt_tokens: int = 0  # as far as its characters tell
     priority: int = 0  # higher goes first, whoever it is
-    zones: frozenset[str] | None = None  # where it may run; None is anywhere
+    found: frozenset[str] = frozenset()  # privacy classes of the documents in its prompt
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """Where it may run follows from them, at each decision anew: cluster.yaml may have changed while it waited."""
+        return self.arrival.classes | self.found if self.found else self.arrival.classes
 
     @property
     def asker(self) -> Asker:

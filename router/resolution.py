@@ -10,7 +10,9 @@ from functools import lru_cache
 import msgspec
 
 from cluster.routes import NamedRoute, RouteRule
+from router.borders import USUAL
 from router.decision import ModelRoutes, RoutingTable
+from router.narrowing import within
 from router.waiting_words import worth_waiting
 
 LOOKED_AT_CHARACTERS = 20_000  # of a text, from its end
@@ -35,13 +37,18 @@ Allowed = Callable[[str, str], bool]
 """Whether the caller may use (the name asked for, the model)."""
 
 
-def resolve(table: RoutingTable, asked: str, wish: Wish, allowed: Allowed) -> Resolved | None:
-    """None where there is no such name, or none for this caller: nobody learns which of the two."""
+def resolve(
+    table: RoutingTable, asked: str, wish: Wish, allowed: Allowed, classes: frozenset[str] = USUAL
+) -> Resolved | None:
+    """None where there is no such name, or none for this caller: nobody learns which of the two. What it finds is only
+    what may see a request of these privacy classes."""
     route = table.routes.get(asked)
     found = _by_rule(table, route, wish, allowed) if route is not None else _by_name(table, asked, allowed)
-    if found is None or can_serve(found.routes):
-        return found
-    return _stand_in(table, asked, found, allowed)
+    if found is None:
+        return None
+    routes = within(table.borders, found.routes, classes)
+    found = found if routes is found.routes else Resolved(routes, found.why)
+    return found if can_serve(routes) else _stand_in(table, asked, found, allowed, classes)
 
 
 def _by_name(table: RoutingTable, asked: str, allowed: Allowed) -> Resolved | None:
@@ -61,13 +68,15 @@ def _by_rule(table: RoutingTable, route: NamedRoute, wish: Wish, allowed: Allowe
     return Resolved(routes, "no rule") if routes is not None and allowed(route.name, route.otherwise) else None
 
 
-def _stand_in(table: RoutingTable, asked: str, found: Resolved, allowed: Allowed) -> Resolved:
+def _stand_in(table: RoutingTable, asked: str, found: Resolved, allowed: Allowed, classes: frozenset[str]) -> Resolved:
     """Another model, where the operator named one: this one cannot serve, and is not on its way."""
     view = found.routes.view
     for name in view.fallback:
-        routes = table.models.get(name)
+        whole = table.models.get(name)
+        routes = within(table.borders, whole, classes) if whole is not None else None
         if routes is not None and can_serve(routes) and allowed(asked, name):
-            why = f"fallback: {view.name} is {view.state}"
+            how = "is nowhere that the request may go" if found.routes.zones is not None else f"is {view.state}"
+            why = f"fallback: {view.name} {how}"
             return Resolved(routes, f"{found.why}; {why}" if found.why else why)
     return found
 

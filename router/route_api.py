@@ -5,6 +5,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from router.asking import choose
+from router.borders import class_set
 from router.decision_record import DecisionNote, record_of
 from router.dialects.common import decode
 from router.dispatcher import Dispatcher
@@ -32,10 +33,11 @@ def add_route_explain(app: FastAPI, dispatcher: Dispatcher) -> None:
 def foreseen(dispatcher: Dispatcher, identity: Identity, asked: RouteQuestion) -> Explanation:
     """As this gateway would decide at this moment. Raises ApiError 404 as a request would."""
     context, clock = dispatcher.context, dispatcher.context.clock
-    routes = dispatcher.routes_for(identity, asked.model, asked.prompt_tokens)
+    added = frozenset(asked.data_classes)
+    routes = dispatcher.routes_for(identity, asked.model, asked.prompt_tokens, class_set(identity.data_class) | added)
     characters = asked.prompt_tokens * CHARACTERS_PER_TOKEN
     parsed = Parsed(asked.model, True, False, characters, asked.output_tokens, SizeOnly())
-    arrival = Arrival("", None, "chat", identity, clock.monotonic_s(), clock.wall_s(), asked.session)
+    arrival = Arrival("", None, "chat", identity, clock.monotonic_s(), clock.wall_s(), asked.session, added=added)
     request = InferenceRequest(arrival, routes.view.name, parsed, asked.prompt_tokens)
     decision = choose(context, routes, request, question_of(request, choice=True), arrival.arrived_s)
     return explain(record_of(DecisionNote("", arrival.arrived_wall_s, request.model, decision)))

@@ -51,6 +51,7 @@ from router.ids import RequestIds
 from router.in_house import InHouse
 from router.knowledge.desk import DocumentDesk
 from router.knowledge.opening import NONE_KEPT, Documents, open_documents
+from router.knowledge.recorder import HeadRecorder, Recorder
 from router.knowledge.room import OpenRoom
 from router.lan_door import LanListener
 from router.learnt_file import LearntFile
@@ -65,6 +66,7 @@ from router.tracing import tracer_for
 from router.upstreams import Upstreams, proof_body
 from router.usage_reading import used_since
 from router.view import GatewayView
+from router.witness import GatewayWitness, WitnessReporter
 
 
 class QuietServer(uvicorn.Server):
@@ -161,9 +163,11 @@ def build_gateway(
 
     health = EngineHealth(proof_of, log, settings.first_token_s)
     metrics = GatewayMetrics(lambda: _gauges(view, context, sinks, dispatcher.answers))
+    witness = GatewayWitness(clock, lambda: view.table.borders, settings.paths.sightings)
     parts = CallParts(
-        settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table, salt_of, several_tenants, ids
-    )
+        settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table, salt_of, several_tenants, ids,
+        witness,
+    )  # fmt: skip
     uses, minute = Uses(), MinuteSink(clock)
     context = CallContext(
         parts, (metrics, uses, minute, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)]
@@ -175,6 +179,7 @@ def build_gateway(
     registry.register(metrics)
     registry.register(_changes_of(view))
     dispatcher = Dispatcher(context, view, ids, cache)
+    view.on_change(lambda _: dispatcher.answers.follow(view.table.borders))
     desk = None
     if batches is not None:
         runner = BatchRunner(batches, RelayJobs(dispatcher), GatewayHouse(dispatcher), clock, log)
@@ -185,11 +190,12 @@ def build_gateway(
     return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk, dashboard, in_house)
 
 
-def with_documents(gateway: Gateway, open_room: OpenRoom | None) -> Gateway:
-    """The same with documents, where somebody keeps them."""
+def with_documents(gateway: Gateway, open_room: OpenRoom | None, recorder: Recorder | None = None) -> Gateway:
+    """The same with documents, where somebody keeps them. `recorder`: puts on record who uses them; None: the head."""
     if open_room is None:
         return gateway
-    found = open_documents(gateway.dispatcher, gateway.in_house, gateway.batches, open_room)
+    recorder = recorder or HeadRecorder(AdminClient(gateway.settings.paths.head_socket))
+    found = open_documents(gateway.dispatcher, gateway.in_house, gateway.batches, open_room, recorder)
     return replace(gateway, documents=found)
 
 
@@ -227,6 +233,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event, open_room:
     learnt = LearntFile(settings.paths, gateway.dispatcher.context)
     try:
         learnt.load()
+        gateway.dispatcher.context.witness.load()
         feed.load()
         _restore_limits(gateway, settings.paths.telemetry_db, log)
         tune_collector()
@@ -291,6 +298,8 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         asker = tasks.create_task(demand.run())
         refusals = RefusalReporter(head, gateway.dispatcher.refusals, context.log)
         accuser = tasks.create_task(refusals.run())
+        witness = WitnessReporter(head, context.witness, context.log)
+        noter = tasks.create_task(witness.run())
         registrar = tasks.create_task(SignInReporter(head, gateway.dashboard.door.notes, context.log).run())
         runner = tasks.create_task(gateway.batches.runner.run()) if gateway.batches is not None else None
         reading = tasks.create_task(gateway.documents.run()) if isinstance(gateway.documents, Documents) else None
@@ -302,6 +311,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         reporter.cancel()
         asker.cancel()
         accuser.cancel()
+        noter.cancel()
         registrar.cancel()
         if reading is not None:
             reading.cancel()

@@ -4,6 +4,9 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from router.borders import class_set
+from router.call_errors import not_there
+from router.data_class import classes_of
 from router.decision import Candidate
 from router.dialects.chat import ChatBody
 from router.dialects.chat_messages import check_messages
@@ -50,11 +53,19 @@ def add_token_routes(app: FastAPI, dispatcher: Dispatcher) -> None:
 
 
 def _tokenizer(dispatcher: Dispatcher, request: Request, model: str) -> tuple[Tokenizer, Candidate]:
-    """By the least busy engine that has the model. Raises ApiError 404, or 503: nothing is loaded to count."""
+    """By the least busy engine that has the model. Raises ApiError 404, 503 where nothing is loaded to count, or 403
+    where none is that may see it."""
     context = dispatcher.context
-    routes = dispatcher.routes_for(caller(request), model, 0)
+    identity = caller(request)
+    classes = class_set(identity.data_class) | classes_of(request.headers.raw)
+    dispatcher.check_classes(classes, identity)
+    routes = dispatcher.routes_for(identity, model, 0, classes)
+    if routes.outside and routes.zones is not None:
+        raise not_there(routes.view.name, routes.zones, classes)
     ready = [candidate for candidate in routes.candidates if candidate.engine_id not in context.health.ejected]
     if not ready:
         raise not_ready(f"no engine of `{routes.view.name}` is ready, and counting loads none")
     engine = min(ready, key=lambda one: (context.ledger.in_flight.get(one.engine_id, 0), one.engine_id))
-    return Tokenizer(context, engine, dispatcher.ids.next()), engine
+    request_id = dispatcher.ids.next()
+    context.witness.saw(engine.node_id, classes, "counted", request_id)
+    return Tokenizer(context, engine, request_id), engine

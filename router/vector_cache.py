@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from inventory.catalog import ModelRef
+from router.borders import scope_of
 from router.cache_store import Entry
 from router.call_report import CallReport
 from router.dialects.embeddings import EmbeddingsAnswer, EmbeddingsBody, Vector, float_bytes, floats_in, prepared
@@ -51,7 +52,12 @@ class KeepingVectors:
         self._shelf, self._ref, self._texts = shelf, ref, texts
         self._tenant = request.arrival.identity.tenant
         self._body = body = request.parsed.prompt.body
-        facts = (*weights_of(self._tenant, ref), "" if body.dimensions is None else str(body.dimensions))
+        self._classes = request.classes
+        weights = weights_of(scope_of(self._tenant, self._classes), ref)
+        facts = (
+            *weights,
+            "" if body.dimensions is None else str(body.dimensions),
+        )
         self._keys = [digest_of((*facts, text)) for text in texts]
         self._known = dict(shelf.vectors(self._tenant, self._keys))
         self._new: dict[bytes, bytes] = {}
@@ -101,7 +107,8 @@ class KeepingVectors:
         """The call is over."""
         if report.answered_by(self._ref):
             name = self._ref.name
-            self._shelf.keep([Entry(key, "vectors", self._tenant, name, one) for key, one in self._new.items()])
+            whose, classes = self._tenant, self._classes
+            self._shelf.keep([Entry(key, "vectors", whose, name, one, classes) for key, one in self._new.items()])
 
 
 def shares(total: int, sizes: Sequence[int]) -> list[int]:

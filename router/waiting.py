@@ -76,6 +76,7 @@ class WaitingRoom:
         self._heard_s = clock.monotonic_s()  # when the table arrived
         self._failing_s: dict[ModelName, float] = {}
         self._said: dict[ModelName, tuple[str, bool]] = {}
+        self._away: dict[ModelName, set[Waiter]] = defaultdict(set)  # their model serves, but not where they may go
         self.crowded: set[ModelName] = set()  # models that serve, with requests that wait for others to end
         self.news = asyncio.Event()
 
@@ -112,6 +113,7 @@ class WaitingRoom:
         if ticket is None:
             return
         queue.remove(waiter)
+        self._away[waiter.request.model].discard(waiter)
         self._tallies[waiter.request.parsed.writes].remove(waiter.request.asker, _size(waiter))
         waited_s = self._clock.monotonic_s() - ticket.since_s
         waiter.report.queued_s += waited_s
@@ -175,7 +177,8 @@ class WaitingRoom:
             yield ModelDemand(model, len(waiters), waited_s=waited_s)
 
     def _look_after(self, waiter: Waiter, ticket: _Ticket, now_s: float) -> None:
-        request, crowded = waiter.request, waiter.request.model in self.crowded
+        request = waiter.request
+        crowded = request.model in self.crowded and waiter not in self._away[request.model]
         deadline_s, wait_s = request.deadline_s, self._settings.wait_s
         if deadline_s is not None and self._late(waiter, ticket, now_s, deadline_s):
             what = "has no place for this request" if crowded else "is not ready"
@@ -210,7 +213,7 @@ class WaitingRoom:
         most = LOOKED_AT if len(routes.candidates) > 1 else 1
         queue, crowded = self._queues[model], model in self.crowded
         for _ in range(len(queue)):
-            first, waiter = queue.head(), self._next(queue, most)
+            first, waiter = queue.head(), self._next(queue, most, self._away[model])
             if waiter is None:
                 if queue:
                     self.crowded.add(model)
@@ -221,15 +224,27 @@ class WaitingRoom:
             waiter.go_on()
 
     @staticmethod
-    def _next(queue: FairQueue[Waiter], most: int) -> Waiter | None:
-        """Who may go on. Nobody is let past one that needs more room."""
-        for waiter in queue.in_order(most):
-            hold = waiter.hold()
-            if hold is None:
-                return waiter
-            if hold == "room":
+    def _next(queue: FairQueue[Waiter], most: int, away: set[Waiter]) -> Waiter | None:
+        """Who may go on. Nobody is let past one that needs more room; those that wait for an engine elsewhere are not
+        counted, nor in anybody's way."""
+        looked_at: set[Waiter] = set()
+        while True:
+            known = len(away)
+            for waiter in queue.in_order(most + known):
+                if waiter in looked_at:
+                    continue
+                looked_at.add(waiter)
+                hold = waiter.hold()
+                if hold == "zone":
+                    away.add(waiter)
+                    continue
+                away.discard(waiter)
+                if hold is None:
+                    return waiter
+                if hold == "room":
+                    return None
+            if len(away) <= known:
                 return None
-        return None
 
     def _announce(self, view: ModelView) -> None:
         """What has changed since the last comment is told with the next sweep."""

@@ -67,7 +67,9 @@ def unasked(request: InferenceRequest, routes: ModelRoutes | None) -> ApiError:
 
 def worth_waiting(routes: ModelRoutes) -> bool:
     """Nobody can serve it now, and it is on its way, will be when asked for, or only may not take more at present."""
-    return not routes.candidates and (routes.view.state in ON_ITS_WAY or bool(routes.held_up))
+    if routes.candidates or routes.outside:
+        return False
+    return routes.view.state in ON_ITS_WAY or bool(routes.held_up)
 
 
 def eta_s(view: ModelView, since_s: float) -> float | None:

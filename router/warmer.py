@@ -21,6 +21,7 @@ from router.upstreams import body_for
 from router.warming import LEAST_TOKENS, Beginning, Spot, WarmUp, choose, worth_reading
 from router.warming_counts import SharedBeginnings
 from router.warming_texts import HeldTexts
+from router.witness import GatewayWitness
 
 PATIENCE_S = 60.0  # with an engine that should be done in a second or a few
 ASKS: frozenset[Feature] = frozenset({"tools", "tool_choice"})  # what is left of a prompt's needs in its beginning
@@ -36,9 +37,9 @@ class _Text(NamedTuple):
 class Warmer:
     """One for a gateway, with one warm-up at a time. `on`: cluster.yaml wants it."""
 
-    def __init__(self, parts: CallParts, foresight: Foresight, room: Sized) -> None:
+    def __init__(self, parts: CallParts, foresight: Foresight, room: Sized, witness: GatewayWitness) -> None:
         """`room` holds the requests that wait for an engine."""
-        self._parts, self._foresight, self._room = parts, foresight, room
+        self._parts, self._foresight, self._room, self._witness = parts, foresight, room, witness
         self._shared = SharedBeginnings()
         self._texts: HeldTexts[_Text] = HeldTexts()
         self._reading: _Reading | None = None
@@ -72,7 +73,7 @@ class Warmer:
             if self._room and self._reading is not None:
                 self._reading.cancel("requests wait")
         elif self._texts:
-            warm_up = choose(self._texts.beginnings(), self._spots(now_s), len(self._room))
+            warm_up = choose(self._texts.beginnings(), self._spots(now_s), len(self._room), self._allowed)
             if warm_up is not None:
                 self._begin(warm_up, now_s)
 
@@ -83,6 +84,10 @@ class Warmer:
             self.close()
         elif self._reading is not None and not self._is_there(self._reading.candidate):
             self._reading.cancel("its engine left")
+        borders = self._parts.table().borders
+        for beginning in self._texts.beginnings():
+            if not borders.may_stay(beginning.classes):
+                self._texts.drop(beginning)
 
     def close(self) -> None:
         """Stop, and forget what was kept."""
@@ -98,11 +103,12 @@ class Warmer:
         shared = self._shared.seen(model, question.chain, trip.session_id)
         if shared * BLOCK_TOKENS < LEAST_TOKENS:
             return
-        beginning = Beginning(question.tenant, model, question.chain[:shared], now_s, parsed.needs & ASKS)
+        chain, needs = question.chain[:shared], parsed.needs & ASKS
+        beginning = Beginning(question.tenant, model, chain, now_s, needs, question.classes)
         if self._texts.seen(beginning):
             return
         others = (spot for spot in self._spots(now_s) if spot.engine_id != candidate.engine_id)
-        if any(worth_reading(beginning, spot) for spot in others):
+        if any(self._allowed(beginning, spot) and worth_reading(beginning, spot) for spot in others):
             prompt = beginning_of(parsed.prompt, shared * BLOCK_BYTES)
             if prompt is not None:
                 self._texts.keep(beginning, _Text(parsed.engine_api, prompt), shared * BLOCK_BYTES)
@@ -123,6 +129,12 @@ class Warmer:
         )
         return [spot for spot in found if spot is not None]
 
+    def _allowed(self, beginning: Beginning, spot: Spot) -> bool:
+        """By the last snapshot, and where it can be put on record."""
+        borders = self._parts.table().borders
+        zones = borders.zones_of(beginning.classes)
+        return zones is None or (borders.allows(spot.node_id, zones) and not self._witness.trouble)
+
     def _begin(self, warm_up: WarmUp, now_s: float) -> None:
         held = self._texts.text(warm_up.beginning)
         candidate = next(one for _, one in self._candidates() if one.engine_id == warm_up.engine_id)
@@ -132,10 +144,12 @@ class Warmer:
             return
         self._reading = reading = _Reading(warm_up, candidate, now_s, self._ended)
         self._foresight.warms(candidate.engine_id, 1)
+        request_id = self._parts.ids.next()
+        self._witness.saw(candidate.node_id, warm_up.beginning.classes, "read ahead", request_id)
         body = body_for(candidate, prompt, True, warm_up.beginning.tenant, self._parts.salt_of)
         try:
             upstream = self._parts.upstreams.of(candidate)
-            message = upstream.request(held.api, self._parts.ids.next(), body)
+            message = upstream.request(held.api, request_id, body)
         except Exception as error:  # noqa: BLE001 - an unreadable secret is this engine's failure, whatever its kind
             reading.end("failed", f"its secret cannot be read: {type(error).__name__}")
             return

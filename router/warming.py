@@ -6,7 +6,7 @@ nobody anything: it happens where nothing runs or waits, in room that no session
 short that an engine which cannot be interrupted while it reads keeps nobody waiting for long.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -29,6 +29,7 @@ class Beginning(msgspec.Struct, frozen=True):
     chain: Chain
     seen_s: float  # when the last of them came
     needs: frozenset[Feature] = frozenset()  # of its engine
+    classes: frozenset[str] = frozenset()  # privacy classes
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -51,6 +52,14 @@ class Spot(msgspec.Struct, frozen=True):
         return max(self.index.kept_tokens - self.live_tokens, 0)
 
 
+Allowed = Callable[[Beginning, Spot], bool]
+"""Whether the machine may see this beginning."""
+
+
+def _anywhere(beginning: Beginning, spot: Spot) -> bool:
+    return True
+
+
 class WarmUp(msgspec.Struct, frozen=True):
     """Read these blocks of a beginning on an engine: those that are cached there, and one piece more."""
 
@@ -62,15 +71,18 @@ class WarmUp(msgspec.Struct, frozen=True):
     reason: str
 
 
-def choose(beginnings: Iterable[Beginning], spots: Iterable[Spot], waiting: int) -> WarmUp | None:
-    """On the idle engine with the most room, a piece of what was asked for last. Nothing while anybody waits."""
+def choose(
+    beginnings: Iterable[Beginning], spots: Iterable[Spot], waiting: int, allowed: Allowed = _anywhere
+) -> WarmUp | None:
+    """On the idle engine with the most room, a piece of what was asked for last, where that may be. Nothing while
+    anybody waits."""
     if waiting:
         return None
     recent = sorted(beginnings, key=lambda beginning: -beginning.seen_s)
     for spot in sorted(spots, key=lambda spot: (-spot.room_tokens, spot.engine_id)):
         if spot.quiet_s >= QUIET_S:
             for beginning in recent:
-                if worth_reading(beginning, spot):
+                if allowed(beginning, spot) and worth_reading(beginning, spot):
                     return _piece(beginning, spot)
     return None
 

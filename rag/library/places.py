@@ -56,5 +56,5 @@ class Places:
         if self.witness is None or where.zones_of(classes) is None:
             return
         if deed == "kept" and not self.kept.beside:
-            self.witness.saw(ELSEWHERE, classes, deed, about)
+            self.witness.saw(ELSEWHERE, classes, deed, about, self.kept.zone or "")
         self.witness.saw(node_id or where.here or NodeId("this machine"), classes, deed, about)

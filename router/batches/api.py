@@ -12,9 +12,10 @@ from router.batches.media_types import media_type_of
 from router.batches.upload import read_form
 from router.batches.values import DOCUMENTS
 from router.batches.wire import BatchBody
+from router.data_class import classes_of
 from router.dialects.common import decode
 from router.errors import ApiError
-from router.guard import body_of, caller, json_answer
+from router.guard import asking, body_of, caller, json_answer
 from router.listing import Slice
 from router.openapi import bytes_answer, form_operation, json_operation
 
@@ -44,7 +45,7 @@ def _add_files(app: FastAPI, there: Callable[[], BatchDesk]) -> None:
     async def upload_file(request: Request) -> Response:
         form = await read_form(request, there().folder)
         try:
-            return json_answer(await there().keep(caller(request), form.upload()))
+            return json_answer(await there().keep(caller(request), form.upload(), classes_of(request.headers.raw)))
         finally:
             form.close()
 
@@ -69,7 +70,7 @@ def _add_files(app: FastAPI, there: Callable[[], BatchDesk]) -> None:
     @app.get(CONTENT, response_model=None, openapi_extra=bytes_answer())
     async def get_content(file_id: str, request: Request) -> Response:
         """Whatever it is, a browser lays it aside and runs nothing of it."""
-        file, path = await there().content(caller(request), file_id)
+        file, path = await there().content(asking(request), file_id)
         kind = media_type_of(file.name) if file.purpose in DOCUMENTS else "application/jsonl"
         headers = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
         return FileResponse(path, media_type=kind, filename=file.name, headers=headers)
@@ -79,7 +80,7 @@ def _add_batches(app: FastAPI, there: Callable[[], BatchDesk]) -> None:
     @app.post(BATCHES, response_model=None, openapi_extra=json_operation(f"POST {BATCHES}"))
     async def create_batch(request: Request) -> Response:
         body = decode(_bodies, await body_of(request, BODY_LIMIT_BYTES))
-        return json_answer(await there().create(caller(request), body))
+        return json_answer(await there().create(caller(request), body, classes_of(request.headers.raw)))
 
     @app.get(BATCHES, response_model=None, openapi_extra=json_operation(f"GET {BATCHES}"))
     async def list_batches(

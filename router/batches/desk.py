@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from inventory.clock import Clock
@@ -19,8 +20,11 @@ from router.batches.wire import (
     batch_object,
     file_object,
 )
+from router.borders import class_set
+from router.data_class import NONE
 from router.errors import ApiError, invalid
 from router.listing import Slice
+from router.readers import Caller
 from router.request import Identity
 
 MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512  # of metadata, as OpenAI has them
@@ -32,19 +36,21 @@ class BatchDesk:
 
     def __init__(self, store: BatchStore, runner: BatchRunner, clock: Clock) -> None:
         self._store, self.runner, self._clock = store, runner, clock
+        self.before_reading: Callable[[Caller, FileRow], Awaitable[None]] = _nobody_asks  # may raise ApiError
 
     @property
     def folder(self) -> Path:
         """Where uploads are written to."""
         return self._store.folder
 
-    async def keep(self, identity: Identity, upload: Upload) -> FileObject:
-        """A file that has arrived."""
+    async def keep(self, identity: Identity, upload: Upload, added: frozenset[str] = NONE) -> FileObject:
+        """A file that has arrived. `added`: privacy classes of what is in it, beside its uploader's key's."""
         file_id, now_s = f"file-{secrets.token_hex(16)}", int(self._clock.wall_s())
         size = await asyncio.to_thread(upload.move_to, self._store.content(file_id))
         kept_s = INPUT_KEPT_S if upload.kept_s is None and upload.purpose == "batch" else upload.kept_s
         expires_s = None if kept_s is None else now_s + kept_s
-        row = FileRow(file_id, owner_of(identity), upload.name, upload.purpose, size, now_s, expires_s)
+        classes = tuple(sorted(class_set(identity.data_class) | added))
+        row = FileRow(file_id, owner_of(identity), upload.name, upload.purpose, size, now_s, expires_s, classes)
         await asyncio.to_thread(self._store.add_file, row)
         return file_object(row)
 
@@ -58,9 +64,10 @@ class BatchDesk:
         data = [file_object(found[file_id]) for file_id in ids]
         return FileList(data=data, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None, has_more=more)
 
-    async def content(self, identity: Identity, file_id: str) -> tuple[FileRow, Path]:
+    async def content(self, who: Caller, file_id: str) -> tuple[FileRow, Path]:
         """The file, and where its bytes lie."""
-        row = await self._file(identity, file_id)
+        row = await self._file(who.identity, file_id)
+        await self.before_reading(who, row)
         return row, self._store.content(row.file_id)
 
     async def document(self, identity: Identity, file_id: str, field: str) -> tuple[FileRow, Path]:
@@ -78,7 +85,8 @@ class BatchDesk:
         await self.runner.drop(row)
         return FileDeleted(id=row.file_id)
 
-    async def create(self, identity: Identity, body: BatchBody) -> BatchObject:
+    async def create(self, identity: Identity, body: BatchBody, added: frozenset[str] = NONE) -> BatchObject:
+        """`added`: privacy classes of its lines, beside those of its file and its maker's key."""
         if body.endpoint not in ENDPOINTS:
             raise invalid(f"`endpoint` is one of {', '.join(ENDPOINTS)}", "endpoint")
         check_metadata(body.metadata)
@@ -95,6 +103,7 @@ class BatchDesk:
             metadata=body.metadata,
             status="validating",
             times={"validating": now_s, "expires": now_s + WINDOW_S},
+            classes=tuple(sorted({identity.data_class, *file.classes, *added})),
         )
         await asyncio.to_thread(self._store.save, batch)
         self.runner.submit(batch)
@@ -128,6 +137,10 @@ class BatchDesk:
         if row is None:
             raise ApiError(404, "batch_not_found", f"no batch `{batch_id[:100]}` of this key", "batch_id")
         return row
+
+
+async def _nobody_asks(who: Caller, file: FileRow) -> None:
+    """Of what is no document nobody keeps a record."""
 
 
 def check_metadata(metadata: dict[str, str] | None) -> None:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from nodes.snapshot import NodeId
 from router.batches.picking import Bench, Scene, free_places
 from router.batches.values import BatchRow
+from router.borders import class_set
 from router.decision import Candidate
 from router.dispatcher import Dispatcher
 from router.errors import ApiError
@@ -32,12 +33,14 @@ class GatewayHouse:
             return None
         return replace(now, user=made_by.user)
 
-    def rooms(self, identity: Identity, model: str) -> tuple[dict[NodeId, int] | None, str]:
+    def rooms(self, identity: Identity, model: str, added: frozenset[str]) -> tuple[dict[NodeId, int] | None, str]:
         context = self._dispatcher.context
         try:
-            routes = self._dispatcher.routes_for(identity, model, 0)
+            routes = self._dispatcher.routes_for(identity, model, 0, class_set(identity.data_class) | added)
         except ApiError as error:
             return (None, "") if error.status != 503 else ({}, error.message)
+        if routes.outside:
+            return None, ""  # any machine can say so: none of them is asked
         if not routes.candidates:
             return {}, f"no engine of `{routes.view.name}` runs"
         ejected = context.health.ejected

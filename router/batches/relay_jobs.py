@@ -39,6 +39,7 @@ class RelayJobs:
             arrived_wall_s=clock.wall_s(),
             guest_on=part.node_id,
             batch_id=job.batch_id,
+            added=frozenset(job.classes),
         )
         writer = LineWriter(arrival.request_id)
         call = self._dispatcher.begin(arrival, job.body, writer)

@@ -53,9 +53,9 @@ class House(Protocol):
 
     body_limit_bytes: int
 
-    def rooms(self, identity: Identity, model: str) -> tuple[dict[NodeId, int] | None, str]:
-        """Of a caller and a model's name: lines that each machine can take more, or why none can. None: no such model,
-        which any machine can say."""
+    def rooms(self, identity: Identity, model: str, added: frozenset[str]) -> tuple[dict[NodeId, int] | None, str]:
+        """Of a caller, a model's name, and the privacy classes beside his key's: lines that each machine can take more,
+        or why none can. None: no such model, or nowhere that they may go, which any machine can say."""
         ...
 
     def caller(self, batch: BatchRow) -> Identity | None:
@@ -213,7 +213,7 @@ class BatchRunner:
             await self._withdraw(work)
             return
         for model in dict.fromkeys(line.model for line in work.ahead):
-            places, work.why = self._house.rooms(identity, model)
+            places, work.why = self._house.rooms(identity, model, frozenset(work.row.classes))
             while (line := work.first_of(model)) is not None and (places is None or places):
                 node_id = NodeId("") if places is None else roomiest(places)
                 if places is not None:
@@ -238,7 +238,7 @@ class BatchRunner:
     async def _ask(self, work: Work, line: LineSpan, identity: Identity, node_id: NodeId) -> None:
         batch = work.row
         body = await asyncio.to_thread(_read_span, self._store.content(batch.input_file), line)
-        job = LineJob(batch.batch_id, line.custom_id, ENDPOINTS[batch.endpoint], identity, body)
+        job = LineJob(batch.batch_id, line.custom_id, ENDPOINTS[batch.endpoint], identity, body, batch.classes)
         (outcome,) = await self._fabric.run("answer_line", (JobPart(node_id, encode_job(job)),))
         answer = decode_answer(outcome.answer) if outcome.answer is not None else None
         fate = fate_of(answer, work.tried(line.at, answer))
@@ -297,7 +297,8 @@ class BatchRunner:
             self._store.content(file_id).unlink()
             return None
         name = f"{batch.batch_id}_{what}.jsonl"
-        return FileRow(file_id, batch.owner, name, "batch_output", size, created_s, created_s + KEPT_S)
+        ends_s = created_s + KEPT_S
+        return FileRow(file_id, batch.owner, name, "batch_output", size, created_s, ends_s, batch.classes)
 
 
 async def _nothing(_: FileRow) -> None:

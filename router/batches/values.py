@@ -50,6 +50,7 @@ class FileRow(msgspec.Struct, frozen=True):
     size_bytes: int
     created_s: int
     expires_s: int | None
+    classes: tuple[str, ...] = ()  # privacy classes of what is in it, sorted: its uploader's key's, and those he named
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -75,6 +76,7 @@ class BatchRow(msgspec.Struct, frozen=True):
     output_file: str | None = None
     error_file: str | None = None
     errors: tuple[Problem, ...] = ()
+    classes: tuple[str, ...] = ()  # privacy classes of its lines and answers, sorted: its file's among them
 
     @property
     def expires_s(self) -> int:
@@ -109,6 +111,7 @@ class LineJob(msgspec.Struct, frozen=True):
     api: Api
     identity: Identity
     body: bytes
+    classes: tuple[str, ...] = ()  # beside its identity's
 
 
 class LineAnswer(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from cluster.knowledge import FileStatus
 from router.dialects.common import decode
-from router.guard import body_of, json_answer
+from router.guard import asking, body_of, json_answer
 from router.knowledge.desk import DocumentDesk
 from router.knowledge.wire import (
     AttributesBody,
@@ -21,7 +21,6 @@ from router.knowledge.wire import (
 )
 from router.listing import Slice
 from router.openapi import json_operation
-from router.readers import asking
 
 STORES = "/v1/vector_stores"
 STORE = f"{STORES}/{{vector_store_id}}"

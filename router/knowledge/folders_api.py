@@ -6,14 +6,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from router.dialects.common import decode
-from router.guard import body_of, json_answer
+from router.guard import asking, body_of, json_answer
 from router.knowledge.api import There
 from router.knowledge.desk import said
 from router.knowledge.objects import FolderDeleted, FolderList, UsualObject
 from router.knowledge.told import folder_object
 from router.knowledge.wire import AgainBody, FolderBody, QuestionBody, UsualBody
 from router.openapi import json_operation
-from router.readers import asking
 
 FOLDERS, FOLDER = "/api/v1/rag/folders", "/api/v1/rag/folders/{folder_id}"
 USUAL, ANSWERS, AGAIN = "/api/v1/rag/usual", "/api/v1/rag/search", "/api/v1/rag/retry"

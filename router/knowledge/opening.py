@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cluster.knowledge import KnowledgeError
+from cluster.privacy import rules_of
 from cluster.snapshot import ClusterSnapshot
 from cluster.whereabouts import Whereabouts
 from inventory.logs import told
@@ -14,9 +15,12 @@ from router.batches.values import DOCUMENTS, FileRow
 from router.dispatcher import Dispatcher
 from router.errors import ApiError
 from router.in_house import InHouse
-from router.knowledge.desk import DocumentDesk
+from router.knowledge.audited import AuditedKnowledge, upload_read
+from router.knowledge.desk import DocumentDesk, said
+from router.knowledge.recorder import Recorder
 from router.knowledge.room import Around, OpenRoom, Room
 from router.log import EventLog
+from router.readers import Caller
 
 NONE_KEPT = "it was started without"
 READ_AGAIN_S = 10.0
@@ -44,7 +48,7 @@ class Documents:
 
 
 def open_documents(
-    dispatcher: Dispatcher, house: InHouse, files: BatchDesk | None, open_room: OpenRoom
+    dispatcher: Dispatcher, house: InHouse, files: BatchDesk | None, open_room: OpenRoom, recorder: Recorder
 ) -> Documents | str:
     """What opens, or the reason why nothing does, which is told to everybody who asks."""
     context, view = dispatcher.context, dispatcher.view
@@ -56,7 +60,10 @@ def open_documents(
         ray_nodes=lambda: ray_nodes(view.cluster),
         clock=context.clock,
         log=context.log,
+        witness=context.witness,
     )
+    if files is not None:
+        files.before_reading = partial(_reads_upload, recorder)
     try:
         room = open_room(around)
     except KnowledgeError as error:
@@ -64,8 +71,8 @@ def open_documents(
         if files is not None:
             files.runner.before_dropping = partial(_stays, error.message)
         return error.message
-    dispatcher.knowledge = room.knowledge
-    desk = DocumentDesk(room.knowledge, files, context.clock)
+    dispatcher.knowledge = AuditedKnowledge(room.knowledge, recorder)
+    desk = DocumentDesk(dispatcher.knowledge, files, context.clock)
     if files is not None:
         files.runner.before_dropping = desk.let_go
     return Documents(room, desk, context.log)
@@ -77,11 +84,20 @@ async def _stays(why: str, file: FileRow) -> None:
         raise ApiError(503, "documents_off", f"this file may be in vector stores, which cannot be opened: {why}")
 
 
+async def _reads_upload(recorder: Recorder, who: Caller, file: FileRow) -> None:
+    """Raises ApiError 503."""
+    if file.purpose in DOCUMENTS:
+        with said():
+            await recorder.keep((upload_read(who.reader, file.file_id),))
+
+
 def whereabouts(cluster: ClusterSnapshot | None) -> Whereabouts:
     """Of the machines, as the head has told them."""
-    nodes = () if cluster is None else cluster.nodes
-    zones = {node.node_id: node.snapshot.zone for node in nodes if node.snapshot is not None}
-    return Whereabouts(zones=zones, here=next((node.node_id for node in nodes if node.link == "local"), None))
+    if cluster is None:
+        return Whereabouts()
+    here = next((node.node_id for node in cluster.nodes if node.link == "local"), None)
+    zones = {node.node_id: node.zone for node in cluster.nodes}
+    return Whereabouts(rules_of(cluster.classes), zones, here)
 
 
 def ray_nodes(cluster: ClusterSnapshot | None) -> tuple[NodeId, ...]:

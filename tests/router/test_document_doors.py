@@ -71,7 +71,10 @@ async def test_a_usual_store_is_asked_for_those_that_were_named_and_then_for_nob
             told.append((await http.post("/api/v1/rag/usual", json=body)).json())
             found.append([[bool(knowledge.usual_stores(one, model)) for model in ("writer", "a")] for one in readers])
 
-    assert told[1] == {"object": "rag.usual", "vector_store_id": store.id, "models": [], "keys": ["fellow", "other"]}
+    assert told[1] == {
+        "object": "rag.usual", "vector_store_id": store.id, "models": [], "keys": ["fellow", "other"],
+        "readers": ["everyone", "key:fellow", "key:other"],
+    }  # fmt: skip
     assert found == [
         [[True, False], [True, False], [False, False]],
         [[False, False], [True, True], [False, False]],

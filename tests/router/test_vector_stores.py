@@ -67,7 +67,10 @@ async def test_what_only_potluck_can_say_stands_beside_openais_fields(tmp_path: 
     assert hit["potluck"]["locator"].keys() == {"kind", "value"}
     assert shown["potluck"] == {"filename": "0.md", "version": 1, "chunks": 1, "folder": None}
     assert shown["chunking_strategy"] == {"type": "other"}
-    assert told["potluck"] == {"embedding_model": MODEL}
+    assert told["potluck"] == {
+        "embedding_model": MODEL, "data_class": "private", "owners": ["key:owner1"], "readers": [], "licence": None,
+        "rights": ["read", "read_whole", "change", "share"],
+    }  # fmt: skip
 
 
 async def test_answers_are_as_published(tmp_path: Path) -> None:
@@ -209,10 +212,10 @@ async def test_a_file_that_is_deleted_is_in_no_store_any_more(tmp_path: Path) ->
     assert found == []
 
 
-async def test_a_store_is_its_tenants_and_an_upload_its_keys(tmp_path: Path) -> None:
+async def test_a_store_that_everyone_reads_is_its_tenants_and_an_upload_its_keys(tmp_path: Path) -> None:
     async with keeping_documents(tmp_path) as running, running.openai() as client, running.http() as http:
         with_everybody(running)
-        store, (file,) = await store_with(client, [SHELVES])
+        store, (file,) = await store_with(client, [SHELVES], owners=["everyone"])
         (another,) = await uploaded(client, GARDEN)
         stranger, colleague = client.with_options(api_key=OTHER_KEY), client.with_options(api_key=COLLEAGUE)
         seen = (

@@ -48,10 +48,13 @@ async def settled(client: openai.AsyncOpenAI, store_id: str) -> VectorStore:
     return store
 
 
-async def store_with(client: openai.AsyncOpenAI, texts: Sequence[str]) -> tuple[VectorStore, list[VectorStoreFile]]:
-    """Read; the files in the order of the texts."""
+async def store_with(
+    client: openai.AsyncOpenAI, texts: Sequence[str], **ours: object
+) -> tuple[VectorStore, list[VectorStoreFile]]:
+    """Read; the files in the order of the texts. `ours`: fields that only potluck knows."""
     ids = await uploaded(client, *texts)
-    store = await settled(client, (await client.vector_stores.create(name="notes", file_ids=ids)).id)
+    made = await client.vector_stores.create(name="notes", file_ids=ids, extra_body=ours)
+    store = await settled(client, made.id)
     files = {file.id: file async for file in client.vector_stores.files.list(store.id)}
     return store, [files[file_id] for file_id in ids]
 

@@ -35,6 +35,7 @@ from router.accounting import RecordSink, RequestRecord
 from router.batches.store import BatchStore
 from router.cache_store import CacheStore
 from router.knowledge.opening import Documents
+from router.knowledge.recorder import Recorder
 from router.knowledge.room import OpenRoom
 from router.service import Gateway, build_gateway, listen, with_documents
 from router.settings import GatewaySettings, TraceSettings
@@ -42,6 +43,7 @@ from router.view import GatewayView
 from router.waiting_caps import WaitingCaps
 from support.engines import FaultEngine
 from support.nodes import until
+from support.trails import TrailHere
 
 PEPPER = "a pepper for tests"
 KEY = "pl_owner1_" + "s" * 43
@@ -200,6 +202,7 @@ async def running_gateway(
     clock: Clock | None = None,
     traces: TraceSettings | None = None,
     open_room: OpenRoom | None = None,
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Running]:
     """Serves until the block ends, and leaves nothing behind. `silence_s`: before the first token, and after it."""
     paths = StatePaths.at(root / "state").ensure()
@@ -210,7 +213,9 @@ async def running_gateway(
     settings = replace(settings, first_token_s=silence_s[0], stall_s=silence_s[1], gone_s=min(3.0, silence_s[1]))
     view, records = GatewayView(clock or SystemClock()), Records()
     batches = BatchStore(paths)
-    gateway = with_documents(build_gateway(settings, view, (records, *sinks), clock, cache, batches), open_room)
+    gateway = build_gateway(settings, view, (records, *sinks), clock, cache, batches)
+    trail = TrailHere.at(paths) if open_room is not None and recorder is None else None
+    gateway = with_documents(gateway, open_room, recorder or trail)
     assert gateway.batches is not None
     view.install_access(access_with(paths, (key_record(),)))
     view.install_cluster(cluster_of(engines, models, abilities=abilities))
@@ -233,6 +238,8 @@ async def running_gateway(
             await gateway.documents.close()
         gateway.close()
         batches.close()
+        if trail is not None:
+            trail.close()
 
 
 async def _end(server: uvicorn.Server, serving: "asyncio.Task[None]") -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cluster.knowledge import Ask, Chunking, Counts, KnowledgeError, NewStore, StoreChange
 from rag.library.ingest import LONGEST_PAUSE_S, TRIES, in_turn
@@ -355,7 +356,8 @@ async def test_stores_of_two_encoders_are_asked_each_with_its_own_vectors(tmp_pa
         found = await library.knowledge.search(ANA, Ask("budget of the year", tuple(stores)))
 
     assert sorted(one.store_id for one in found.chunks) == sorted(stores)
-    assert sorted(encoders.asked) == [(ANA, "large@1", False), (ANA, "small@1", False)]
+    asks = replace(ANA, classes=frozenset({"private"}))
+    assert sorted(encoders.asked) == [(asks, "large@1", False), (asks, "small@1", False)]
 
 
 async def test_without_an_encoder_a_store_is_refused_with_what_to_do(tmp_path: Path) -> None:
