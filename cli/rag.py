@@ -27,6 +27,14 @@ InSpace = Annotated[
     str | None,
     typer.Option("--space", help="By name or id. Not needed where there is one.", autocompletion=completing.spaces),
 ]  # fmt: skip
+GRANTS = "key:NAME, group:NAME, user:NAME, role:NAME or everyone"
+DataClass = Annotated[
+    str | None, typer.Option("--class", help="The privacy class of what is in it. Absent: as it is, or the key's own.")
+]  # fmt: skip
+Licence = Annotated[
+    str | None,
+    typer.Option("--licensed", help='Whose material it is: readers find it, and get no whole text. "": nobody\'s.'),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -76,18 +84,23 @@ def ingest(
         str, typer.Option("--space", help="Made where there is none.", autocompletion=completing.spaces)
     ] = "documents",
     watch: Annotated[bool, typer.Option("--watch", help="Of a folder: read it again whenever it changes.")] = False,
+    share: Annotated[list[str] | None, typer.Option("--share", help=f"Who may read it: {GRANTS}. Repeatable.")] = None,
+    data_class: DataClass = None,
+    licence: Licence = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """Read a file, or a folder with everything in it, and wait until that is done. Exit 1 where a file could not be
     read: the others are."""
     from cli.rag_ingest import read_into
+    from cli.rag_sharing import Terms
     from cli.render_rag import print_ingested
 
     if watch and not path.is_dir():
         raise typer.BadParameter("a single file is uploaded; a folder can be watched", param_hint="--watch")
+    terms = Terms(given=tuple(share or ()), data_class=data_class, licence=licence)
     with _gateway(state_dir) as gateway:
-        print_ingested(read_into(gateway, space, path.resolve(), watch), as_json)
+        print_ingested(read_into(gateway, space, path.resolve(), watch, terms), as_json)
 
 
 @app.command()
@@ -147,6 +160,27 @@ def use(
     with _gateway(state_dir) as gateway:
         found = gateway.space(space)
         talk(usual_text(found, gateway.set_usual(found.id, model or [], key or [])))
+
+
+@app.command()
+def share(
+    space: SpaceName,
+    given: Annotated[list[str] | None, typer.Option("--with", help=f"Who may read it: {GRANTS}. Repeatable.")] = None,
+    owner: Annotated[bool, typer.Option("--owner", help="They own it: change it, and say who may.")] = False,
+    taken: Annotated[list[str] | None, typer.Option("--unshare", help="Who may no more. Repeatable.")] = None,
+    data_class: DataClass = None,
+    licence: Licence = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Say who may read a space and who owns it, of which privacy class it is, and whether its material is licensed; or
+    see it, where nothing is said."""
+    from cli.rag_sharing import Terms
+    from cli.render_rag import print_shared
+
+    terms = Terms(tuple(given or ()), tuple(taken or ()), owner, data_class, licence)
+    with _gateway(state_dir) as gateway:
+        print_shared(gateway.share(gateway.space(space), terms), as_json)
 
 
 @app.command(name="eval")

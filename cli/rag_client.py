@@ -10,6 +10,7 @@ import httpx2
 import msgspec
 
 from cli.endpoint import NotRunningError, local_endpoint, refusal_of
+from cli.rag_sharing import Terms
 from inventory.paths import StatePaths
 from router.knowledge.objects import (
     ContentPage,
@@ -27,6 +28,7 @@ from router.knowledge.objects import (
 )
 
 PAGE = 100
+NO_TERMS = Terms()
 PATIENCE_S = 120.0  # an encoder may have to be started for a question
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -96,9 +98,16 @@ class RagClient:
             raise WhichSpaceError(f"{len(found)} spaces are called {name}", [space.id for space in found])
         return found[0]
 
-    def make_space(self, name: str, encoder: str | None = None, description: str = "") -> StoreObject:
-        more = {} if encoder is None else {"embedding_model": encoder}
+    def make_space(
+        self, name: str, encoder: str | None = None, description: str = "", terms: Terms = NO_TERMS
+    ) -> StoreObject:
+        more = terms.of_new() if encoder is None else {**terms.of_new(), "embedding_model": encoder}
         return self._post("v1/vector_stores", StoreObject, {"name": name, "description": description, **more})
+
+    def share(self, space: StoreObject, terms: Terms) -> StoreObject:
+        """The space as it is from now on."""
+        change = terms.of_known(space)
+        return self._post(f"v1/vector_stores/{space.id}", StoreObject, change) if change else space
 
     def drop_space(self, space_id: str) -> None:
         self._send("DELETE", f"v1/vector_stores/{space_id}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.output import talk
-from cli.rag_client import NoSuchSpaceError, RagClient
+from cli.rag_client import NO_TERMS, NoSuchSpaceError, RagClient
+from cli.rag_sharing import Terms
 from router.knowledge.objects import FolderObject, StoreFileObject, StoreObject
 
 LOOK_S = 0.5
@@ -38,9 +39,9 @@ class Ingested:
         return tuple(file for file in self.files if file.status != "completed")
 
 
-def read_into(gateway: RagClient, space_name: str, path: Path, watch: bool) -> Ingested:
+def read_into(gateway: RagClient, space_name: str, path: Path, watch: bool, terms: Terms = NO_TERMS) -> Ingested:
     """Raises what RagClient raises."""
-    space = _space(gateway, space_name)
+    space = _space(gateway, space_name, terms)
     with _progress(path.name) as told:
         if path.is_dir():
             return _folder(gateway, space, gateway.add_folder(space.id, path, watch), told)
@@ -55,11 +56,11 @@ def read_into(gateway: RagClient, space_name: str, path: Path, watch: bool) -> I
     return Ingested(space, (file,))
 
 
-def _space(gateway: RagClient, name: str) -> StoreObject:
+def _space(gateway: RagClient, name: str, terms: Terms) -> StoreObject:
     try:
-        return gateway.space(name)
+        return gateway.share(gateway.space(name), terms)
     except NoSuchSpaceError:
-        made = gateway.make_space(name)
+        made = gateway.make_space(name, terms=terms)
         talk(f"{name}: made; its vectors come from {made.potluck.embedding_model}")
         return made
 

@@ -22,17 +22,44 @@ def spaces_listing(spaces: Sequence[StoreObject]) -> Listing:
 
 
 def _spaces_table(spaces: Sequence[StoreObject], view: View) -> str:
-    headers = ("NAME", "FILES", "READING", "FAILED", "SIZE", "ENCODER", "ID")
+    headers = ("NAME", "FILES", "READING", "FAILED", "CLASS", "READERS", "SIZE", "ENCODER", "ID")
     rows = [
         (
             space.name or "-", f"{space.file_counts.completed:,}", f"{space.file_counts.in_progress:,}",
-            f"{space.file_counts.failed:,}", kib_and_up(space.usage_bytes), space.potluck.embedding_model, space.id,
-            *((instant(space.created_at), space.description or "-") if view.wide else ()),
+            f"{space.file_counts.failed:,}", space.potluck.data_class, _grants(space.potluck.readers),
+            kib_and_up(space.usage_bytes), space.potluck.embedding_model, space.id,
+            *(
+                (_grants(space.potluck.owners), space.potluck.licence or "-", instant(space.created_at),
+                 space.description or "-")
+                if view.wide else ()
+            ),
         )
         for space in spaces
     ]  # fmt: skip
-    more = ("MADE", "DESCRIPTION") if view.wide else ()
-    return table((*headers, *more), rows, view.columns, ("SIZE", "ENCODER"), ("DESCRIPTION",))
+    more = ("OWNERS", "LICENCE", "MADE", "DESCRIPTION") if view.wide else ()
+    return table(
+        (*headers, *more), rows, view.columns, ("SIZE", "ENCODER", "READERS", "CLASS"), ("LICENCE", "DESCRIPTION")
+    )
+
+
+def _grants(grants: Sequence[str] | None) -> str:
+    return "?" if grants is None else " ".join(grants) or "nobody else"
+
+
+def print_shared(space: StoreObject, as_json: bool) -> None:
+    """A space's owners, readers, class and licence."""
+    more = space.potluck
+    if as_json:
+        data_json("SpaceShared", {"id": space.id, "name": space.name, **msgspec.to_builtins(more)})
+        return
+    rows = [
+        ("owners", _grants(more.owners)),
+        ("readers", _grants(more.readers)),
+        ("class", more.data_class),
+        ("licensed", more.licence or "no"),
+        ("your rights", " ".join(more.rights)),
+    ]
+    data(table(("", space.name or space.id), rows))
 
 
 def files_listing(files: Sequence[StoreFileObject]) -> Listing:
@@ -87,6 +114,7 @@ def _hit_text(number: int, hit: SearchHit) -> str:
     place = f"{hit.potluck.locator.kind} {hit.potluck.locator.value}".strip()
     where = ", ".join(part for part in (hit.filename, place, f"version {hit.potluck.version}") if part)
     relevant = "" if hit.potluck.relevant else "not relevant: "
+    where = f"{where}, licensed: {hit.potluck.licence}" if hit.potluck.licence else where
     text = " ".join(part.text for part in hit.content)
     lines = (printable(line) for line in _cut(text).splitlines() if line.strip())
     return "\n".join(
@@ -118,7 +146,7 @@ def usual_text(space: StoreObject, usual: UsualObject) -> str:
         return f"{name}: asked only where a request names it"
     told = [f"every question to {', '.join(usual.models)}"] if usual.models else []
     told += [f"every question of the key {', '.join(usual.keys)}"] if usual.keys else []
-    return f"{name}: asked for {' and '.join(told)}"
+    return f"{name}: asked for {' and '.join(told)}; who may read it: {' '.join(usual.readers)}"
 
 
 def quality_listing(asked: Sequence[Asked]) -> Listing:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -21,12 +21,14 @@ from cluster.knowledge import (
     StoreFile,
 )
 from cluster.moments import moment_of
+from cluster.snapshot import KeyRecord
 from inventory.clock import Clock
 from router.batches.desk import BatchDesk
 from router.batches.values import DOCUMENTS, FileRow
 from router.dialects.file_search_tool import checked_moment
 from router.errors import ApiError
 from router.knowledge.answer import AnswerObject, answer_object
+from router.knowledge.key_names import grants_of
 from router.knowledge.objects import (
     ContentPage,
     DifferenceObject,
@@ -75,8 +77,10 @@ Wanted = Sequence[tuple[FileBody, Chunking | None]]
 class DocumentDesk:
     """Its calls raise ApiError. None of them waits until a file is read."""
 
-    def __init__(self, knowledge: Knowledge, files: BatchDesk | None, clock: Clock) -> None:
-        self.knowledge, self._files, self._clock = knowledge, files, clock
+    def __init__(
+        self, knowledge: Knowledge, files: BatchDesk | None, clock: Clock, keys: Callable[[], Sequence[KeyRecord]]
+    ) -> None:
+        self.knowledge, self._files, self._clock, self.keys = knowledge, files, clock, keys
         self._turn = asyncio.Lock()  # no file goes into a store while it is taken out of all of them
 
     # Stores
@@ -87,7 +91,7 @@ class DocumentDesk:
         days = None if body.expires_after is None else body.expires_after.days
         store = NewStore(
             body.name, body.description, body.metadata or {}, days, body.embedding_model, body.data_class,
-            tuple(body.owners), tuple(body.readers), body.licence,
+            self._grants(who, body.owners), self._grants(who, body.readers), body.licence,
             (body.history or HistoryBody()).kept(),
         )  # fmt: skip
         async with self._turn:
@@ -111,8 +115,8 @@ class DocumentDesk:
 
     async def change(self, who: Caller, store_id: str, body: StoreChangeBody) -> StoreObject:
         history = None if body.history is None else body.history.kept()
-        owners = None if body.owners is None else tuple(body.owners)
-        readers = None if body.readers is None else tuple(body.readers)
+        owners = None if body.owners is None else self._grants(who, body.owners)
+        readers = None if body.readers is None else self._grants(who, body.readers)
         change = StoreChange(
             body.name, body.description, body.metadata, body.days, body.data_class, owners, readers, body.licence,
             history,
@@ -247,6 +251,9 @@ class DocumentDesk:
             async with self._turn:
                 with said():
                     await self.knowledge.forget_file(reader, file.file_id)
+
+    def _grants(self, who: Caller, told: Sequence[str]) -> tuple[str, ...]:
+        return grants_of(told, who.identity.tenant, self.keys())
 
     async def _add(
         self, who: Caller, store_id: str, wanted: Wanted, field: str, batch_id: str | None = None

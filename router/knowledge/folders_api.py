@@ -9,6 +9,7 @@ from router.dialects.common import decode
 from router.guard import asking, body_of, json_answer
 from router.knowledge.api import There
 from router.knowledge.desk import said
+from router.knowledge.key_names import ids_of
 from router.knowledge.objects import FolderDeleted, FolderList, UsualObject
 from router.knowledge.told import folder_object
 from router.knowledge.wire import AgainBody, FolderBody, QuestionBody, UsualBody
@@ -59,7 +60,8 @@ def add_folder_routes(app: FastAPI, there: There) -> None:
         body = decode(_usual, await body_of(request, BODY_LIMIT_BYTES))
         with said("vector_store_id"):
             reader = asking(request).reader
-            store = await there().knowledge.set_usual(reader, body.vector_store_id, body.models, body.keys)
+            keys = ids_of(body.keys, reader.tenant, there().keys())
+            store = await there().knowledge.set_usual(reader, body.vector_store_id, body.models, keys)
         readers = list(store.readers)
-        told = UsualObject(vector_store_id=store.store_id, models=body.models, keys=body.keys, readers=readers)
+        told = UsualObject(vector_store_id=store.store_id, models=body.models, keys=keys, readers=readers)
         return json_answer(told)

@@ -72,7 +72,7 @@ def open_documents(
             files.runner.before_dropping = partial(_stays, error.message)
         return error.message
     dispatcher.knowledge = AuditedKnowledge(room.knowledge, recorder)
-    desk = DocumentDesk(dispatcher.knowledge, files, context.clock)
+    desk = DocumentDesk(dispatcher.knowledge, files, context.clock, lambda: view.access.keys if view.access else ())
     if files is not None:
         files.runner.before_dropping = desk.let_go
     return Documents(room, desk, context.log)
@@ -95,8 +95,8 @@ def whereabouts(cluster: ClusterSnapshot | None) -> Whereabouts:
     """Of the machines, as the head has told them."""
     if cluster is None:
         return Whereabouts()
+    zones = {node.node_id: node.zone for node in cluster.nodes if node.zone}
     here = next((node.node_id for node in cluster.nodes if node.link == "local"), None)
-    zones = {node.node_id: node.zone for node in cluster.nodes}
     return Whereabouts(rules_of(cluster.classes), zones, here)
 
 

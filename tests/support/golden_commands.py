@@ -74,6 +74,11 @@ PRINTS: Mapping[Words, Sequence[Words]] = {
     ("rag", "ls"): [("--space", "school"), ("--space", "school", "-o", "wide")],
     ("rag", "show"): [("timetable[7].xlsx", "--space", "school"), ("timetable.xlsx", "--space", "school")],
     ("rag", "query"): [("when is maths", "--space", "school"), ("when is maths",)],
+    ("rag", "share"): [
+        ("school",),
+        ("school", "--with", "user:ana", "--unshare", "key:9a20", "--class", "school", "--licensed", "Editorial Norte"),
+        ("scool",),
+    ],
     ("rag", "use"): [("school", "--model", "qwen3-14b", "--key", "anna")],
     ("audit", "tail"): [(), ("-n", "1", "--json")],
     ("audit", "erase"): [("address:10.0.0.7", "--yes")],

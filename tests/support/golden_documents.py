@@ -22,10 +22,14 @@ from router.knowledge.wire import OtherChunking
 from support.golden_fleet import NOW_S
 
 SPACE = "vs_" + "5" * 32
+MORE = StoreMore(
+    "bge-m3", "school", ["key:4f1c"], ["group:class-7", "key:9a20"], "Editorial Norte, for class 7 only",
+    ["read", "read_whole", "change", "share"],
+)  # fmt: skip
 STORE = StoreObject(
     id=SPACE, created_at=int(NOW_S) - 86400, name="school", description="timetables and [letters] of class 7",
     usage_bytes=3 << 20, file_counts=FileCounts(0, 1, 1, 0, 2), status="completed", expires_at=None,
-    last_active_at=int(NOW_S), metadata={}, potluck=StoreMore("bge-m3"),
+    last_active_at=int(NOW_S), metadata={}, potluck=MORE,
 )  # fmt: skip
 
 
@@ -55,6 +59,7 @@ HITS = SearchPage(
 ANSWERS: dict[str, object] = {
     "GET /v1/vector_stores": StoreList(data=[STORE], first_id=SPACE, last_id=SPACE, has_more=False),
     "POST /v1/vector_stores": STORE,
+    f"POST /v1/vector_stores/{SPACE}": STORE,
     f"DELETE /v1/vector_stores/{SPACE}": StoreDeleted(id=SPACE),
     f"GET /v1/vector_stores/{SPACE}/files": StoreFileList(
         data=FILES, first_id=FILES[0].id, last_id=FILES[1].id, has_more=False
@@ -63,5 +68,7 @@ ANSWERS: dict[str, object] = {
         data=[TextPart("Monday 08:00: maths, room [7]"), TextPart("Tuesday 08:00: \x1b[31mred")]
     ),
     f"POST /v1/vector_stores/{SPACE}/search": HITS,
-    "POST /api/v1/rag/usual": UsualObject(vector_store_id=SPACE, models=["qwen3-14b"], keys=["anna"]),
+    "POST /api/v1/rag/usual": UsualObject(
+        vector_store_id=SPACE, models=["qwen3-14b"], keys=["9a20"], readers=["everyone", "key:9a20"]
+    ),
 }

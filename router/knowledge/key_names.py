@@ -1,0 +1,19 @@
+"""Keys as people call them, by the ids that grants are kept by. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from cluster.snapshot import KeyRecord
+
+
+def ids_of(names: Iterable[str], tenant: str, keys: Sequence[KeyRecord]) -> list[str]:
+    """Of this tenant's keys, by their names or ids. What is neither stays as it is: it means nobody."""
+    known = {record.name: record.key_id for record in keys if record.tenant == tenant and record.name}
+    ids = {record.key_id for record in keys}
+    return [name if name in ids else known.get(name, name) for name in names]
+
+
+def grants_of(told: Iterable[str], tenant: str, keys: Sequence[KeyRecord]) -> tuple[str, ...]:
+    return tuple(
+        f"key:{ids_of([grant.removeprefix('key:')], tenant, keys)[0]}" if grant.startswith("key:") else grant
+        for grant in told
+    )
