@@ -131,8 +131,8 @@ class Store(msgspec.Struct, frozen=True):
     owners: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     licence: str = ""
-    chunks: int = 0  # that can be found
     history: History = History()
+    chunks: int = 0  # that can be found
 
     @property
     def licensed(self) -> bool:

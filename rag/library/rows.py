@@ -48,7 +48,7 @@ class StoreRow(msgspec.Struct, frozen=True):
         return Store(
             self.store_id, self.tenant, self.name, self.description, self.metadata, self.encoder, self.made_s,
             self.used_s, counts, size_bytes, self.expires_after_days, self.expires_s, self.data_class, self.owners,
-            self.readers, self.licence, chunks, self.history,
+            self.readers, self.licence, self.history, chunks,
         )  # fmt: skip
 
 

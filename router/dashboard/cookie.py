@@ -32,6 +32,8 @@ ROUTES = frozenset(
         "/v1/vector_stores/{vector_store_id}/files",
         "/v1/vector_stores/{vector_store_id}/files/{file_id}",
         "/v1/vector_stores/{vector_store_id}/files/{file_id}/content",
+        "/v1/vector_stores/{vector_store_id}/files/{file_id}/diff",
+        "/v1/vector_stores/{vector_store_id}/files/{file_id}/versions",
     }
 )
 """Those that it opens: documents, too, as people look into theirs. Inference is not among them: programs have keys."""

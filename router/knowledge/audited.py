@@ -10,6 +10,8 @@ from cluster.knowledge import (
     Ask,
     Attribute,
     Counts,
+    Difference,
+    FileVersion,
     Folder,
     Found,
     KnowledgeError,
@@ -76,6 +78,10 @@ class AuditedKnowledge:
         async with self._looking(reader, store_id):
             return await self._inner.file(reader, store_id, file_id)
 
+    async def read_again(self, reader: Reader, store_id: str, file_id: str) -> StoreFile:
+        async with self._changing("documents.add", reader, store_id, ("count", 1), ("files", _id(file_id))):
+            return await self._inner.read_again(reader, store_id, file_id)
+
     async def change_file(
         self, reader: Reader, store_id: str, file_id: str, attributes: dict[str, Attribute]
     ) -> StoreFile:
@@ -95,6 +101,18 @@ class AuditedKnowledge:
             texts = await self._inner.texts(reader, store_id, file_id, version)
             told += [("version", version or 0), ("parts", len(texts))]
         return texts
+
+    async def versions(self, reader: Reader, store_id: str, file_id: str) -> tuple[FileVersion, ...]:
+        async with self._looking(reader, store_id):
+            return await self._inner.versions(reader, store_id, file_id)
+
+    async def difference(
+        self, reader: Reader, store_id: str, file_id: str, old: int | None, new: int | None
+    ) -> Difference:
+        async with self._reading("documents.read", reader, store_id, ("file", _id(file_id))) as told:
+            found = await self._inner.difference(reader, store_id, file_id, old, new)
+            told += [("from", found.old.number), ("version", found.new.number)]
+        return found
 
     async def batch(self, reader: Reader, store_id: str, batch_id: str) -> Counts:
         async with self._looking(reader, store_id):

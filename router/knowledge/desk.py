@@ -25,7 +25,7 @@ from cluster.snapshot import KeyRecord
 from inventory.clock import Clock
 from router.batches.desk import BatchDesk
 from router.batches.values import DOCUMENTS, FileRow
-from router.dialects.file_search_tool import checked_moment
+from router.dialects.file_search_tool import AsOf, checked_moment
 from router.errors import ApiError
 from router.knowledge.answer import AnswerObject, answer_object
 from router.knowledge.key_names import grants_of
@@ -216,8 +216,7 @@ class DocumentDesk:
 
     async def search(self, who: Caller, store_id: str, body: SearchBody) -> SearchPage:
         """Of several questions the best answers to any: a chunk that answers two counts once, as the better of both."""
-        reader, alpha, as_of = who.reader, body.alpha, checked_moment(body.as_of, "as_of")
-        at_s = None if as_of is None else moment_of(as_of, self._clock.wall_s())
+        reader, alpha, at_s = who.reader, body.alpha, self._moment(body.as_of)
         asks = [
             Ask(
                 text, (store_id,), body.max_num_results, body.filters, body.least_score, alpha, at_s=at_s,
@@ -236,12 +235,17 @@ class DocumentDesk:
 
     async def answer(self, who: Caller, body: QuestionBody) -> AnswerObject:
         """With the whole of what was found, and what stands around it."""
-        ids = tuple(dict.fromkeys(body.vector_store_ids))
+        ids, at_s = tuple(dict.fromkeys(body.vector_store_ids)), self._moment(body.as_of)
         ask = Ask(
-            body.query, ids, body.max_num_results, budget_tokens=ANSWER_TOKENS, at_s=body.as_of, marked=True
+            body.query, ids, body.max_num_results, budget_tokens=ANSWER_TOKENS, at_s=at_s, marked=True
         )  # fmt: skip
         with said("vector_store_ids"):
-            return answer_object(body.query, body.as_of, await self.knowledge.search(who.reader, ask))
+            return answer_object(body.query, at_s, await self.knowledge.search(who.reader, ask))
+
+    def _moment(self, as_of: AsOf | None) -> float | None:
+        """Raises ApiError 400."""
+        said_s = checked_moment(as_of, "as_of")
+        return None if said_s is None else moment_of(said_s, self._clock.wall_s())
 
     async def let_go(self, file: FileRow) -> None:
         """An upload is going away: nothing of it is found from now on."""

@@ -25,8 +25,8 @@ class FileCounts(msgspec.Struct):
 
 class StoreMore(msgspec.Struct):
     """`rights`: what whoever asks may do with it; read_whole: read a document from its beginning to its end. `readers`
-    is told to those who may share it, else null. `licence`: of licensed material, else null. `chunks`: that can be
-    found. `history`: where not every version is kept for good."""
+    is told to those who may share it, else null. `licence`: of licensed material, else null. `history`: where not every
+    version is kept for good. `chunks`: that can be found."""
 
     embedding_model: str
     data_class: str = "private"
@@ -34,8 +34,8 @@ class StoreMore(msgspec.Struct):
     readers: list[str] | None = None
     licence: str | None = None
     rights: list[RightName] = msgspec.field(default_factory=list)
-    chunks: int = 0
     history: HistoryBody | UnsetType = UNSET
+    chunks: int = 0
 
 
 class StoreObject(msgspec.Struct, kw_only=True):

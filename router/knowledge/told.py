@@ -90,8 +90,8 @@ def _more(store: Store, reader: Reader) -> StoreMore:
     rights = rights_of(reader, store)
     readers = list(store.readers) if "share" in rights else None
     return StoreMore(
-        store.encoder, store.data_class, list(store.owners), readers, store.licence or None, rights, store.chunks,
-        _history(store.history),
+        store.encoder, store.data_class, list(store.owners), readers, store.licence or None, rights,
+        _history(store.history), store.chunks,
     )  # fmt: skip
 
 

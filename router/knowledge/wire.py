@@ -171,12 +171,12 @@ class SearchBody(Closed):
 
 
 class QuestionBody(Closed):
-    """POST /api/v1/rag/search. `as_of`: seconds since 1970; null asks what holds."""
+    """POST /api/v1/rag/search."""
 
     query: Query
     vector_store_ids: Annotated[list[FileId], Meta(min_length=1, max_length=MOST_ASKED)]
     max_num_results: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = FOUND
-    as_of: Annotated[float, Meta(ge=0)] | None = None
+    as_of: AsOf | None = None
 
 
 class AgainBody(Closed):

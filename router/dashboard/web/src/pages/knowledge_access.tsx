@@ -37,7 +37,7 @@ export function Access({ space, again }: { space: Space; again: () => void }) {
           </p>
         )}
         <p class="quietly">
-          Its privacy class is {kind}: machines outside the class's zones never get any of it. {mine(space)}
+          Its privacy class is {kind}, and goes to those machines only that cluster.yaml has for it. {mine(space)}
         </p>
         {shares && <Share set={setWish} />}
       </div>
@@ -125,8 +125,7 @@ function Confirm({ space, wish, again, close }: { space: Space; wish: Wish; agai
   const before = space.potluck[as] ?? [];
   const after = gone ? before.filter((one) => one !== grant) : [...before.filter((one) => one !== grant), grant];
   const name = nameOf(space);
-  const owner = as === "owners" ? " --owner" : "";
-  const verb = gone ? "unshare" : "share";
+  const said = gone ? `--unshare ${quoted(grant)}` : `--with ${quoted(grant)}${as === "owners" ? " --owner" : ""}`;
   const act = async () => {
     await knowledge.share(space.id, { [as]: after });
     again();
@@ -135,7 +134,7 @@ function Confirm({ space, wish, again, close }: { space: Space; wish: Wish; agai
     <Ask
       title={gone ? `Take ${name} back from ${whom}` : `Share ${name} with ${whom}`}
       confirm={gone ? "Take back" : "Share"}
-      command={`potluck rag ${verb} ${quoted(name)} --with ${quoted(grant)}${owner}`}
+      command={`potluck rag share ${quoted(name)} ${said}`}
       done={gone ? `${name}: taken back from ${whom}` : `${name}: shared with ${whom}`}
       act={act}
       close={close}

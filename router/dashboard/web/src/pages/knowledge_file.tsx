@@ -136,12 +136,11 @@ function Looked({ space, file, name, shown }: { space: Space; file: string; name
       knowledge.difference(space.id, file, shown.from, shown.to).then(mine(setDifference), failed);
     }
   }, [JSON.stringify(shown)]);
-  const where = `${quoted(name)} --space ${quoted(nameOf(space))}`;
   if ("text" in shown) {
     return (
       <section>
         <h3>Text of version {shown.text}</h3>
-        <Cli command={`potluck rag show ${where} --version ${shown.text}`} />
+        <Cli command={`potluck rag show ${quoted(name)} --space ${quoted(nameOf(space))} --version ${shown.text}`} />
         {problem && <Problem text={problem} />}
         {texts && <Text texts={texts} version={shown.text} />}
       </section>
@@ -152,7 +151,7 @@ function Looked({ space, file, name, shown }: { space: Space; file: string; name
       <h3>
         From version {shown.from} to version {shown.to}
       </h3>
-      <Cli command={`potluck rag diff ${where} --from ${shown.from} --to ${shown.to}`} />
+      <Cli command={`potluck rag diff ${quoted(nameOf(space))} ${quoted(name)} ${shown.from} ${shown.to}`} />
       {problem && <Problem text={problem} />}
       <p role="status" class="quietly">
         {difference && (difference.text ? `${plural(difference.added, "line")} added, ${count(difference.removed)} removed` : "Nothing that can be read changed.")}

@@ -67,7 +67,7 @@ function Retry({ space, file, again }: { space: Space; file: SpaceFile; again: (
   };
   return (
     <>
-      <button type="button" class="act" disabled={asked} onClick={() => void retry()} aria-label={`Read ${file.potluck.filename} again`}>
+      <button type="button" class="act" disabled={asked} onClick={() => void retry()} aria-label={`Read again: ${file.potluck.filename}`}>
         Read again
       </button>
       {problem && <Problem text={problem} />}

@@ -107,7 +107,7 @@ function OnePassage({ passage, space, alone, open }: { passage: Passage; space: 
           {passage.source}
         </h3>
         <span class="quietly">
-          {passage.filename} · version {version}
+          {!passage.source.startsWith(passage.filename) && `${passage.filename} · `}version {version}
         </span>
         {!alone && space && <a href={addressOf("knowledge", space.id)}>{nameOf(space)}</a>}
         {open && (
@@ -126,7 +126,7 @@ function OnePassage({ passage, space, alone, open }: { passage: Passage; space: 
 function OnePart({ part }: { part: Part }) {
   const where = `${part.locator.kind} ${part.locator.value}`.trim();
   return (
-    <div class={part.found ? "part found" : "part beside"}>
+    <div class={`part ${part.found ? (part.relevant ? "relevant" : "found") : "beside"}`}>
       <p class="part-head">
         {part.found && <Badge state={part.relevant ? "relevant" : "not relevant"} tone={part.relevant ? "good" : "off"} />}
         {part.found && <span>score {part.score.toFixed(2)}</span>}

@@ -94,7 +94,7 @@ export interface Passage {
 
 export interface Answer {
   query: string;
-  as_of: string | number | null;
+  as_of: number | null;
   reason: string;
   passages: Passage[];
   others: Passage[];
