@@ -22,7 +22,7 @@ ENGINE_LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no
 	--custom-compile-command "make lock"
 LOCK := $(ENGINE_LOCK) --universal
 
-.PHONY: help up down test check unit golden prepared e2e beside-unit soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag bench-cli doctor-faults fmt lock setup dev web check-web programs clean
+.PHONY: help up down test check unit golden prepared e2e beside-unit soak bench bench-relay bench-models bench-fit bench-audit bench-routing bench-hostile bench-embeddings bench-answers bench-rag bench-pii bench-cli doctor-faults fmt lock setup dev web check-web programs clean
 
 help:
 	@echo "make up      a working one-machine cluster: endpoint, key and an answer"
@@ -124,7 +124,7 @@ soak: dev
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install llamacpp
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m soak -s
 
-bench: bench-cli bench-relay bench-models bench-embeddings bench-answers bench-hostile bench-audit bench-routing bench-fit
+bench: bench-cli bench-pii bench-relay bench-models bench-embeddings bench-answers bench-hostile bench-audit bench-routing bench-fit
 
 # BENCH=--quick for a smoke run.
 bench-relay: setup
@@ -153,6 +153,10 @@ bench-answers: setup
 # How well documents are found: BENCH="--xquad DIR" says where xquad.en.json and xquad.es.json lie. Three minutes.
 bench-rag: setup
 	@POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/python -m bench.rag $(BENCH)
+
+# Personal data that is found in the labelled texts of tests/data/pii, and how fast. No engine is needed.
+bench-pii: setup
+	@$(BIN)/python -m bench.pii $(BENCH)
 
 # How many records a second reach the disk; BENCH="--dir PATH" says which disk.
 bench-audit: setup

@@ -138,6 +138,10 @@ class AdminClient:
         """Raises AdminRefusedError with code `not_found` or `owner_key`."""
         return await self._call("DELETE", f"/api/v1/keys/{quote(name, safe='')}", KeyFacts)
 
+    async def reveal(self, token: str, tenant: str) -> PseudonymRevealed:
+        """What a pseudonym in documents stands for. Raises AdminRefusedError with code `not_found`."""
+        return await self._call("POST", "/api/v1/pii/reveal", PseudonymRevealed, {"token": token, "tenant": tenant})
+
     async def create_token(self, node: str, ttl_s: int, host: str = "") -> TokenMade:
         """Raises AdminRefusedError with code `lan_off` or `already_member`."""
         return await self._call("POST", "/api/v1/tokens", TokenMade, {"node": node, "ttl_s": ttl_s, "host": host})

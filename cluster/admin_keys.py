@@ -13,6 +13,7 @@ from cluster.config_values import PublicName
 from cluster.key_order import KeyOrder, KeyRefusedError
 from cluster.key_records import StoredKey
 from cluster.limits import Limits
+from cluster.pii.policy import Policy
 from cluster.roles import Role, Scope
 from cluster.snapshot import KeyRecord
 
@@ -52,6 +53,7 @@ class KeyBody(BaseModel):
     front_end: bool = False
     limits: LimitsSection = LimitsSection()
     answers_kept_s: Annotated[int, Field(ge=1, le=LONGEST_LIFETIME_S)] | None = None
+    pii: Policy | None = None
 
     def order(self) -> KeyOrder:
         return KeyOrder(**{**dict(self), "limits": self.limits.values()})
@@ -111,6 +113,7 @@ def facts_of(record: KeyRecord, revoked_s: int | None = None) -> KeyFacts:
         revoked_s=revoked_s,
         limits=record.limits,
         answers_kept_s=record.answers_kept_s,
+        pii=record.pii,
         totp=record.totp is not None,
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.limits import NO_LIMITS, Limits
+from cluster.pii.policy import Policy
 from cluster.roles import Role, Scope
 
 ErrorCode = Literal["invalid_config", "invalid_request", "starting", "not_found", "cannot_write", "node_unreachable"]
@@ -61,6 +62,7 @@ class KeyFacts:
     revoked_s: int | None
     limits: Limits = NO_LIMITS
     answers_kept_s: int | None = None
+    pii: Policy | None = None
     totp: bool = False  # it has a second factor
 
 
@@ -113,6 +115,12 @@ class DoubtsNoted:
 @dataclass(frozen=True, slots=True)
 class DemandNoted:
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymRevealed:
+    kind: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ Action = Literal[
     "node.label",
     "node.remove",
     "node.uncordon",
+    "pii.reveal",
     "ray.rotate_token",
     "session.begin",
     "token.create",

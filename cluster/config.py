@@ -16,6 +16,7 @@ from pydantic import (
 from cluster.config_access import AccessSection
 from cluster.config_cache import CacheSection
 from cluster.config_limits import LimitRulesSection
+from cluster.config_pii import PiiSection
 from cluster.config_privacy import PrivacySection
 from cluster.config_rag import RagSection
 from cluster.config_router import RouterSection
@@ -281,6 +282,7 @@ class ClusterConfig(Section):
     """Names behind which rules choose a model."""
     cache: CacheSection = CacheSection()
     """What the gateway keeps of answers, where `models.NAME.answers_kept` says so."""
+    pii: PiiSection = PiiSection()
     privacy: PrivacySection = PrivacySection()
     rag: RagSection = RagSection()
     router: RouterSection = RouterSection()

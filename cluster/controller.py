@@ -320,5 +320,6 @@ class Controller:
             side_calls=desired.side_calls,
             warming=desired.warming,
             cache=desired.cache,
+            pii=desired.pii,
             classes=desired.classes,
         )

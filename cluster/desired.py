@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.config import ClusterConfig, ModelSection, NodeSection
+from cluster.pii.policy import NO_PII, PiiRules
 from cluster.privacy import USUAL_CLASSES, USUAL_ZONE, ClassRule
 from cluster.router_policy import RouterPolicy, SideCalls, Warming
 from cluster.routes import NamedRoute
@@ -87,6 +88,7 @@ class Desired:
     side_calls: SideCalls = "warm"
     warming: Warming = "off"
     cache: CacheRules = USUAL_CACHE
+    pii: PiiRules = NO_PII
     classes: tuple[ClassRule, ...] = USUAL_CLASSES
 
     def node(self, node_id: NodeId) -> WantedNode | None:
@@ -110,6 +112,7 @@ def desired_state(config: ClusterConfig, revision: int) -> Desired:
         side_calls=config.router.side_calls,
         warming=config.router.warming,
         cache=CacheRules(config.cache.size, config.cache.vectors),
+        pii=config.pii.rules(),
         classes=config.privacy.rules(),
     )
 

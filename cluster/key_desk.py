@@ -66,6 +66,7 @@ class KeyDesk:
             front_end=order.front_end,
             limits=order.limits,
             answers_kept_s=order.answers_kept_s,
+            pii=order.pii,
         )
         return self._issue(blank, replaced=(), event="key_created")
 

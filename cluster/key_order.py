@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cluster.limits import NO_LIMITS, Limits
+from cluster.pii.policy import Policy
 from cluster.privacy import USUAL_RULES, PrivacyRules, UnknownClassError
 from cluster.roles import SCOPES_OF, Role, Scope
 
@@ -32,6 +33,7 @@ class KeyOrder:
     front_end: bool = False
     limits: Limits = NO_LIMITS
     answers_kept_s: int | None = None
+    pii: Policy | None = None
 
 
 def check(order: KeyOrder, rules: PrivacyRules = USUAL_RULES) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from cluster.limits import Limits
+from cluster.pii.policy import Policy
 from cluster.registry import Registry
 from cluster.roles import Role, Scope
 from cluster.snapshot import KeyRecord
@@ -14,14 +15,14 @@ from inventory.clock import Clock
 
 _COLUMNS = (
     "key_id, digest_hex, role, tenant, key_group, data_class, created_s, expires_s, name, scopes, models, front_end, "
-    "limits, answers_kept_s, totp"
+    "limits, answers_kept_s, totp, pii"
 )
 _scopes = msgspec.json.Decoder(tuple[Scope, ...] | None)
 _models = msgspec.json.Decoder(tuple[str, ...] | None)
 _limits = msgspec.json.Decoder(Limits)
 _Row = tuple[
     str, str, str, str, str, str, int, int | None, str, str | None, str | None, int, str, int | None, str | None,
-    int | None,
+    str | None, int | None,
 ]  # fmt: skip
 
 
@@ -59,7 +60,7 @@ class KeyRecords:
             record.key_id, record.digest_hex, record.role, record.tenant, record.group, record.data_class,
             record.created_s, record.expires_s, record.name, _encoded(record.scopes), _encoded(record.models),
             int(record.front_end), msgspec.json.encode(record.limits).decode(), record.answers_kept_s,
-            record.totp,
+            record.totp, record.pii,
         )  # fmt: skip
         with self._registry.transaction() as connection:
             connection.executemany(
@@ -102,8 +103,9 @@ def _stored(row: _Row) -> StoredKey:
         limits=_limits.decode(row[12]),
         answers_kept_s=row[13],
         totp=row[14],
+        pii=cast("Policy | None", row[15]),
     )
-    return StoredKey(record, row[15])
+    return StoredKey(record, row[16])
 
 
 def _encoded(values: Collection[str] | None) -> str | None:

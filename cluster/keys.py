@@ -35,7 +35,7 @@ def key_digest(pepper: bytes, key: str) -> str:
 def private_files(paths: StatePaths) -> tuple[Path, ...]:
     """What nobody but its owner may read, as far as it exists."""
     records = (paths.registry_db, paths.telemetry_db, paths.audit_db, paths.audit_subjects_db)
-    databases = (*records, paths.cache_db, paths.batches_db, paths.library_db, paths.rag_db)
+    databases = (*records, paths.cache_db, paths.batches_db, paths.library_db, paths.rag_db, paths.pseudonyms_db)
     files = (paths.pepper, paths.owner_key, paths.audit_key, *chain.from_iterable(map(files_of, databases)))
     return tuple(path for path in files if path.exists())
 

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from cluster.pii.policy import Policy
+
 Attribute: TypeAlias = str | float | bool
 """A value of a file's own metadata, as OpenAI's vector stores have them."""
 
@@ -49,6 +51,7 @@ class Reader(msgspec.Struct, frozen=True):
     admitted: bool = False  # what he asks is part of a request that has its place in his limits already
     classes: frozenset[str] = frozenset()  # privacy classes of what he asks about, beside his key's own
     role: str = "user"
+    pii: Policy | None = None  # what his key says of personal data
     request_id: str = ""  # by which his answer, the log and the audit know what he asked
 
 
@@ -74,6 +77,7 @@ class NewStore(msgspec.Struct, frozen=True):
     readers: tuple[str, ...] = ()
     licence: str = ""
     history: History = History()
+    pii: Policy | None = None  # what becomes of personal data in its documents; None: as cluster.yaml and keys say
 
 
 NEVER = 0  # days of a store that does not expire, where None leaves them as they are
@@ -91,6 +95,7 @@ class StoreChange(msgspec.Struct, frozen=True):
     readers: tuple[str, ...] | None = None
     licence: str | None = None
     history: History | None = None
+    pii: Policy | None = None  # of what is read from here on
 
     @property
     def of_access(self) -> bool:
@@ -132,6 +137,7 @@ class Store(msgspec.Struct, frozen=True):
     readers: tuple[str, ...] = ()
     licence: str = ""
     history: History = History()
+    pii: Policy | None = None
     chunks: int = 0  # that can be found
 
     @property

@@ -75,6 +75,7 @@ MIGRATIONS = (
     "ALTER TABLE keys ADD COLUMN answers_kept_s INTEGER",
     "ALTER TABLE keys ADD COLUMN totp TEXT",
     "CREATE TABLE models_away (model TEXT PRIMARY KEY, since_s REAL NOT NULL) STRICT",
+    "ALTER TABLE keys ADD COLUMN pii TEXT",
 )
 
 

@@ -14,6 +14,7 @@ from cluster.admin_demand import add_demand_routes
 from cluster.admin_keys import add_key_routes
 from cluster.admin_models import add_model_routes
 from cluster.admin_nodes import add_node_routes
+from cluster.admin_pii import add_pii_routes
 from cluster.admin_wire import ConfigApplied, ConfigText
 from cluster.audit_admin import add_audit_reading_routes
 from cluster.audit_api import add_audit_routes
@@ -42,6 +43,8 @@ from cluster.load_times import LoadBook
 from cluster.member_links import RayOffer, ray_offer
 from cluster.model_desk import ModelDesk
 from cluster.model_wishes import ModelWishRecords
+from cluster.pii.pseudonyms import key_of
+from cluster.pii_vault import PseudonymVault
 from cluster.plan_values import ConfigPlan
 from cluster.privacy import PrivacyRules, rules_of
 from cluster.publisher import Publisher
@@ -114,6 +117,7 @@ class _Head:
         self._paths, self._registry, self.trail = paths, registry, kept.trail
         pepper, self._key_records = ensure_pepper(paths.pepper), KeyRecords(registry, clock)
         self._owner_key = OwnerKey(paths, self._key_records, pepper, clock)
+        self.vault = PseudonymVault(paths.pseudonyms_db, partial(key_of, pepper), clock)
         self.keys = KeyDesk(
             self._key_records, pepper, clock, self._publish_access, self._cluster_name, self._privacy_rules
         )
@@ -218,6 +222,7 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     app = admin_app(AdminParts(head, head.publisher, settings.paths.owner_key))
     add_join_routes(app, head.lan, LOOPBACK_ONLY if settings.loopback_only else LAN_OFF)
     add_key_routes(app, head.keys)
+    add_pii_routes(app, head.vault)
     add_node_routes(app, head.wishes)
     add_model_routes(app, head.models)
     add_demand_routes(app, head.controller)

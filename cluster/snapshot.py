@@ -6,6 +6,7 @@ from typing import Literal
 from cluster.cache_rules import USUAL_CACHE, CacheRules
 from cluster.fit_engines import EngineMemory
 from cluster.limits import NO_LIMITS, NO_RULES, LimitRules, Limits
+from cluster.pii.policy import NO_PII, PiiRules, Policy
 from cluster.privacy import USUAL_CLASSES, USUAL_ZONE, ClassRule
 from cluster.roles import Role, Scope
 from cluster.router_policy import RouterPolicy, SideCalls, Warming
@@ -86,6 +87,7 @@ class ClusterSnapshot:
     side_calls: SideCalls = "warm"
     cache: CacheRules = USUAL_CACHE
     warming: Warming = "off"
+    pii: PiiRules = NO_PII
     classes: tuple[ClassRule, ...] = USUAL_CLASSES
 
 
@@ -107,6 +109,7 @@ class KeyRecord:
     front_end: bool = False  # a program with users of its own, trusted to say for whom it asks
     limits: Limits = NO_LIMITS  # its own, which come before its group's
     answers_kept_s: int | None = None  # it may get the answer that its tenant got so long ago; None: as its model says
+    pii: Policy | None = None  # what becomes of personal data in what it sends and gets; None: as cluster.yaml says
     totp: str | None = None  # what its second factor's secret follows from, with the pepper; None: it has none
 
 

@@ -134,6 +134,11 @@ class StatePaths:
         return self.root / "rag.db"
 
     @property
+    def pseudonyms_db(self) -> Path:
+        """What stands in documents of this machine's gateway for personal data, sealed."""
+        return self.root / "pseudonyms.db"
+
+    @property
     def audit_db(self) -> Path:
         """Who did what; on the head only."""
         return self.root / "audit.db"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from cluster.pii.pseudonyms import key_of
 from cluster.roles import granted
 from cluster.snapshot import AccessSnapshot, KeyRecord
 from cluster.totp import secret_of
@@ -95,6 +96,10 @@ class KeyRing:
             salt = self._salts[tenant] = digest.hex()[:32].encode()
         return salt
 
+    def pseudonym_key_of(self, tenant: str) -> bytes:
+        """What pseudonyms of its values are made with."""
+        return key_of(self._pepper, tenant)
+
     def _verify(self, key: bytes, wall_s: float) -> Entry:
         """Look up by the id in the key, compare digests in constant time. What has a key's form is never a token.
 
@@ -148,4 +153,5 @@ def _identity_of(record: KeyRecord) -> Identity:
         models=record.models,
         front_end=record.front_end,
         answers_kept_s=record.answers_kept_s,
+        pii=record.pii,
     )

@@ -54,6 +54,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     cache_hit: bool = False  # answered as before, without an engine
     side_call: SideKind | None = None  # what a front end asked for itself
     batch_id: str | None = None  # whose line it was
+    pii: str = ""  # kinds of personal data that its prompt held, and how many of each
 
 
 class RecordSink(Protocol):

@@ -213,7 +213,10 @@ def with_found(
 ) -> tuple[InferenceRequest, Added]:
     """The request as its engine is to read it, with a voice that names what was added."""
     searched = Searched(errand.ask.text, found.passages, request.arrival.origin, errand.by_tool)
-    parsed = with_context(request.parsed, told(found))
+    context, guard = told(found), request.parsed.guard
+    if guard is not None and context:
+        context = guard.more(context, request.parsed.prompt_field)
+    parsed = with_context(request.parsed, context)
 
     def voice(arrival: Arrival, prompt_tokens: int) -> Voice:
         plain = voice_of(parsed, arrival, prompt_tokens)

@@ -7,6 +7,7 @@ from router.accounting import RECORD_VERSION, Outcome, RequestRecord
 from router.decision import Decision
 from router.decision_record import DecisionNote
 from router.limits import Permit
+from router.pii_guard import Marks
 from router.request import Arrival, Parsed
 from router.side_calls import SideCall
 from router.token_ratio import TokenRatios
@@ -46,8 +47,9 @@ class CallReport:
 
     __slots__ = (
         "arrival", "attempts", "cached", "characters", "charged", "decision", "decision_s", "documents", "ended_s",
-        "error_code", "events", "first_byte_s", "first_token_s", "keeper", "model", "model_asked", "outcome", "permit",
-        "priority", "progress", "prompts", "queued_s", "resolved", "side", "status", "stream", "tokens", "usage",
+        "error_code", "events", "first_byte_s", "first_token_s", "keeper", "marks", "model", "model_asked", "outcome",
+        "permit", "priority", "progress", "prompts", "queued_s", "resolved", "side", "status", "stream", "tokens",
+        "usage",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, model: str, model_asked: str, stream: bool) -> None:
@@ -69,6 +71,7 @@ class CallReport:
         self.keeper: Keeper | None = None
         self.cached: bool | None = None  # it was answered before; None: nobody looked
         self.side: SideCall | None = None
+        self.marks: Marks | None = None  # of personal data in its prompt; None: nobody looked
         self.documents: Added | None = None  # what people's documents added to its prompt; None: nobody looked
         self.resolved = ""  # why another model answers than the one that was asked for by name
 
@@ -92,6 +95,8 @@ class CallReport:
             lines += b"x-potluck-cache: hit\r\n" if self.cached else b"x-potluck-cache: miss\r\n"
         if self.documents is not None:
             lines += self.documents.header_lines()
+        if self.marks is not None:
+            lines += self.marks.header_lines()
         return lines + _chosen(self.model, self.resolved) if self.resolved else lines
 
     def heard(self, parsed: Parsed, tap: StreamTap | None) -> None:
@@ -195,6 +200,7 @@ class CallReport:
             self.cached is True,
             self.side.kind if self.side is not None else None,
             arrival.batch_id,
+            self.marks.words if self.marks is not None else "",
         )
 
 

@@ -22,11 +22,13 @@ from router.capabilities import can_do
 from router.data_class import HEADER, NONE, classes_in
 from router.decision import ModelRoutes
 from router.dialects import DIALECTS
+from router.dialects.guarding import guarded
 from router.errors import ApiError, invalid, stopping, unknown_model
 from router.ids import RequestIds, sane_client_id
 from router.limits import LimitDesk, Permit
 from router.narrowing import within
 from router.permissions import refusal, sees, visible
+from router.pii_guard import Guard
 from router.refusals import REFUSALS, RefusalNotes, claimed_key_id, known_key_id
 from router.reply import Client
 from router.request import Api, Arrival, EngineApi, Identity, InferenceRequest, Parsed
@@ -129,6 +131,7 @@ class Dispatcher:
             self.check_classes(arrival.classes, arrival.identity)
             parsed = as_aside(DIALECTS[arrival.api].parse(body), arrival, self.view.table)
             asked = parsed.model
+            parsed = self._looked_through(parsed, arrival.identity)
             prompt_tokens = self._tokens_of(asked, parsed)
             resolved = self._who_answers(arrival, parsed, prompt_tokens)
             if arrival.guest_on is not None:
@@ -156,9 +159,16 @@ class Dispatcher:
         if not isinstance(errand, Errand):
             return self._go_on(resolved, permit, request, errand, writer)
         prelude = Prelude(self.context, request, errand, writer, partial(self._go_on_read, resolved, permit))
-        prelude.report.permit = permit
+        prelude.report.permit, prelude.report.marks = permit, parsed.marks
         prelude.start()
         return prelude
+
+    def _looked_through(self, parsed: Parsed, identity: Identity) -> Parsed:
+        """For personal data, where the key or the cluster wants that. Raises ApiError 400."""
+        plan = self.view.pii.get(identity.pii)
+        if plan is None:
+            return parsed
+        return guarded(parsed, Guard(plan, self.view.keys.pseudonym_key_of(identity.tenant)))
 
     def _admit(self, identity: Identity, parsed: Parsed, prompt_tokens: int) -> Permit | None:
         """Raises ApiError 429."""
@@ -206,13 +216,14 @@ class Dispatcher:
         if keeping is not None:
             report = CallReport(request.arrival, request.model, request.parsed.model, request.parsed.stream)
             report.permit, report.resolved, report.documents = permit, resolved.why, added
+            report.marks = request.parsed.marks
             if self._give_again(keeping, request, report, client):
                 return None
             request = keeping.listen(request)
         call = Call(self.context, request, resolved.routes, client)
         report = call.report
         report.permit, report.resolved, report.priority = permit, resolved.why, request.priority
-        report.documents = added
+        report.documents, report.marks = added, request.parsed.marks
         if keeping is not None:
             report.keeper, report.cached = keeping, False
         call.start()

@@ -5,12 +5,14 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 import msgspec
 
+from cluster.pii.policy import Policy
 from cluster.roles import Role, Scope
 from inventory.catalog import ModelName
 from nodes.snapshot import NodeId
 from router.borders import class_set
 from router.errors import ApiError
 from router.file_search import FileSearch, Searched
+from router.pii_guard import Guard, Marks
 from router.side_calls import SideCall
 from router.trace_context import TraceContext
 
@@ -49,6 +51,7 @@ class Identity(msgspec.Struct, frozen=True):
     models: tuple[str, ...] | None = None  # names it may use, with * for any characters; None: every one
     front_end: bool = False  # may say for which of its users it asks
     user: str | None = None  # the person: as a front end says, or a token's subject
+    pii: Policy | None = None  # what becomes of personal data in what it sends and gets; None: as cluster.yaml says
     answers_kept_s: int | None = None  # for so long its tenant's answers are given again; None: as the model says
 
     @property
@@ -131,6 +134,7 @@ class Parsed(msgspec.Struct, frozen=True):
     known_tokens: int | None = None  # of all prompts, where they came as token ids
     prompt_field: str = "messages"  # that holds what an engine reads
     side: SideCall | None = None  # a front end asks for itself, beside a conversation
+    guard: Guard | None = None  # who looked through its prompt for personal data; None: nobody
     search: FileSearch | None = None  # what its client says of people's documents; None: nothing
 
     @property
@@ -138,6 +142,11 @@ class Parsed(msgspec.Struct, frozen=True):
         """Its engine writes, a token after the other. What only reads is a lane of its own: it takes no writer's place,
         and waits behind none."""
         return self.engine_api in WRITING
+
+    @property
+    def marks(self) -> Marks | None:
+        """What was found of personal data."""
+        return None if self.guard is None else self.guard.marks
 
     @property
     def characters(self) -> int:

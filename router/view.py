@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cluster.cache_rules import USUAL_CACHE, CacheRules
+from cluster.pii.policy import KEY, POLICIES, PiiRules, Plan, Policy, Said, plan_of
 from cluster.snapshot import AccessSnapshot, ClusterSnapshot, TokenIssuer
 from inventory.clock import Clock
 from inventory.secret_files import read_secret
@@ -23,6 +24,7 @@ class GatewayView:
         self.cluster: ClusterSnapshot | None = None
         self.access: AccessSnapshot | None = None
         self.table = RoutingTable({}, {})
+        self.pii: dict[Policy | None, Plan] = {}  # by what a key says; only where something is to be looked for
         self._keys: KeyRing | None = None
 
     def on_change(self, follower: Callable[[tuple[Candidate, ...]], None]) -> None:
@@ -50,6 +52,7 @@ class GatewayView:
             return False
         self.cluster = snapshot
         self.table = routing_table(snapshot)
+        self.pii = _plans(snapshot.pii)
         candidates = tuple(self.candidates())
         for follower in self._followers:
             follower(candidates)
@@ -78,6 +81,11 @@ class GatewayView:
     def candidates(self) -> Iterable[Candidate]:
         for routes in self.table.models.values():
             yield from routes.candidates
+
+
+def _plans(rules: PiiRules) -> dict[Policy | None, Plan]:
+    plans = {policy: plan_of(rules, (Said(KEY, policy),)) for policy in (None, *POLICIES)}
+    return {policy: plan for policy, plan in plans.items() if plan is not None}
 
 
 def _tokens(issuer: TokenIssuer | None) -> Tokens | None:

@@ -136,7 +136,7 @@ class Ingest:
             return
         size_bytes = await asyncio.to_thread(size_of, row)
         async with self._memory.taken(size_bytes):
-            loaded = await asyncio.to_thread(load, row, classes)
+            loaded = await asyncio.to_thread(load, row, classes, store.pii)
             if isinstance(loaded, Problem):
                 await self._failed(row, loaded, None)
                 return

@@ -75,7 +75,7 @@ class Library:
             f"vs_{secrets.token_hex(16)}", reader.tenant, wanted.name, wanted.description, dict(wanted.metadata),
             encoder, now_s, now_s, wanted.expires_after_days, reader, data_class,
             checked((maker(reader), *wanted.owners), "owners"), checked(wanted.readers, "readers"), wanted.licence,
-            wanted.history,
+            wanted.history, wanted.pii,
         )  # fmt: skip
         await self._shelves.ask(self._catalogue.add_store, row)
         return row.shown(Counts(), 0)
@@ -109,6 +109,7 @@ class Library:
                 owners=row.owners if owners is None else owners,
                 readers=row.readers if readers is None else readers,
                 licence=row.licence if change.licence is None else change.licence,
+                pii=row.pii if change.pii is None else change.pii,
                 name=row.name if change.name is None else change.name,
                 description=row.description if change.description is None else change.description,
                 metadata=row.metadata if change.metadata is None else dict(change.metadata),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from cluster.knowledge import Attribute
+from cluster.pii.policy import Policy
 from rag.library.rows import FileRow
 from rag.parsing.values import MOST_BYTES
 from rag.values import NewChunk, NewDocument
@@ -32,12 +33,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`content_hash` is over the bytes, and how they are to be cut. `classes`: privacy classes that bind it."""
+    """`content_hash` is over the bytes, how they are to be cut, and what the space and the reader's key say of personal
+    data. `classes`: privacy classes that bind it."""
 
     row: FileRow
     content: bytes
     content_hash: str
     classes: frozenset[str] = frozenset()
+    space_pii: Policy | None = None  # what its space says of personal data
 
     @property
     def unchanged(self) -> bool:
@@ -67,7 +70,7 @@ def size_of(row: FileRow) -> int:
         return 0
 
 
-def load(row: FileRow, classes: frozenset[str]) -> Loaded | Problem:
+def load(row: FileRow, classes: frozenset[str], space_pii: Policy | None = None) -> Loaded | Problem:
     """Blocks."""
     path = Path(row.path)
     try:
@@ -79,7 +82,7 @@ def load(row: FileRow, classes: frozenset[str]) -> Loaded | Problem:
     if len(content) > MOST_BYTES:
         text = f"{row.name} has more than {MOST_BYTES // MEGABYTE} MB; split it into several files"
         return Problem("invalid_file", text, passing=False)
-    return Loaded(row, content, _hash(row, content), classes)
+    return Loaded(row, content, _hash(row, content, space_pii), classes, space_pii)
 
 
 def _content(path: Path, folder: str | None) -> bytes:
@@ -109,9 +112,9 @@ def embedded_text(chunk: NewChunk) -> str:
     return f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text
 
 
-def _hash(row: FileRow, content: bytes) -> str:
-    hashed = hashlib.sha256(content).hexdigest()
-    cut_otherwise = row.chunking
-    return hashed if cut_otherwise is None else (
-        f"{hashed}:{cut_otherwise.most_tokens}:{cut_otherwise.overlap_tokens}"
-    )  # fmt: skip
+def _hash(row: FileRow, content: bytes, space_pii: Policy | None) -> str:
+    hashed, cut_otherwise = hashlib.sha256(content).hexdigest(), row.chunking
+    if cut_otherwise is not None:
+        hashed = f"{hashed}:{cut_otherwise.most_tokens}:{cut_otherwise.overlap_tokens}"
+    said = (row.reader.pii, space_pii)
+    return hashed if said == (None, None) else f"{hashed}:{said[0]}:{said[1]}"

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cluster.knowledge import Attribute, Chunking, Counts, FileStatus, History, Reader, Store, StoreFile
+from cluster.pii.policy import Policy
 from rag.values import SpaceId
 
 DAY_S = 86_400.0
@@ -32,6 +33,7 @@ class StoreRow(msgspec.Struct, frozen=True):
     readers: tuple[str, ...] = ()
     licence: str = ""
     history: History = History()
+    pii: Policy | None = None
 
     @property
     def space_id(self) -> SpaceId:
@@ -48,7 +50,7 @@ class StoreRow(msgspec.Struct, frozen=True):
         return Store(
             self.store_id, self.tenant, self.name, self.description, self.metadata, self.encoder, self.made_s,
             self.used_s, counts, size_bytes, self.expires_after_days, self.expires_s, self.data_class, self.owners,
-            self.readers, self.licence, self.history, chunks,
+            self.readers, self.licence, self.history, self.pii, chunks,
         )  # fmt: skip
 
 

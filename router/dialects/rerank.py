@@ -29,7 +29,7 @@ class RerankBody(Closed):
     return_documents: bool | None = None
 
 
-class _Asked(Closed):
+class Asked(Closed):
     """As engines are asked."""
 
     model: str
@@ -102,7 +102,7 @@ def parse(raw: bytes) -> Parsed:
         usage_wanted=True,
         prompt_characters=query + max(map(len, documents)),
         output_tokens_limit=NO_ANSWER,
-        prompt=ReadPrompt(_Asked(body.model, body.query, documents)),
+        prompt=ReadPrompt(Asked(body.model, body.query, documents)),
         prompts=len(documents),
         engine_api="rerank",
         needs=frozenset({"rerank"}),

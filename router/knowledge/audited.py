@@ -245,6 +245,8 @@ def _of_change(change: StoreChange) -> tuple[Detail, ...]:
     found: list[Detail] = []
     if change.data_class is not None:
         found.append(("data_class", change.data_class))
+    if change.pii is not None:
+        found.append(("pii", change.pii))
     if change.licence is not None:
         found.append(("licensed", bool(change.licence)))
     return tuple(found)

@@ -92,7 +92,7 @@ class DocumentDesk:
         store = NewStore(
             body.name, body.description, body.metadata or {}, days, body.embedding_model, body.data_class,
             self._grants(who, body.owners), self._grants(who, body.readers), body.licence,
-            (body.history or HistoryBody()).kept(),
+            (body.history or HistoryBody()).kept(), body.pii,
         )  # fmt: skip
         async with self._turn:
             files = await self._readable(who, wanted, "file_ids")
@@ -119,7 +119,7 @@ class DocumentDesk:
         readers = None if body.readers is None else self._grants(who, body.readers)
         change = StoreChange(
             body.name, body.description, body.metadata, body.days, body.data_class, owners, readers, body.licence,
-            history,
+            history, body.pii,
         )  # fmt: skip
         with said():
             changed = await self.knowledge.change_store(who.reader, store_id, change)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cluster.knowledge import KnowledgeError
+from cluster.pii.policy import NO_PII
 from cluster.privacy import rules_of
 from cluster.snapshot import ClusterSnapshot
 from cluster.whereabouts import Whereabouts
@@ -58,6 +59,8 @@ def open_documents(
         encoders=house.encoders,
         where=lambda: whereabouts(view.cluster),
         ray_nodes=lambda: ray_nodes(view.cluster),
+        pii=lambda: view.cluster.pii if view.cluster is not None else NO_PII,
+        pseudonym_key=lambda tenant: view.keys.pseudonym_key_of(tenant),
         clock=context.clock,
         log=context.log,
         witness=context.witness,

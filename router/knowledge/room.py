@@ -7,6 +7,7 @@ from typing import Protocol
 import httpx2
 
 from cluster.knowledge import Reader
+from cluster.pii.policy import PiiRules
 from cluster.privacy import Witness
 from cluster.whereabouts import Whereabouts
 from inventory.clock import Clock
@@ -32,6 +33,8 @@ class Around:
     encoders: Callable[[Reader], tuple[str, ...]]  # models that make vectors for this reader, those awake first
     where: Callable[[], Whereabouts]  # machines are, and which privacy classes may be there
     ray_nodes: Callable[[], tuple[NodeId, ...]]  # machines that take jobs by Ray at the moment
+    pii: Callable[[], PiiRules]  # what cluster.yaml says of personal data
+    pseudonym_key: Callable[[str], bytes]  # of a tenant
     clock: Clock
     log: EventLog
     witness: Witness | None = None  # keeps, for the audit, which machine had documents of which class

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 from cluster.grants import LONGEST, MOST_GRANTS
 from cluster.knowledge import NEVER, Chunking, History
 from cluster.moments import DAY_S
+from cluster.pii.policy import Policy
 from router.dialects.common import Closed, JsonObject
 from router.dialects.file_search_tool import AsOf, RankingOptions, alpha_of
 from router.errors import invalid
@@ -81,6 +82,7 @@ class StoreBody(Closed):
     data_class: Name | None = None
     licence: AttributeText = ""
     history: HistoryBody | None = None
+    pii: Policy | None = None
 
 
 class StoreChangeBody(Closed):
@@ -96,6 +98,7 @@ class StoreChangeBody(Closed):
     data_class: Name | None = None
     licence: AttributeText | None = None
     history: HistoryBody | None = None
+    pii: Policy | None = None
 
     @property
     def days(self) -> int | None:

@@ -60,7 +60,7 @@ def test_a_record_holds_every_fact_under_its_own_name() -> None:
         "first_byte_s": 1.0, "attempts": 2, "route_reason": "only_fit", "route_terms": (("wait", 0.5),),
         "decision_s": 0.25, "queued_s": 1.5, "input_tokens": 31, "cached_tokens": 16, "output_tokens": 7,
         "user": "u-17", "tokens_exact": True, "reasoning_tokens": 5, "cache_hit": False, "side_call": None,
-        "batch_id": None,
+        "batch_id": None, "pii": "",
     }  # fmt: skip
 
 
