@@ -97,8 +97,11 @@ check: dev
 check-web: $(WEB)/node_modules/.installed
 	cd $(WEB) && npm run --silent check
 
+# The tests run where every packet that leaves this machine is counted, once everything is installed: none may leave.
+COUNTED := PYTHONPATH=tests $(BIN)/python -m support.sealed_run
+
 unit: dev
-	$(BIN)/pytest -q -n 3 -m "not e2e and not soak"
+	$(COUNTED) --without-leaks $(BIN)/pytest -q -n 3 -m "not e2e and not soak"
 
 # What every command prints, written anew; the difference is to be read.
 golden: dev
@@ -109,7 +112,7 @@ prepared: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 
 e2e: prepared
-	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/pytest -q -m "e2e and not soak"
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(COUNTED) $(BIN)/pytest -q -m "e2e and not soak"
 
 # Unit tests wait a good deal. What they leave of the machine goes to the checks and to what end-to-end tests need.
 WHOLE_OUTPUTS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=recurse)

@@ -18,10 +18,12 @@ def install(kind: Kind, state_dir: StateDir = None) -> None:
 
     The build follows the machine: vLLM for NVIDIA GPUs or for the CPU, MLX for Apple GPUs or for the CPU.
     """
+    from cli.sealing import refuse_if_sealed
     from cli.wire import engine_build
     from nodes.engine_envs import install
 
     paths = paths_of(state_dir).ensure()
+    refuse_if_sealed(paths, f"installing {kind}", "first: potluck down")
     build = engine_build(paths, kind)
     with waiting(f"installing {kind} for {build.suits}"):
         done = install(build, paths.engines)

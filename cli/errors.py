@@ -27,6 +27,8 @@ SPECIAL = {
     "NothingKeptError": 4,
     "AuditDamagedError": 3,
     "NotAnExportError": 3,
+    "NotAReportError": 3,
+    "NeverSealedError": 4,
     "LabelError": 2,
     "QuestionsError": 2,
     "WhichSpaceError": 2,

@@ -46,28 +46,44 @@ class Supervisor:
             self.process.wait()
 
 
-def ensure_running(
-    paths: StatePaths, *, config: Path | None, install: bool, host: str | None, port: int | None, detach: bool
-) -> Supervisor | None:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What `potluck up` was asked for."""
+
+    config: Path | None = None
+    install: bool = False
+    host: str | None = None
+    port: int | None = None
+    detach: bool = False
+    sealed: bool = False
+
+
+def ensure_running(paths: StatePaths, wishes: Wishes) -> Supervisor | None:
     """Start the supervisor unless one runs. Returns it when this call started it, else None.
 
     A service that outlived its supervisor is waited for: it notices the end of its stdin and leaves engines alone.
     """
     from cli.prepare import prepare
+    from cli.sealing import refuse_if_running_open, refuse_to_install
     from cluster.keys import check_private
 
-    if config is not None:
+    if wishes.config is not None:
         from cli.prepare import adopt_config
 
-        adopt_config(paths, config)
+        adopt_config(paths, wishes.config)
+    if wishes.sealed:
+        refuse_if_running_open(paths)
     if running(paths.run, "up") is not None:
         return None
     check_private(paths)  # now, where a person can read it: the services refuse as well, in their logs
     _wait_for_orphans(paths)
-    prepare(paths, install)
+    if wishes.install:
+        refuse_to_install(paths, wishes.sealed)
+    prepare(paths, wishes.install)
+    host, port = wishes.host, wishes.port
     check_door(paths, host, port)
     arguments = (["--host", host] if host else []) + (["--port", str(port)] if port is not None else [])
-    return start(paths, ["supervise", *arguments], detach)
+    return start(paths, ["supervise", *arguments, *(["--sealed"] if wishes.sealed else [])], wishes.detach)
 
 
 def check_door(paths: StatePaths, host: str | None, port: int | None) -> None:

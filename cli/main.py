@@ -28,6 +28,7 @@ from cli import (
     rag_history,  # noqa: F401 - it adds its commands to those of rag
     ray,
     route,
+    sealed,
     services,
     status,
     token,
@@ -108,6 +109,7 @@ app.command(name="usage", rich_help_panel=RECORDS)(usage.usage)
 app.add_typer(route.app, name="route", cls=Commands, rich_help_panel=RECORDS)
 app.command(name="batches", rich_help_panel=RECORDS)(batches.batches)
 app.add_typer(cache.app, name="cache", cls=Commands, rich_help_panel=RECORDS)
+app.add_typer(sealed.app, name="sealed", cls=Commands, rich_help_panel=RECORDS)
 app.add_typer(audit.app, name="audit", cls=Commands, rich_help_panel=RECORDS)
 app.command(name="node", rich_help_panel=SERVICES)(services.node)
 app.command(name="head", rich_help_panel=SERVICES)(services.head)

@@ -45,6 +45,7 @@ def pull(
     600.
     """
     from cli.lan_pull import from_cluster
+    from cli.sealing import refuse_if_sealed
     from cli.wire import hub_options, model_store
     from inventory.acquire import acquire
     from inventory.sources import parse_source
@@ -52,6 +53,10 @@ def pull(
     paths = paths_of(state_dir).ensure()
     found = from_cluster(paths, source, name, format)
     if not found:
+        instead = (
+            "fetch it on another machine, then here: potluck models import PATH --name NAME; or first: potluck down"
+        )
+        refuse_if_sealed(paths, f"fetching {source}", instead)
         parsed = parse_source(source)
         chosen = name or _suggested_name(parsed)
         with byte_progress(f"pulling {chosen}") as progress:

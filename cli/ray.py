@@ -67,9 +67,11 @@ def ray_bridge(
 ) -> None:
     """Run the one driver of Ray. `potluck head` starts it where machines may join."""
     from cli.process import run_service
+    from cli.sealing import seal_if_wanted
     from cluster.ray_settings import RayPorts
 
     paths = paths_of(state_dir).ensure()
+    seal_if_wanted(paths, False)
     run_service(
         "ray-bridge", paths.root, bridge_service(paths, host, RayPorts(port)), "stop" if supervised else "ignore"
     )

@@ -30,15 +30,18 @@ def up(
     traffic: Annotated[
         bool, typer.Option("--traffic/--no-traffic", help="With --demo: two made-up keys ask now and then.")
     ] = True,
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Refuse every address outside the cluster, and write down who tried.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Start potluck on this machine, or find it running. Prints the endpoint, the owner's key and the dashboard."""
-    from cli.machine import ensure_running
+    from cli.machine import Wishes, ensure_running
     from cli.readiness import wait_until_ready
 
     demo = demo or paths_of(state_dir).is_demo
     if demo:
-        if config is not None or install or node:
+        if config is not None or install or node or sealed:
             raise typer.BadParameter("a demo has its own configuration, engines and machines", param_hint="--demo")
         from cli import demo as simulated
 
@@ -48,7 +51,7 @@ def up(
         paths = paths_of(state_dir).ensure()
         if node:
             paths.node_name.write_text(node)
-        started = ensure_running(paths, config=config, install=install, host=host, port=port, detach=detach)
+        started = ensure_running(paths, Wishes(config, install, host, port, detach, sealed))
     try:
         endpoint = wait_until_ready(paths, wait_s)
         if demo:

@@ -21,6 +21,7 @@ from cluster.config_privacy import PrivacySection
 from cluster.config_rag import RagSection
 from cluster.config_router import RouterSection
 from cluster.config_routes import RouteSection
+from cluster.config_sealed import SealedSection
 from cluster.config_section import Section
 from cluster.config_traces import TracesSection
 from cluster.config_values import (
@@ -272,6 +273,7 @@ class ClusterConfig(Section):
     limits: LimitRulesSection = LimitRulesSection()
     residency: ResidencySection = ResidencySection()
     audit: AuditSection = AuditSection()
+    sealed: SealedSection = SealedSection()
     nodes: dict[NodeName, NodeSection] = {}
     """The machines, by name. Empty: the one this runs on."""
     models: dict[ConfiguredName, ModelSection] = {}

@@ -26,6 +26,7 @@ from cluster.offers import offers_for
 from cluster.publisher import Publisher
 from cluster.ray_setup import renew_token
 from cluster.registry import Registry
+from cluster.sealed_members import SealedMembers
 from cluster.snapshot import NodeAddress
 from cluster.wish_records import WishRecords
 from inventory.clock import Clock
@@ -62,6 +63,7 @@ class LanSettings:
     ray: RayOffer | str
     gateway_names: tuple[str, ...] = ()
     announce: bool = False
+    sealed: tuple[str, ...] | None = None  # networks beside the cluster's; None: nothing is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,17 @@ class LanHead:
                 paths, parts.controller, parts.registry, self._context, settings.ray, parts.transport, parts.clock
             )
         )
-        self.desk = JoinDesk(self.authority, self.records, parts.trail, self._links.link, parts.clock)
+        self._sealed = SealedMembers(paths, settings.host, settings.sealed)
+        self._sealed.admit(self.records.members())
+        self.desk = JoinDesk(self.authority, self.records, parts.trail, self._admit, parts.clock)
         self.audit_copies = AuditCopies(self.records.members, self._links.client, lambda: parts.trail.tip)
         self._told: dict[NodeId, int] = {}  # the revision of the deny list that each member has
         for member in self.records.members():
             self._links.link(member)
+
+    def _admit(self, member: Member) -> None:
+        self._sealed.admit(self.records.members())
+        self._links.link(member)
 
     async def run(self, stop: asyncio.Event) -> None:
         server = server_context(self._controller_files, "may_prove")
@@ -127,6 +135,8 @@ class LanHead:
         WishRecords(self._parts.registry).forget(node_id)  # or a machine of this name that joins later stays cordoned
         self._links.forget(node_id)
         self._told.pop(node_id, None)
+        self._sealed.forget(node_id)
+        self._sealed.admit(self.records.members())
         if known:
             renew_token(self._parts.paths)  # Ray asks for nothing else that the machine that left does not have
             self._parts.trail.tell(AuditEvent("ray.rotate_token", "done", POTLUCK))
@@ -188,10 +198,11 @@ class LanHead:
     async def _tell_members(self) -> None:
         """Hand every member what it must know and does not yet: whom to refuse, and how to take part in Ray."""
         while True:
-            trust = self.records.trust()
+            trust, members = self.records.trust(), self.records.members()
             async with asyncio.TaskGroup() as tasks:
-                for member in self.records.members():
+                for member in members:
                     tasks.create_task(self._tell_one(member, trust))
+                    tasks.create_task(self._sealed.tell(member, members, self._links.client, self._parts.controller))
                     tasks.create_task(self._links.tell(member))
             await asyncio.sleep(TELL_EVERY_S)
 

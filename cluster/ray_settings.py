@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inventory.offline import SILENT
 from nodes.engines.base import Command
 from nodes.snapshot import EngineKind, NodeId
 
@@ -142,8 +143,7 @@ def driver_environment(place: RayPlace) -> tuple[tuple[str, str], ...]:
         ),
         ("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "minor"),  # the default refuses 3.11.2 beside 3.11.9
         ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1"),  # without it a Mac listens on localhost and objects hang
-        ("RAY_USAGE_STATS_ENABLED", "0"),
-        ("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9/"),  # it reports that reporting is off, unless misled
+        *SILENT,
         ("RAY_gcs_rpc_server_reconnect_timeout_s", str(DRIVER_WAITS_S)),
         ("RAY_enable_autoscaler_v2", "1"),  # `ray status` then asks the head itself, no monitor need run
     )

@@ -5,6 +5,7 @@ import os
 import secrets
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.ray_settings import (
@@ -20,8 +21,10 @@ from cluster.ray_settings import (
 from inventory.paths import StatePaths
 from inventory.secret_files import read_secret, write_secret
 from nodes import ray_own_machine
+from nodes.engines.base import Command
 from nodes.identity import IdentityFiles
 from nodes.ray_process import RayRun, RayUnfitError, lease_file
+from nodes.sealing.place import ENGINE_FILE, guard_text, sealed_variables
 
 
 def ray_program() -> Path | None:
@@ -73,7 +76,7 @@ def head_run(paths: StatePaths, place: RayPlace, node: RayNode) -> RayRun:
     """Ray's head, for the head's process to supervise."""
     return RayRun(
         name="ray-head",
-        command=head_command(place, node),
+        command=_sealed(head_command(place, node)),
         home=Path(place.home),
         home_files=_home_files(),
         temp_dir=Path(place.temp_dir),
@@ -88,7 +91,7 @@ def raylet_run(paths: StatePaths, place: RayPlace, node: RayNode, head_address: 
     """A raylet that joins the head, for a node's daemon to supervise."""
     return RayRun(
         name="raylet",
-        command=raylet_command(place, node, head_address),
+        command=_sealed(raylet_command(place, node, head_address)),
         home=Path(place.home),
         home_files=_home_files(),
         temp_dir=Path(place.temp_dir),
@@ -100,8 +103,16 @@ def raylet_run(paths: StatePaths, place: RayPlace, node: RayNode, head_address: 
 
 
 def _home_files() -> tuple[tuple[str, str], ...]:
-    guard = Path(ray_own_machine.__file__).read_text()
-    return ("ray_bootstrap_config.yaml", bootstrap_stub()), ("sitecustomize.py", guard)
+    return (
+        ("ray_bootstrap_config.yaml", bootstrap_stub()),
+        ("sitecustomize.py", Path(ray_own_machine.__file__).read_text()),
+        (ENGINE_FILE, guard_text()),
+    )
+
+
+def _sealed(command: Command) -> Command:
+    """What is told here is part of the family's mark: a machine that is sealed, or no longer, starts another one."""
+    return replace(command, environment=(*command.environment, *sealed_variables()))
 
 
 def _proofs(place: RayPlace) -> tuple[Path, ...]:

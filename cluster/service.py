@@ -55,6 +55,7 @@ from cluster.wish_records import WishRecords
 from inventory.clock import Clock
 from inventory.paths import StatePaths
 from nodes.role_lock import RoleLock
+from nodes.sealing.place import sealed_variables
 from nodes.snapshot import NodeId
 from nodes.unix_server import serve_unix
 
@@ -151,8 +152,9 @@ class _Head:
         names = (door.listen, *door.names) if door is not None else ()
         ray = ray_offer(config) if with_ray else "this head was made without Ray"
         settings = LanSettings(
-            config.cluster.name, config.cluster.listen, config.join.port, ray, names, config.join.announce
-        )
+            config.cluster.name, config.cluster.listen, config.join.port, ray, names, config.join.announce,
+            config.sealed.networks if sealed_variables() else None,
+        )  # fmt: skip
         parts = LanParts(
             self._paths, self._registry, self.controller, self.publisher, self._transport, self.trail, clock
         )

@@ -87,6 +87,11 @@ class StatePaths:
         return self.root / "ca"
 
     @property
+    def sealed(self) -> Path:
+        """Sealed mode: what this machine may reach, and who tried what."""
+        return self.root / "sealed"
+
+    @property
     def gateway(self) -> Path:
         """The gateway's own memory: the last snapshots it received."""
         return self.root / "gateway"

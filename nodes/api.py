@@ -22,6 +22,7 @@ from nodes.api_wire import (
     ProtocolRange,
     PullModel,
     RayBody,
+    SealedBody,
     ShutdownBody,
     TrustBody,
 )
@@ -32,6 +33,7 @@ from nodes.deny_list import DenyList
 from nodes.engine_body import CannotLaunchError
 from nodes.engines.base import EngineOptionError
 from nodes.orders import StaleOrderError
+from nodes.sealing.orders import follow as follow_sealed
 from nodes.snapshot import EngineId
 from nodes.supervisor import UnknownEngineError
 
@@ -81,6 +83,13 @@ def node_app(daemon: NodeDaemon, deny_list: DenyList, shut_down: Callable[[], No
         body = await _body(request, RayBody)
         daemon.supervisor.admit(body.authority)
         return _json(daemon.ray.follow(body.order))
+
+    @app.put(f"{PREFIX}/sealed")
+    async def sealed(request: Request) -> Response:
+        body = await _body(request, SealedBody)
+        daemon.supervisor.admit(body.authority)
+        await asyncio.to_thread(follow_sealed, daemon.settings.paths, body.order)
+        return _json(body.order)
 
     @app.post(f"{PREFIX}/shutdown")
     async def shutdown(request: Request) -> Response:

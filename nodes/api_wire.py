@@ -82,6 +82,21 @@ class RayStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedOrder:
+    """Whether the cluster is sealed, and what its machines may reach then: networks, and hosts by address or name."""
+
+    sealed: bool
+    networks: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBody:
+    order: SealedOrder
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointsBody:
     """Signed checkpoints of the head's audit, as texts that only the head reads. A member keeps them for it."""
 

@@ -26,6 +26,8 @@ from nodes.api_wire import (
     RayBody,
     RayOrder,
     RayStanding,
+    SealedBody,
+    SealedOrder,
     ShutdownBody,
     TrustBody,
 )
@@ -107,6 +109,10 @@ class NodeClient:
     async def ray(self, order: RayOrder | None, authority: Authority) -> RayStanding:
         """Have it take part in the cluster's Ray, or no longer. Returns whether it does."""
         return await self._call("PUT", "/ray", RayBody(order, authority), RayStanding)
+
+    async def sealed(self, order: SealedOrder, authority: Authority) -> None:
+        """Have it refuse every address outside the cluster, or no longer."""
+        await self._call("PUT", "/sealed", SealedBody(order, authority), SealedOrder)
 
     async def keep_checkpoint(self, document: str) -> None:
         """Have it keep a checkpoint of the head's audit."""

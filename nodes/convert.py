@@ -17,11 +17,11 @@ import msgspec
 from inventory.catalog import ArtifactFormat, StoredModel
 from inventory.disk_space import require_room
 from inventory.model_files import find_model_files
+from inventory.offline import OFFLINE
 from inventory.progress import Progress, silent
 from inventory.store import ModelStore, Origin
 from inventory.store_records import checked_name
 from nodes.engine_envs import installed
-from nodes.engines.base import OFFLINE
 from nodes.snapshot import EngineKind
 
 GGUF_SCRIPT = str(Path(__file__).with_name("convert_gguf.py"))

@@ -14,6 +14,7 @@ from nodes.engine_builds import accelerators_of, build_named
 from nodes.engine_envs import EngineEnvironment, installed
 from nodes.engines.base import EngineAdapter
 from nodes.orders import EngineSpec
+from nodes.sealing.place import guard_engine
 from nodes.snapshot import EngineKind
 
 
@@ -48,6 +49,7 @@ class NodeLauncher:
         if hardware is not None and (why := self.adapters[spec.kind].why_not(model, hardware)):
             raise CannotLaunchError(spec.engine_id, why)
         environment = self._environment(spec)
+        _guard(spec, environment)
         cache_bytes, state_bytes = self._cache_bytes(spec)
         return LaunchPlan(
             model_path=self._path(spec),
@@ -89,6 +91,15 @@ class NodeLauncher:
         if stored is None:
             return None, 0
         return cache_parts(stored.artifact.spec, spec.context_tokens, spec.slots, spec.cache_tokens)
+
+
+def _guard(spec: EngineSpec, environment: EngineEnvironment) -> None:
+    """In sealed mode no engine starts that would not be guarded."""
+    try:
+        guard_engine(environment.python)
+    except OSError as error:
+        reason = f"this machine is sealed, and the guard cannot be put into {environment.python}'s environment: {error}"
+        raise CannotLaunchError(spec.engine_id, reason) from error
 
 
 def _whole_tokens(model: HeldModel, spec: EngineSpec) -> int:

@@ -15,6 +15,7 @@ from typing import IO
 from nodes.engine_log import open_log
 from nodes.engines.base import Command
 from nodes.process_identity import ProcessIdentity, identify, is_alive
+from nodes.sealing.guard import DIRECTORY
 
 # The gate: the shell waits for one line on its stdin, then becomes the engine under the same pid. The lease can so be
 # on disk before the engine exists, and a daemon that dies in between leaves a shell that reads end-of-file and ends.
@@ -32,6 +33,7 @@ INHERITED = (
     "TMPDIR",
     "LD_LIBRARY_PATH",
     "CUDA_VISIBLE_DEVICES",
+    DIRECTORY,  # of sealed mode
 )
 
 POLL_S = 0.25

@@ -16,6 +16,7 @@ from nodes.deny_list import DenyList
 from nodes.identity import IdentityFiles
 from nodes.membership import Membership, read_membership
 from nodes.role_lock import RoleLock
+from nodes.sealing.watch import SealedWatch
 from nodes.tls_contexts import server_context
 from nodes.tls_port import open_door, serve_node
 from nodes.unix_server import serve_unix
@@ -49,11 +50,13 @@ async def run_node(settings: NodeSettings, stop: asyncio.Event) -> None:
             tasks.create_task(daemon.run(ready, stop))
             await ready.wait()
             app = node_app(daemon, deny_list, stop.set)
+            watching = tasks.create_task(SealedWatch(paths).run())
             if membership is not None:
                 tasks.create_task(_serve_member(membership, daemon, app, deny_list, stop))
                 tasks.create_task(daemon.ray.run(stop))
             log.info("node_serves", node=settings.node_id, socket=str(paths.node_socket))
             await serve_unix(app, paths.node_socket, stop)
+            watching.cancel()
     finally:
         lock.release()
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Literal
 
 from bench.fit.variants import SMOLLM2, VARIANTS, Variant
+from inventory.offline import OFFLINE
 from inventory.packaged import locate
 from inventory.packaged_models import PACKAGED_MODELS
 from nodes.convert import GGUF_SCRIPT
 from nodes.engine_envs import installed
-from nodes.engines.base import OFFLINE
 from nodes.snapshot import EngineKind
 
 HF_SCRIPT = str(Path(__file__).with_name("make_hf.py"))

@@ -53,6 +53,7 @@ CHECKS: tuple[Check, ...] = (
     Check("head", "net", _in("reach", "check_head")),
     Check("ray", "net", _in("reach", "check_ray")),
     Check("versions", "net", _in("installation", "check_versions")),
+    Check("sealed", "net", _in("sealed", "check_sealed")),
     Check("nodes", "net", _in("machines", "check_nodes")),
     Check("links", "net", _in("machines", "check_links")),
     Check("clocks", "net", _in("machines", "check_clocks")),

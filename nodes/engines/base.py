@@ -8,8 +8,6 @@ from inventory.catalog import HeldModel, Purpose
 from inventory.hardware import Hardware
 from nodes.snapshot import EngineId, EngineKind, EngineLoad
 
-OFFLINE = (("DO_NOT_TRACK", "1"), ("HF_HUB_OFFLINE", "1"))  # of whatever runs in an engine's environment
-
 
 @dataclass(frozen=True, slots=True)
 class EngineLaunch:

@@ -2,7 +2,8 @@
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
+from inventory.offline import OFFLINE
+from nodes.engines.base import Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.snapshot import EngineKind, EngineLoad
 

@@ -2,7 +2,8 @@
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
+from inventory.offline import OFFLINE
+from nodes.engines.base import Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.snapshot import EngineKind, EngineLoad
 
@@ -86,6 +87,5 @@ def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:
         *OFFLINE,
         ("HF_HOME", f"{cache}/huggingface"),
         ("TMPDIR", f"{cache}/mlx"),  # MLX on Linux loads the kernels that it compiled from here
-        ("TRANSFORMERS_OFFLINE", "1"),
         *_GIVES_BACK,
     )

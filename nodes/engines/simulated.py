@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import OFFLINE, Command, EngineAdapter, EngineLaunch, EnginePaths
+from inventory.offline import OFFLINE
+from nodes.engines.base import Command, EngineAdapter, EngineLaunch, EnginePaths
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.engines.simulated_pace import SimulatedPace
 from nodes.snapshot import EngineKind, EngineLoad

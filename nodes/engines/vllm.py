@@ -4,7 +4,8 @@ import re
 
 from inventory.catalog import HeldModel
 from inventory.hardware import Hardware
-from nodes.engines.base import OFFLINE, Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
+from inventory.offline import OFFLINE
+from nodes.engines.base import Command, EngineLaunch, EngineOption, EnginePaths, resolve_options
 from nodes.engines.metrics_text import read_samples, whole
 from nodes.snapshot import EngineKind, EngineLoad
 
@@ -129,12 +130,10 @@ def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:
         ("HF_HOME", f"{cache}/huggingface"),
         ("NCCL_SOCKET_IFNAME", "lo"),
         ("TORCHINDUCTOR_CACHE_DIR", f"{cache}/torchinductor"),
-        ("TRANSFORMERS_OFFLINE", "1"),
         ("TRITON_CACHE_DIR", f"{cache}/triton"),
         ("VLLM_CACHE_ROOT", f"{cache}/vllm"),
         ("VLLM_CONFIG_ROOT", f"{cache}/vllm-config"),
         ("VLLM_HOST_IP", "127.0.0.1"),
-        ("VLLM_NO_USAGE_STATS", "1"),
     )
 
 

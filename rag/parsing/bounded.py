@@ -17,6 +17,7 @@ from typing import Self
 import psutil
 
 from inventory.clock import Clock
+from nodes.sealing.guard import DIRECTORY
 from rag.parsing.wire import LENGTH_BYTES, MOST_ANSWER_BYTES, Bounds, frame, framed_length
 
 FILES_OF_A_CHILD = 200
@@ -24,7 +25,7 @@ _KEPT = 2  # idle children at most
 _LOOK_EVERY_S = 0.2
 _GRACE_S = 5.0  # on top of a file's time: the child starts and answers by itself before it is killed
 _PIECE = 1 << 18
-_HANDED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LC_ALL")
+_HANDED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", DIRECTORY)
 _ENVIRONMENT = {
     "PYTHONSAFEPATH": "1",
     "PYTHONDONTWRITEBYTECODE": "1",

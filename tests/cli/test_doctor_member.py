@@ -20,7 +20,7 @@ from nodes.ray_versions import versions_here
 from support.doctor_state import DoctorState, free_ports, in_the_table, install_engine, listening, verdicts
 from support.joining import Head, free_port, joined, joiner, running_head, running_node, view_of
 
-UNKNOWN_HEAD = "no-machine-has-this-name.invalid"
+UNKNOWN_HEAD = "no machine has this name"  # one that could be a name would be asked for on the network
 
 
 @pytest.fixture(autouse=True)

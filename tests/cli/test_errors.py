@@ -66,6 +66,7 @@ def test_every_special_error_exists() -> None:
     import cli.render_keys
     import cli.render_nodes
     import cli.route_client
+    import cli.sealed_reports
     import cli.watching
     import cluster.admin_client
     import cluster.audit_export
@@ -73,6 +74,7 @@ def test_every_special_error_exists() -> None:
     import cluster.audit_store
     import cluster.config_problems
     import cluster.join_token
+    import cluster.sealed_report
     import inventory.known_models
     import inventory.sources
     import inventory.store
@@ -108,6 +110,8 @@ def test_every_special_error_exists() -> None:
         router.usage_query,
         router.decision_query,
         cli.route_client,
+        cli.sealed_reports,
+        cluster.sealed_report,
         cli.rag_client,
         cli.rag_moving,
         cli.rag_questions,

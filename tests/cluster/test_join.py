@@ -217,10 +217,10 @@ async def test_a_machine_that_moved_gets_a_certificate_for_its_new_address(head:
     await joined(paths, *await head.token())
     membership = read_membership(paths.identity)
     assert membership is not None
-    moved = replace(membership, host="192.0.2.7")
+    moved = replace(membership, host="127.0.0.7")
     await Upkeep(files, moved, server_context(files, "must_prove"), SystemClock(), UpkeepTimes()).look()
 
-    assert "192.0.2.7" in hosts_of(files.certificate.read_text())
+    assert "127.0.0.7" in hosts_of(files.certificate.read_text())
 
 
 async def test_a_head_that_is_away_is_no_trouble_for_a_member(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from router.knowledge.room import Around
 from support.asked_documents import OWNER
 from support.engines import FaultEngine, running_fault_engine
 from support.gateway import MODEL, Running, running_gateway, served_by
-from support.libraries import ParsingHere, WordEncoders, until
+from support.libraries import ANYWHERE, ParsingHere, WordEncoders, until
 from support.manual_clock import ManualClock
 
 QUESTION = "On which day is the exam of biology?"
@@ -69,7 +69,7 @@ async def watching(root: Path, engine: FaultEngine) -> AsyncIterator[Watched]:
 
     def open_room(around: Around) -> OpenLibrary:
         store = EmbeddedStore(around.paths.rag_db, clock)
-        made.append(open_library(around.paths.root, store, WordEncoders(), ParsingHere(), clock))
+        made.append(open_library(around.paths.root, store, WordEncoders(), ParsingHere(), clock, ANYWHERE))
         return made[0]
 
     folder = root / "school"

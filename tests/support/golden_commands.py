@@ -105,6 +105,7 @@ BARE: Mapping[Words, str] = {
     ("rag", "migrate"): "needs a gateway that does not run, and a Weaviate; it has tests of its own",
     ("config", "schema"): "its output is cluster.schema.json, which has a test of its own",
     ("audit", "verify"): "prints a key that is made anew for each audit; it has tests of its own",
+    ("sealed", "report"): "prints a key that is made anew, and what this machine tried; it has tests of its own",
     ("node",): "a service",
     ("head",): "a service",
     ("gateway",): "a service",
