@@ -24,6 +24,8 @@ from cli import (
     logs,
     models,
     nodes,
+    privacy,
+    privacy_erasing,  # noqa: F401 - it adds its commands to those of privacy
     rag,
     rag_history,  # noqa: F401 - it adds its commands to those of rag
     ray,
@@ -110,6 +112,7 @@ app.add_typer(route.app, name="route", cls=Commands, rich_help_panel=RECORDS)
 app.command(name="batches", rich_help_panel=RECORDS)(batches.batches)
 app.add_typer(cache.app, name="cache", cls=Commands, rich_help_panel=RECORDS)
 app.add_typer(sealed.app, name="sealed", cls=Commands, rich_help_panel=RECORDS)
+app.add_typer(privacy.app, name="privacy", cls=Commands, rich_help_panel=RECORDS)
 app.add_typer(audit.app, name="audit", cls=Commands, rich_help_panel=RECORDS)
 app.command(name="node", rich_help_panel=SERVICES)(services.node)
 app.command(name="head", rich_help_panel=SERVICES)(services.head)

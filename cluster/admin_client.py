@@ -26,6 +26,7 @@ from cluster.admin_wire import (
     KeyMade,
     MemberRemoved,
     NodeLog,
+    PrivacyAnswer,
     RefusalsNoted,
     RotatedKey,
     SightingsNoted,
@@ -40,6 +41,7 @@ from cluster.audit_wire import AuditPage, AuditQuestion, AuditVerdict
 from cluster.behalf import Behalf
 from cluster.demand import DemandReport
 from cluster.doubts import EngineDoubt
+from cluster.erasure import Sought, sought_document
 from cluster.fit_frontier import FrontierDocument
 from cluster.fit_wire import FitDocument
 from cluster.key_order import KeyOrder
@@ -117,6 +119,10 @@ class AdminClient:
         limits = {"limits": _set(order.limits)} if order.limits != NO_LIMITS else {}
         rest = {name: value for name, value in asdict(order).items() if name != "limits"}
         return await self._call("POST", "/api/v1/keys", KeyMade, rest | limits)
+
+    async def privacy(self, deed: Literal["holds", "export", "erase"], sought: Sought) -> PrivacyAnswer:
+        """What the head knows of somebody, hands over, or forgets; the latter two go on record."""
+        return await self._call("POST", f"/api/v1/privacy/{deed}", PrivacyAnswer, sought_document(sought))
 
     async def rotate_key(self, name: str) -> KeyMade:
         """Raises AdminRefusedError with code `not_found`, `expired` or `owner_key`."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.erasure import Holding, Piece
 from cluster.limits import NO_LIMITS, Limits
 from cluster.pii.policy import Policy
 from cluster.roles import Role, Scope
@@ -169,3 +170,12 @@ class AuditCopy:
 @dataclass(frozen=True, slots=True)
 class AuditCopyList:
     copies: tuple[AuditCopy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyAnswer:
+    """What the head holds of somebody, hands over, or has erased: `count` of all together."""
+
+    count: int
+    holdings: tuple[Holding, ...] = ()
+    pieces: tuple[Piece, ...] = ()

@@ -48,6 +48,8 @@ Action = Literal[
     "node.remove",
     "node.uncordon",
     "pii.reveal",
+    "privacy.erase",
+    "privacy.export",
     "ray.rotate_token",
     "session.begin",
     "token.create",

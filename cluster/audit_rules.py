@@ -63,6 +63,10 @@ RULES: Mapping[tuple[str, str], Rule | None] = {
     ("POST", f"{API}/models/{{name}}/unload"): Rule("model.unload", target="name"),
     ("DELETE", f"{API}/nodes/{{name}}"): Rule("node.remove", target="name"),
     ("POST", f"{API}/audit/erase"): Rule("audit.erase", answered=("pseudonym",)),  # whom, is what must not stay
+    # Of whom, only as a hash with a key that is destroyed with the erasure's entry.
+    ("POST", f"{API}/privacy/holds"): None,
+    ("POST", f"{API}/privacy/export"): Rule("privacy.export", told=("erasure_id", "mark")),
+    ("POST", f"{API}/privacy/erase"): Rule("privacy.erase", told=("erasure_id", "mark"), answered=("count",)),
     ("POST", f"{API}/audit/refusals"): None,  # they are records themselves
     ("POST", f"{API}/audit/sign-ins"): None,
     ("POST", f"{API}/audit/sent"): None,

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cluster.audit_records import AuditRecord, Personal, Sealed, text_of
+from cluster.private_cleaning import clean
 from cluster.private_database import open_private, refuse_exposed_database
 
 NONCE_BYTES = 12
@@ -65,6 +66,13 @@ class SubjectKeys:
             (name, _opened(bytes(row[0]), content, record.sequence, name) if row else "erased")
             for name, content in sealed.fields
         )
+
+    def subjects(self) -> list[str]:
+        return [subject for (subject,) in self._connection.execute("SELECT subject FROM subjects")]
+
+    def clean(self) -> None:
+        """No byte of what was erased is left. Raises NotCleanError."""
+        clean(self._connection, "audit-subjects.db")
 
     def pseudonym(self, subject: str) -> str | None:
         row = self._connection.execute("SELECT pseudonym FROM subjects WHERE subject = ?", (subject,)).fetchone()

@@ -78,6 +78,15 @@ class KeyRecords:
         with self._registry.transaction() as connection:
             connection.execute("UPDATE keys SET totp = ? WHERE key_id = ?", (salt, key_id))
 
+    def forget_name(self, key_id: str, name: str) -> None:
+        """It works no more, and only its id is left: by that its usage is summed."""
+        with self._registry.transaction() as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute(
+                "UPDATE keys SET name = ?, key_group = 'erased', revoked_s = coalesce(revoked_s, ?) WHERE key_id = ?",
+                (name, int(self._clock.wall_s()), key_id),
+            )
+
     def revoke(self, key_id: str) -> None:
         with self._registry.transaction() as connection:
             connection.execute(

@@ -5,11 +5,12 @@ one connection; each method is one transaction.
 """
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.private_cleaning import clean, note
 from cluster.private_database import open_private
 from inventory.clock import Clock
 from nodes.snapshot import NodeId
@@ -146,6 +147,27 @@ class Registry:
             values = (revision, config_hash, text, int(self._clock.wall_s()))
             connection.execute("INSERT INTO config_revisions VALUES (?, ?, ?, ?)", values)
         return revision
+
+    def revisions_with(self, said: Callable[[str], bool]) -> tuple[int, ...]:
+        """Those before the current one whose text says so."""
+        rows = self._connection.execute(
+            "SELECT revision, text FROM config_revisions WHERE revision < (SELECT max(revision) FROM config_revisions)"
+        ).fetchall()
+        return tuple(revision for revision, text in rows if said(text))
+
+    def revision_text(self, revision: int) -> str:
+        row = self._connection.execute("SELECT text FROM config_revisions WHERE revision = ?", (revision,)).fetchone()
+        return str(row[0])
+
+    def forget_revision(self, revision: int) -> None:
+        """Its text; that there was one stays."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE config_revisions SET text = '' WHERE revision = ?", (revision,))
+
+    def clean(self, erasure_id: str) -> None:
+        """No byte of what was overwritten is left. Raises sqlite3.Error, NotCleanError."""
+        note(self._connection, erasure_id)
+        clean(self._connection, "registry.db")
 
     def note_node(self, node_id: NodeId, link: str) -> None:
         """Remember that this node has been part of the cluster, and since when."""

@@ -24,6 +24,7 @@ from cluster.config_load import parse_config
 from cluster.config_owner import ConfigOwner
 from cluster.controller import Controller, ControllerTimes
 from cluster.desired import desired_state
+from cluster.erased_head import HeadHoldings
 from cluster.fit_api import add_fit_routes
 from cluster.fit_fleet import FitQuery, FitReport, fit_report
 from cluster.fit_frontier import FrontierDocument, frontiers
@@ -47,6 +48,7 @@ from cluster.pii.pseudonyms import key_of
 from cluster.pii_vault import PseudonymVault
 from cluster.plan_values import ConfigPlan
 from cluster.privacy import PrivacyRules, rules_of
+from cluster.privacy_api import add_privacy_routes
 from cluster.publisher import Publisher
 from cluster.registry import Registry
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
@@ -120,8 +122,9 @@ class _Head:
         self._owner_key = OwnerKey(paths, self._key_records, pepper, clock)
         self.vault = PseudonymVault(paths.pseudonyms_db, partial(key_of, pepper), clock)
         self.keys = KeyDesk(
-            self._key_records, pepper, clock, self._publish_access, self._cluster_name, self._privacy_rules
+            self._key_records, pepper, clock, self.publish_access, self._cluster_name, self._privacy_rules
         )
+        self.holdings = HeadHoldings(paths, registry, self._key_records)
         self._config = kept.config
         self._epoch = registry.next_epoch()
         self.publisher = Publisher()
@@ -141,7 +144,7 @@ class _Head:
             log.info("owner_key_made", file=str(paths.owner_key))
         facts = (("epoch", self._epoch), ("config_revision", self._config.revision), ("owner_key_made", made))
         self.trail.tell(AuditEvent("head.start", "done", POTLUCK, details=facts))
-        self._publish_access()
+        self.publish_access()
         log.info("head_starts", epoch=self._epoch, config_revision=self._config.revision, config=str(self._config.file))
 
     def _lan(self, clock: Clock, with_ray: bool) -> LanHead | None:
@@ -158,7 +161,7 @@ class _Head:
         parts = LanParts(
             self._paths, self._registry, self.controller, self.publisher, self._transport, self.trail, clock
         )
-        return LanHead(settings, parts, self._publish_access)
+        return LanHead(settings, parts, self.publish_access)
 
     def _transport(self, node_id: NodeId) -> Literal["ray", "https"]:
         section = self._config.config.nodes.get(node_id)
@@ -177,7 +180,7 @@ class _Head:
         changed = self._config.apply(text)
         if changed:
             self.controller.set_desired(self._config.desired)
-            self._publish_access()  # it may name another issuer of tokens, or other limits
+            self.publish_access()  # it may name another issuer of tokens, or other limits
             log.info("configuration_applied", config_revision=self._config.revision)
         return ConfigApplied(self._config.revision, changed)
 
@@ -199,11 +202,11 @@ class _Head:
 
     def rotate_owner(self) -> KeyRecord:
         record = self._owner_key.rotate()
-        self._publish_access()
+        self.publish_access()
         log.info("owner_key_rotated", key_id=record.key_id)
         return record
 
-    def _publish_access(self) -> None:
+    def publish_access(self) -> None:
         self.publisher.publish_access(
             AccessSnapshot(
                 schema=SCHEMA_VERSION,
@@ -230,6 +233,7 @@ async def _serve(settings: HeadSettings, head: _Head, stop: asyncio.Event) -> No
     add_demand_routes(app, head.controller)
     add_fit_routes(app, head)
     add_ledger_routes(app, head)
+    add_privacy_routes(app, head.holdings, head.publish_access)
     holders = head.lan.audit_copies if head.lan else None
     add_audit_reading_routes(app, settings.paths, holders)
     add_audit_routes(app, head.trail, settings.paths.audit_subjects_db, holders)

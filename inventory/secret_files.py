@@ -26,6 +26,13 @@ def write_secret(path: Path, text: str, mode: int = 0o600) -> None:
     temporary.replace(path)
 
 
+def new_secret(path: Path, content: bytes) -> None:
+    """A file that is not there yet, mode 0600. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
 def read_secret(path: Path) -> str:
     """The secret without surrounding white space. Raises ExposedSecretError, FileNotFoundError."""
     refuse_exposed(path)

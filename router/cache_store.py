@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cluster.privacy import USUAL_CLASS
+from cluster.private_cleaning import clean
 from cluster.private_database import connect_private, refuse_exposed_database
 from inventory.clock import Clock
 
@@ -137,6 +138,18 @@ class CacheStore:
                 if self._waiting_bytes + len(entry.body) <= QUEUE_BYTES:
                     self._waiting_bytes += len(entry.body)
                     self._entries.append((entry, made_s))
+
+    def held(self) -> int:
+        """Entries, of everybody. Blocks. Raises sqlite3.Error."""
+        self.flush()
+        return int(self._reader.execute("SELECT count(*) FROM kept").fetchone()[0])
+
+    def empty(self) -> None:
+        """Of everything, so that no byte of it is left. Blocks. Raises sqlite3.Error, NotCleanError."""
+        self.flush()
+        with self._writing:
+            self._writer.execute("DELETE FROM kept")
+            clean(self._writer, "cache.db")
 
     def forget_unless(self, may_stay: Callable[[frozenset[str]], bool]) -> None:
         """What is of classes that may not be kept here any more, written or about to be. From the next batch on."""

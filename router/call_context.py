@@ -21,6 +21,7 @@ from router.outlook import facts_of
 from router.pulse import Pulse
 from router.rates import Learnt
 from router.request import InferenceRequest
+from router.salts import Salts
 from router.token_ratio import TokenRatios
 from router.tracing import Tracer
 from router.waiting import WaitingRoom
@@ -80,6 +81,7 @@ class CallContext:
         self.witness = parts.witness
         self.warmer = Warmer(parts, self.foresight, self.room, self.witness)
         self._sinks, self._decision_sinks = sinks, decision_sinks
+        self.salts = Salts(parts.salt_of)
         self.tracer: Tracer | None = None  # where traces are kept
         self._ended: list[CallReport] = []
         parts.sweeper.watch(self)

@@ -16,6 +16,8 @@ from router.dashboard.assets import Assets, add_pages
 from router.dashboard.desk import Dashboard, MinuteSink
 from router.dialects.error_shapes import shape_at
 from router.dispatcher import HOT_PATHS, Dispatcher
+from router.erasing.api import add_privacy_routes
+from router.erasing.eraser import Eraser
 from router.errors import ApiError
 from router.guard import Guard
 from router.knowledge.api import add_store_routes
@@ -52,6 +54,7 @@ def create_app(
     batches: BatchDesk | None = None,
     dashboard: Dashboard | None = None,
     documents: DocumentDesk | str = NONE_KEPT,
+    eraser: Eraser | None = None,
 ) -> FastAPI:
     """Every route of the gateway. Behind uvicorn with the hot protocol, the hot ones never get here. `documents`: the
     desk, or why there is none."""
@@ -70,6 +73,7 @@ def create_app(
     add_token_routes(app, dispatcher)
     add_batch_routes(app, batches)
     _add_documents(app, documents)
+    add_privacy_routes(app, eraser)
     add_dashboard_routes(app, dispatcher, dashboard)
     add_pages(app, Assets())
     return app

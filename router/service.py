@@ -17,6 +17,7 @@ import uvicorn
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from cluster.admin_client import AdminClient
+from cluster.erasure_list import ErasureList
 from cluster.keys import check_private
 from inventory.clock import Clock, SystemClock
 from inventory.paths import StatePaths
@@ -42,6 +43,8 @@ from router.decision import Candidate
 from router.demand import DemandReporter, Uses
 from router.dispatcher import Dispatcher
 from router.doubts import DoubtReporter
+from router.erasing.eraser import Eraser
+from router.erasing.wiring import Kept, eraser_of
 from router.errors import stopping
 from router.feed import SnapshotFeed
 from router.gateway import create_app
@@ -59,6 +62,7 @@ from router.log import EventLog, StructuredLog
 from router.metrics import GatewayMetrics
 from router.model_changes import ModelChanges
 from router.refusals import RefusalReporter
+from router.salts import Salts
 from router.settings import GatewaySettings
 from router.sign_ins import SignInReporter
 from router.telemetry import TelemetryWriter
@@ -104,12 +108,14 @@ class Gateway:
     batches: BatchDesk | None
     dashboard: Dashboard
     in_house: InHouse
+    kept: Kept
+    eraser: Eraser
     documents: Documents | str = NONE_KEPT  # or why it keeps none
 
     def server(self) -> QuietServer:
         """uvicorn with the hot protocol in front of the FastAPI app."""
         config = uvicorn.Config(
-            create_app(self.dispatcher, self.registry, self.batches, self.dashboard, self.desk),
+            create_app(self.dispatcher, self.registry, self.batches, self.dashboard, self.desk, self.eraser),
             http=hot_protocol(self.dispatcher, self.sweeper, self.settings),
             ws="none",
             lifespan="off",
@@ -155,8 +161,9 @@ def build_gateway(
         upstream = upstreams.of(candidate)
         return upstream.pool, upstream.request(candidate.proof, ids.next(), proof_body(candidate))
 
-    def salt_of(tenant: str) -> bytes:
-        return view.keys.salt_of(tenant)
+    salts = Salts(lambda tenant: view.keys.salt_of(tenant))
+    for entry in ErasureList(settings.paths).entries():
+        salts.change(entry.erasure_id)
 
     def several_tenants() -> bool:
         return view.keys.several_tenants
@@ -165,13 +172,14 @@ def build_gateway(
     metrics = GatewayMetrics(lambda: _gauges(view, context, sinks, dispatcher.answers))
     witness = GatewayWitness(clock, lambda: view.table.borders, settings.paths.sightings)
     parts = CallParts(
-        settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table, salt_of, several_tenants, ids,
+        settings, clock, log, sweeper, upstreams, health, metrics, lambda: view.table, salts.of, several_tenants, ids,
         witness,
     )  # fmt: skip
     uses, minute = Uses(), MinuteSink(clock)
     context = CallContext(
         parts, (metrics, uses, minute, *sinks), [sink for sink in sinks if isinstance(sink, TelemetryWriter)]
     )
+    context.salts = salts
     context.tracer = tracer_for(settings.traces, random.getrandbits, log)
     view.on_change(context.follow)
     view.on_access(lambda access: credentials.follow(access, pools))
@@ -187,7 +195,12 @@ def build_gateway(
     in_house = InHouse(dispatcher)
     context.guests.wanted = lambda: Counter(in_house.wanted()) + Counter(desk.runner.wanted() if desk else {})
     dashboard = Dashboard(dispatcher, minute.minute)
-    return Gateway(settings, dispatcher, sweeper, pools, registry, uses, desk, dashboard, in_house)
+    telemetry = next((sink for sink in sinks if isinstance(sink, TelemetryWriter)), None)
+    kept = Kept(context, dashboard, telemetry, cache, batches, None if desk is None else desk.runner)
+    eraser = eraser_of(kept, None)
+    return Gateway(
+        settings, dispatcher, sweeper, pools, registry, uses, desk, dashboard, in_house, kept, eraser
+    )  # fmt: skip
 
 
 def with_documents(gateway: Gateway, open_room: OpenRoom | None, recorder: Recorder | None = None) -> Gateway:
@@ -196,7 +209,11 @@ def with_documents(gateway: Gateway, open_room: OpenRoom | None, recorder: Recor
         return gateway
     recorder = recorder or HeadRecorder(AdminClient(gateway.settings.paths.head_socket))
     found = open_documents(gateway.dispatcher, gateway.in_house, gateway.batches, open_room, recorder)
-    return replace(gateway, documents=found)
+    if isinstance(found, str):
+        return replace(gateway, documents=found)
+    eraser = eraser_of(gateway.kept, found.room.erasable)
+    found.room.keep_out(eraser.list.is_kept_out)
+    return replace(gateway, documents=found, eraser=eraser)
 
 
 def _changes_of(view: GatewayView) -> ModelChanges:
@@ -303,6 +320,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         registrar = tasks.create_task(SignInReporter(head, gateway.dashboard.door.notes, context.log).run())
         runner = tasks.create_task(gateway.batches.runner.run()) if gateway.batches is not None else None
         reading = tasks.create_task(gateway.documents.run()) if isinstance(gateway.documents, Documents) else None
+        erasing = tasks.create_task(gateway.eraser.run())
         tasks.create_task(_stop_on(stop, server, gateway))
         network = tasks.create_task(_serve_network(gateway.settings, server))
         await server.serve(sockets=[listener])
@@ -313,6 +331,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, 
         accuser.cancel()
         noter.cancel()
         registrar.cancel()
+        erasing.cancel()
         if reading is not None:
             reading.cancel()
         if runner is not None:

@@ -69,7 +69,7 @@ class TelemetryWriter:
         self._connection = open_database(path)
         self._pending: deque[Batch] = deque()  # both ends are atomic, so the loop needs no lock
         self._decided: deque[DecisionRow] = deque()
-        self._stop = threading.Event()
+        self._stop, self._writing = threading.Event(), threading.Lock()
         self._pruned_s = 0.0
         self.dropped = 0
         self.failed_batches = 0
@@ -100,8 +100,13 @@ class TelemetryWriter:
 
     def _work(self) -> None:
         while not self._stop.wait(BATCH_EVERY_S):
+            self.flush()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Blocks."""
+        with self._writing:
             self._write_batch()
-        self._write_batch()
 
     def _write_batch(self) -> None:
         batches = [self._pending.popleft() for _ in range(len(self._pending))]

@@ -89,6 +89,10 @@ class Warmer:
             if not borders.may_stay(beginning.classes):
                 self._texts.drop(beginning)
 
+    def forget(self) -> None:
+        """No text is kept any more."""
+        self._texts.clear()
+
     def close(self) -> None:
         """Stop, and forget what was kept."""
         self.on = False

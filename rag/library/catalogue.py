@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from cluster.knowledge import Counts, FileStatus
+from cluster.private_cleaning import clean, note
 from cluster.private_database import changing
 from rag.library.rows import FileRow, FolderRow, StoreRow, Usual
 from rag.library.tables import open_library
@@ -32,6 +33,26 @@ class Catalogue:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def clean(self, erasure_id: str) -> None:
+        """No byte of what was forgotten is left, and the erasure is known to be done here. Raises sqlite3.Error,
+        NotCleanError."""
+        with self._lock:
+            note(self._connection, erasure_id)
+            clean(self._connection, "library.db")
+
+    def scrub_later(self, store_ids: Iterable[str]) -> None:
+        """Something is about to be taken out of these, of which no byte may stay."""
+        with self._change() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS scrubs (store_id TEXT PRIMARY KEY) STRICT")
+            connection.executemany("INSERT OR IGNORE INTO scrubs VALUES (?)", [(one,) for one in store_ids])
+
+    def to_scrub(self) -> set[str]:
+        self.scrub_later(())
+        return {store_id for (store_id,) in self._read("SELECT store_id FROM scrubs")}
+
+    def scrubbed(self, store_id: str) -> None:
+        self._write("DELETE FROM scrubs WHERE store_id = ?", (store_id,))
 
     # Stores
 

@@ -41,6 +41,9 @@ class Machines:
         failed: set[NodeId] = set()
         while True:
             node = await self._take(failed, loaded)
+            if node == HERE and not self._places.may_be_here(loaded.classes):
+                await self._give_back(node)
+                return Problem("server_error", "no machine that may have it could parse it", passing=True)
             self._places.saw(None if node == HERE else node, loaded.classes, "parsed", row.file_id)
             try:
                 answer = await self._run(node, job)
@@ -55,8 +58,7 @@ class Machines:
             failed.add(node)
 
     async def _take(self, failed: Set[NodeId], loaded: Loaded) -> NodeId:
-        """The least busy of those that could do it and may have it, once it has room. This machine may: what it may not
-        have is not read at all (rag.library.ingest)."""
+        """The least busy of those that could do it and may have it, once it has room; this machine where none does."""
         async with self._freed:
             while True:
                 others = self._rested(failed) if len(loaded.content) <= LARGE_BYTES else []

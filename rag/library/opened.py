@@ -1,11 +1,14 @@
 """A library put together from its parts: who answers the gateway, and who reads files meanwhile."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.erasure import Erasable
 from inventory.clock import Clock
 from rag.library.catalogue import Catalogue
 from rag.library.encoders import Encoders
+from rag.library.erasing import DocumentErasure
 from rag.library.ingest import Ingest
 from rag.library.library import Library
 from rag.library.places import Places
@@ -23,6 +26,14 @@ class OpenLibrary:
     ingest: Ingest
     watcher: Watcher
     shelves: Shelves
+
+    @property
+    def erasable(self) -> Erasable:
+        return DocumentErasure(self.shelves)
+
+    def keep_out(self, is_kept_out: Callable[[str], bool]) -> None:
+        """Files of folders, by their path, that are not to be read again."""
+        self.watcher.is_kept_out = is_kept_out
 
     async def run(self) -> None:
         await self.ingest.run(self.watcher.look, self.knowledge.drop_expired)

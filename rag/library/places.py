@@ -50,6 +50,11 @@ class Places:
         """To another machine. Raises KnowledgeError."""
         return self.where().why_not(node_id, classes) is None
 
+    def may_be_here(self, classes: frozenset[str]) -> bool:
+        """On the gateway's own machine. Raises KnowledgeError."""
+        where = self.where()
+        return where.why_not(where.here, classes) is None
+
     def saw(self, node_id: NodeId | None, classes: frozenset[str], deed: Literal["parsed", "kept"], about: str) -> None:
         """`node_id` None: this machine. Only what is bound to zones is put on record."""
         where = self.where()

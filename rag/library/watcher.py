@@ -4,6 +4,7 @@ Looking is all it needs: it works on every file system, over a network too, wher
 """
 
 import asyncio
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -29,6 +30,8 @@ class Watcher:
     def __init__(self, shelves: Shelves, clock: Clock, wake: Callable[[], None], protected: Path) -> None:
         self._shelves, self._clock, self._wake, self._protected = shelves, clock, wake, protected
         self._sidecars = Sidecars()
+        self.is_kept_out: Callable[[str], bool] = _nothing
+        """Whether a file, by its path, is not to be read again, as an erasure took it out. Blocks."""
         self._stamps: dict[str, dict[str, str]] = {}  # of each folder's last look, by path
         self._next_s: dict[str, float] = {}  # monotonic
 
@@ -56,7 +59,7 @@ class Watcher:
             log.warning("folder_not_read", path=path, error="it cannot be read; what was read of it stays")
         known = await self._shelves.ask(self._shelves.catalogue.of_folder, folder.folder_id)
         before = self._stamps.get(folder.folder_id, {})
-        found = changes(look, before, known, self._clock.wall_s())
+        found = changes(await asyncio.to_thread(self._wanted, look), before, known, self._clock.wall_s())
         self._stamps[folder.folder_id] = {path: one.stamp for path, one in look.seen.items()}
         told = await asyncio.to_thread(self._sidecars.told, folder, look)
         for row in found.gone:
@@ -66,6 +69,12 @@ class Watcher:
         if told is not None:
             await self._describe(folder, known, told)
         await self._note(folder, look, found.all_quiet)
+
+    def _wanted(self, look: Look) -> Look:
+        """Without what an erasure took out. Blocks."""
+        return dataclasses.replace(
+            look, seen={path: one for path, one in look.seen.items() if not self.is_kept_out(path)}
+        )
 
     async def _describe(self, folder: FolderRow, known: Iterable[FileRow], told: Told) -> None:
         """Files whose text is as it was, and of which something else is told."""
@@ -92,6 +101,10 @@ class Watcher:
         if now is not None:
             looked = replace(now, looked_s=self._clock.wall_s(), done=all_quiet and not look.unseen)
             await self._shelves.ask(self._shelves.catalogue.save_folder, looked)
+
+
+def _nothing(_: str) -> bool:
+    return False
 
 
 def _names(folder: FolderRow, seen: Seen) -> tuple[str, str, str]:

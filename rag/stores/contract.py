@@ -140,4 +140,13 @@ class VectorStore(Protocol):
         comes back. Raises OutOfOrderError: the versions of a document are restored from the first on."""
         ...
 
+    async def scrub(self, space_id: SpaceId) -> None:
+        """What was removed of this space is in no byte of it any more, whatever the store keeps of it beside. Raises
+        UnknownSpaceError."""
+        ...
+
+    async def clean(self) -> None:
+        """The same of what is not of one space: after all of them were scrubbed."""
+        ...
+
     async def close(self) -> None: ...

@@ -61,6 +61,13 @@ class EmbeddedStore:
     async def restore(self, whole: WholeVersion) -> Version:
         return await asyncio.to_thread(self._writer.restore, whole)
 
+    async def scrub(self, space_id: SpaceId) -> None:
+        await asyncio.to_thread(self._writer.scrub, space_id)
+
+    async def clean(self) -> None:
+        await asyncio.to_thread(self._reader.forget)
+        await asyncio.to_thread(self._writer.clean)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self._writer.close)

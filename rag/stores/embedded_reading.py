@@ -40,6 +40,12 @@ class EmbeddedReader:
         with self._lock:
             self._connection.close()
 
+    def forget(self) -> None:
+        """Vectors and versions that are in memory."""
+        with self._lock:
+            self._matrices.clear()
+            self._versions.clear()
+
     def spaces(self, tenant: str) -> tuple[Space, ...]:
         with self._reading() as connection:
             rows = connection.execute("SELECT * FROM spaces WHERE tenant = ? ORDER BY name", (tenant,)).fetchall()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cluster.knowledge import Attribute
+from cluster.private_cleaning import NotCleanError, clean
 from cluster.private_database import changing
 from inventory.clock import Clock
 from rag.stores.contract import OtherEncoderError, OutOfOrderError, StoreError, WholeVersion
@@ -156,6 +157,24 @@ class EmbeddedWriter:
             if rows:
                 _count_removal(connection, space["space_row"])
             return len(rows)
+
+    def scrub(self, space_id: SpaceId) -> None:
+        """Of the words that are indexed: what was removed is only marked in them until they are written anew. Raises
+        UnknownSpaceError."""
+        with self._change() as connection:
+            row = space_row(connection, space_id)["space_row"]
+            connection.execute(f"INSERT INTO words_{row} (words_{row}) VALUES ('rebuild')")
+
+    def clean(self) -> None:
+        """All words that are indexed are written anew as well: what was removed long ago may be marked in them only."""
+        with self._change() as connection:
+            for (row,) in connection.execute("SELECT space_row FROM spaces").fetchall():
+                connection.execute(f"INSERT INTO words_{row} (words_{row}) VALUES ('rebuild')")
+        with self._lock:
+            try:
+                clean(self._connection, str(self._path))
+            except (sqlite3.Error, NotCleanError) as error:
+                raise StoreError(f"{self._path} still has bytes of what was removed ({error})") from error
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

@@ -14,7 +14,7 @@ for by themselves and fused by rag.fusion, the same rule: over several spaces, a
 are compared as rag.words has them: without accents, long ones by their beginning, in no language's stemmer.
 
 **Erasure.** Weaviate marks what is deleted, and its files keep the bytes until it tidies them. Dropping a space drops
-its tenant, with its files: who must erase to the byte moves what stays to another space and drops the old.
+its tenant, with its files: so what stays is copied out and back (rag.stores.rebuilding), and the old one dropped.
 """
 
 import asyncio
@@ -43,6 +43,7 @@ from rag.stores.contract import (
     UnknownSpaceError,
     WholeVersion,
 )
+from rag.stores.rebuilding import rebuild
 from rag.stores.weaviate_asking import MOST_RESULTS, Asking, Found
 from rag.stores.weaviate_client import AT_ONCE, WeaviatePlace, WeaviateServer, save
 from rag.stores.weaviate_values import (
@@ -194,9 +195,9 @@ class WeaviateStore:
                 space = await self._space(space_id)
                 history = await self._history(space, document_id)
                 gone = [one for one in history[:-1] if one.number in numbers and one.ended_s is not None]
+                mine = On.by_property("document_id").equal(document_id)
                 if gone:
                     await self._save_history(space, document_id, [one for one in history if one not in gone])
-                mine = On.by_property("document_id").equal(document_id)
                 for one in gone:
                     await self._forget_chunks(space, mine & On.by_property("number").equal(one.number))
                 return len(gone)
@@ -249,6 +250,12 @@ class WeaviateStore:
             Hit(*found.chunks[one.key], one.score, one.cosine, one.bm25)
             for one in best[: min(question.limit, MOST_HITS)]
         )
+
+    async def scrub(self, space_id: SpaceId) -> None:
+        await rebuild(self, space_id)
+
+    async def clean(self) -> None:
+        """Nothing is kept that is not of one space."""
 
     async def close(self) -> None:
         await self._server.close()

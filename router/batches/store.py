@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from cluster.private_cleaning import clean, note
 from cluster.private_database import open_private, refuse_exposed_database
 from inventory.paths import StatePaths
 from router.batches.values import (
@@ -126,6 +127,22 @@ class BatchStore:
             if path.name not in known:
                 path.unlink(missing_ok=True)
 
+    def every_file(self) -> list[FileRow]:
+        """Whoever's it is."""
+        return [_files.decode(row) for (row,) in self._read("SELECT row FROM files ORDER BY rowid")]
+
+    def forget(self, batch_ids: Sequence[str]) -> None:
+        """Batches that are over, with their lines."""
+        for batch_id in batch_ids:
+            self._write("DELETE FROM lines WHERE batch = ?", (batch_id,))
+            self._write("DELETE FROM batches WHERE id = ? AND over", (batch_id,))
+
+    def erased(self, erasure_id: str) -> None:
+        """No byte of what was deleted is left. Raises sqlite3.Error, NotCleanError."""
+        with self._lock:
+            note(self._connection, erasure_id)
+            clean(self._connection, "batches.db")
+
     def expired(self, now_s: int) -> list[FileRow]:
         """Files whose time is over, and that nothing reads any more."""
         rows = self._read("SELECT row FROM files WHERE expires_s <= ?", now_s)
@@ -195,10 +212,11 @@ class BatchStore:
         return Counts(total, completed, failed)
 
     def answers(self, batch_id: str, failed: bool) -> Iterable[tuple[int, str, LineAnswer]]:
-        """Place, name and answer of its lines, in the order of the input file."""
+        """Place, name and answer of its lines, in the order of the input file; none once they are in its files."""
         after = -1
         while rows := self._read(
-            "SELECT at, custom_id, answer FROM lines WHERE batch = ? AND failed = ? AND at > ? ORDER BY at LIMIT 100",
+            "SELECT at, custom_id, answer FROM lines WHERE batch = ? AND failed = ? AND at > ? AND answer IS NOT NULL "
+            "ORDER BY at LIMIT 100",
             batch_id,
             failed,
             after,

@@ -25,7 +25,7 @@ class Door:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher, self._clock = dispatcher, dispatcher.context.clock
-        self._sessions = Sessions(lambda: secrets.token_urlsafe(32))
+        self.sessions = Sessions(lambda: secrets.token_urlsafe(32))
         self.notes = SignInNotes()
         context = dispatcher.context
         self._factors = SecondFactors(context.settings.paths.gateway / "codes.json", self._clock, context.log)
@@ -75,7 +75,7 @@ class Door:
     def leave(self, headers: Headers) -> None:
         """Raises ApiError 401 where there is no session, 403 where another page asks."""
         self.holder(headers, "DELETE")
-        self._sessions.end(session_id(headers) or "")
+        self.sessions.end(session_id(headers) or "")
 
     def holder(self, headers: Headers, method: str) -> Identity:
         """Whose session it is. Raises ApiError 401, or 403 where another page asks."""
@@ -95,18 +95,18 @@ class Door:
     def identity_of(self, session: str, use: bool = True) -> Identity | None:
         """None of one that has ended, whose key has, or whom no rule lets in any more. Without `use` it is only looked
         at."""
-        holder = self._sessions.holder_of(session, self._clock.monotonic_s(), use)
+        holder = self.sessions.holder_of(session, self._clock.monotonic_s(), use)
         if holder is None:
             return None
         identity = self._now(holder)
         if identity is None:
-            self._sessions.end(session)
+            self.sessions.end(session)
         return identity
 
     def name_of(self, identity: Identity, session: str | None) -> str:
         """What people call the key, or the person; an id where there is no name."""
         if identity.key_id.startswith(PERSON):
-            holder = self._sessions.holder_of(session or "", self._clock.monotonic_s(), use=False)
+            holder = self.sessions.holder_of(session or "", self._clock.monotonic_s(), use=False)
             return holder.name if isinstance(holder, Person) else identity.key_id
         keys = self._view.access.keys if self._view.access is not None else ()
         return next((one.name for one in keys if one.key_id == identity.key_id and one.name), identity.key_id)
@@ -134,8 +134,8 @@ class Door:
     ) -> tuple[str, Identity]:
         """Raises ApiError 503 where it cannot be put on record."""
         self.notes.note(sign_in(identity, how, int(self._clock.wall_s())))
-        self._sessions.end(before or "")
-        return self._sessions.begin(holder, self._clock.monotonic_s(), lasts_s), identity
+        self.sessions.end(before or "")
+        return self.sessions.begin(holder, self._clock.monotonic_s(), lasts_s), identity
 
 
 def sign_in(identity: Identity, how: str, at_s: int) -> SignIn:

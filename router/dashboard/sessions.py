@@ -57,5 +57,12 @@ class Sessions:
             self._by_id.move_to_end(session_id)
         return session.holder
 
+    def count(self, meant: Callable[[Holder], bool]) -> int:
+        return sum(1 for one in self._by_id.values() if meant(one.holder))
+
+    def end_all(self, meant: Callable[[Holder], bool]) -> None:
+        for session_id in [key for key, one in self._by_id.items() if meant(one.holder)]:
+            del self._by_id[session_id]
+
     def end(self, session_id: str) -> None:
         self._by_id.pop(session_id, None)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import httpx2
 
+from cluster.erasure import Erasable
 from cluster.knowledge import Reader
 from cluster.pii.policy import PiiRules
 from cluster.privacy import Witness
@@ -45,6 +46,13 @@ class Room(Protocol):
 
     @property
     def knowledge(self) -> Knowledge: ...
+
+    @property
+    def erasable(self) -> Erasable: ...
+
+    def keep_out(self, is_kept_out: Callable[[str], bool]) -> None:
+        """Files of folders, by their path, that are not to be read again. `is_kept_out` blocks."""
+        ...
 
     async def run(self) -> None:
         """Read what is to be read, until cancelled."""

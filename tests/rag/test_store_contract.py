@@ -323,6 +323,45 @@ async def test_filters_mean_the_same_in_every_store(store: VectorStore, meant: F
     assert {*names(await store.search([NOTES.space_id], asking("text", filter=meant)))} == found
 
 
+async def test_a_space_is_scrubbed_and_has_what_it_had(store: VectorStore, clock: ManualClock) -> None:
+    first = await put(store, NOTES.space_id, "a.md", "as it was", attributes={"year": 2025.0})
+    clock.advance(10)
+    await put(store, NOTES.space_id, "a.md", "as it is", attributes={"year": 2026.0})
+    gone = await put(store, NOTES.space_id, "b.md", "zanzibarcanary goes")
+    await put(store, MINUTES.space_id, "c.md", "minutes of others")
+    history = await store.versions(NOTES.space_id, first.document_id)
+    wholes = [await store.whole(one) for one in history]
+    await store.remove(NOTES.space_id, gone.document_id)
+    await store.scrub(NOTES.space_id)
+    await store.clean()
+
+    assert await store.versions(NOTES.space_id, first.document_id) == history
+    assert [(await store.whole(one)).chunks for one in history] == [one.chunks for one in wholes]
+    assert names(await store.search([NOTES.space_id], asking("as it is"))) == ["a.md"]
+    assert names(await store.search([NOTES.space_id], asking("as it was", at_s=first.made_s))) == ["a.md"]
+    assert names(await store.search([MINUTES.space_id], asking("minutes of others"))) == ["c.md"]
+    assert {one.space_id for one in await store.spaces("school")} == {NOTES.space_id, MINUTES.space_id}
+    with pytest.raises(UnknownSpaceError):
+        await store.scrub(SpaceId("school", "none"))
+
+
+@pytest.mark.parametrize("store", ["embedded"], indirect=True)
+async def test_no_byte_is_left_of_what_was_removed(store: VectorStore, tmp_path: Path) -> None:
+    gone = await put(store, NOTES.space_id, "b.md", "zanzibarcanary goes", "and its second part")
+    vector = np.ascontiguousarray(vectors_of(["zanzibarcanary goes"])[0].astype("<f2")).tobytes()
+    await put(store, NOTES.space_id, "a.md", "something else stays")
+
+    def left(what: bytes) -> list[str]:
+        return [path.name for path in tmp_path.iterdir() if what in path.read_bytes()]
+
+    assert left(b"zanzibarcanary") and left(vector)
+    await store.remove(NOTES.space_id, gone.document_id)
+    await store.scrub(NOTES.space_id)
+    await store.clean()
+
+    assert (left(b"zanzibar"), left(vector)) == ([], [])
+
+
 async def test_versions_that_ended_are_forgotten_and_their_numbers_not_given_again(
     store: VectorStore, clock: ManualClock
 ) -> None:
