@@ -13,6 +13,7 @@ from inventory.paths import StatePaths
 from nodes.role_lock import running
 
 if TYPE_CHECKING:
+    from cluster.config import ClusterConfig
     from cluster.config_rag import RagSection, WeaviateSection
     from rag.library.rows import StoreRow
     from rag.migrate import Moved
@@ -37,15 +38,25 @@ class StillReadingError(Exception):
         self.paths = paths
 
 
+class OutsideZonesError(Exception):
+    """A space's privacy class may not be where it would move. The command prints it and exits 1; nothing has moved."""
+
+    def __init__(self, space: str, why: str) -> None:
+        super().__init__(f"{space} stays where it is, and so do the others: {why}")
+        self.space = space
+
+
 def moved_spaces(
     paths: StatePaths, names: Sequence[str], to: str, config: Path | None, drop: bool
 ) -> "tuple[tuple[str, Moved], ...]":
     """By the names that people gave them. Raises StoreError, NoSuchSpaceError, NoWeaviateNamedError,
-    StillReadingError."""
+    StillReadingError, OutsideZonesError."""
     if running(paths.run, "gateway") is not None:
         raise StillReadingError(paths)
-    section = _named(_section(paths, config))
+    loaded = _config(paths, config)
+    section = _named(loaded.rag)
     stores = _catalogued(paths, names)
+    _check_zones(paths, loaded, to, stores)
 
     async def move() -> "tuple[tuple[str, Moved], ...]":
         clock = SystemClock()
@@ -76,10 +87,33 @@ async def _move(
     return tuple(moved)
 
 
-def _section(paths: StatePaths, config: Path | None) -> "RagSection":
+def _config(paths: StatePaths, config: Path | None) -> "ClusterConfig":
     from cluster.config_load import load_config
 
-    return (load_or_default(paths) if config is None else load_config(config)).config.rag
+    return (load_or_default(paths) if config is None else load_config(config)).config
+
+
+def _check_zones(paths: StatePaths, config: "ClusterConfig", to: str, stores: "Sequence[StoreRow]") -> None:
+    """Raises OutsideZonesError before anything moves."""
+    from cli.prepare import this_node
+    from cluster.knowledge import KnowledgeError
+    from cluster.privacy import USUAL_ZONE, rules_of
+    from cluster.whereabouts import Whereabouts
+    from nodes.snapshot import NodeId
+    from rag.library.places import Kept, Places
+
+    here = NodeId(this_node(paths, config))
+    named = config.nodes.get(here)
+    where = Whereabouts(rules_of(config.privacy.rules()), {here: named.zone if named else USUAL_ZONE}, here)
+    kept = Kept() if to == "embedded" else Kept(beside=False, zone=_named(config.rag).zone)
+    places = Places(lambda: where, kept=kept)
+    for store in stores:
+        try:
+            why = places.why_not_kept(frozenset({store.data_class}))
+        except KnowledgeError as error:
+            why = error.message
+        if why is not None:
+            raise OutsideZonesError(store.name, why)
 
 
 def _named(section: "RagSection") -> "WeaviateSection":

@@ -54,13 +54,15 @@ def holds(reader: Reader, grant: str) -> bool:
     if grant == EVERYONE:
         return True
     kind, _, name = grant.partition(":")
-    found = {"key": reader.key_id, "group": reader.group, "user": reader.user, "role": reader.role}.get(kind)
+    if kind == "key":
+        return bool(name) and name in (reader.key_id, reader.line)
+    found = {"group": reader.group, "user": reader.user, "role": reader.role}.get(kind)
     return bool(name) and found == name
 
 
 def maker(reader: Reader) -> str:
     """Whose a space is that he makes: the person's where one is named, as several may share a front end's key."""
-    return f"user:{reader.user}" if reader.user else f"key:{reader.key_id}"
+    return f"user:{reader.user}" if reader.user else f"key:{reader.line or reader.key_id}"
 
 
 def checked(grants: Iterable[str], param: str) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ class KeyDesk:
         if record.expires_s is not None and record.expires_s <= self._clock.wall_s():
             gone = f"{name} has expired, and a rotated key expires when it did; revoke it and create another"
             raise KeyRefusedError(409, "expired", gone)
-        fresh = replace(record, created_s=int(self._clock.wall_s()))
+        fresh = replace(record, created_s=int(self._clock.wall_s()), line=record.line or record.key_id)
         return self._issue(fresh, replaced=(record.key_id,), event="key_rotated")
 
     def limit(self, name: str, limits: Limits) -> KeyRecord:

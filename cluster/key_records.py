@@ -1,7 +1,7 @@
 """API keys in registry.db. A revoked key keeps its row, so that what it once used can still be told by name."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
@@ -44,7 +44,9 @@ class KeyRecords:
         """Oldest first."""
         with self._registry.transaction() as connection:
             rows = connection.execute(f"SELECT {_COLUMNS}, revoked_s FROM keys ORDER BY created_s, key_id").fetchall()
-        return tuple(_stored(row) for row in rows)
+            lines = dict(connection.execute("SELECT key_id, line FROM key_lines").fetchall())
+        found = (_stored(row) for row in rows)
+        return tuple(replace(one, record=replace(one.record, line=lines.get(one.record.key_id, ""))) for one in found)
 
     def active(self) -> tuple[KeyRecord, ...]:
         """All that has not been revoked, by id."""
@@ -68,6 +70,8 @@ class KeyRecords:
                 [(int(self._clock.wall_s()), key_id) for key_id in replaced],
             )
             connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+            if record.line:
+                connection.execute("INSERT INTO key_lines VALUES (?, ?)", (record.key_id, record.line))
 
     def limit(self, key_id: str, limits: Limits) -> None:
         with self._registry.transaction() as connection:

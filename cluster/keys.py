@@ -89,6 +89,7 @@ class OwnerKey:
             data_class="private",
             created_s=int(self._clock.wall_s()),
             name=OWNER,
+            line=next((record.line or record.key_id for record in before), ""),
             totp=next((record.totp for record in before if record.totp is not None), None),
         )
         self._records.put(record, replaced=old)

@@ -52,6 +52,7 @@ class Reader(msgspec.Struct, frozen=True):
     classes: frozenset[str] = frozenset()  # privacy classes of what he asks about, beside his key's own
     role: str = "user"
     pii: Policy | None = None  # what his key says of personal data
+    line: str = ""  # the id of the key that his was first, before it was rotated
     request_id: str = ""  # by which his answer, the log and the audit know what he asked
 
 

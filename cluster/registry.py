@@ -77,6 +77,7 @@ MIGRATIONS = (
     "ALTER TABLE keys ADD COLUMN totp TEXT",
     "CREATE TABLE models_away (model TEXT PRIMARY KEY, since_s REAL NOT NULL) STRICT",
     "ALTER TABLE keys ADD COLUMN pii TEXT",
+    "CREATE TABLE key_lines (key_id TEXT PRIMARY KEY, line TEXT NOT NULL) STRICT",
 )
 
 

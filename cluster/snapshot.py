@@ -110,6 +110,7 @@ class KeyRecord:
     limits: Limits = NO_LIMITS  # its own, which come before its group's
     answers_kept_s: int | None = None  # it may get the answer that its tenant got so long ago; None: as its model says
     pii: Policy | None = None  # what becomes of personal data in what it sends and gets; None: as cluster.yaml says
+    line: str = ""  # the id of the key that this one was first, where it was rotated since
     totp: str | None = None  # what its second factor's secret follows from, with the pepper; None: it has none
 
 

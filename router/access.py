@@ -152,6 +152,7 @@ def _identity_of(record: KeyRecord) -> Identity:
         scopes=granted(record.role, record.scopes),
         models=record.models,
         front_end=record.front_end,
+        line=record.line or record.key_id,
         answers_kept_s=record.answers_kept_s,
         pii=record.pii,
     )

@@ -11,7 +11,7 @@ def reader_of(identity: Identity, request_id: str = "", added: frozenset[str] = 
     """`added`: privacy classes of what he asks, beside his key's own."""
     return Reader(
         identity.tenant, identity.key_id, identity.group, identity.data_class, identity.user, role=identity.role,
-        pii=identity.pii, request_id=request_id, classes=added,
+        pii=identity.pii, line=identity.line, request_id=request_id, classes=added,
     )  # fmt: skip
 
 

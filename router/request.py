@@ -50,6 +50,7 @@ class Identity(msgspec.Struct, frozen=True):
     scopes: frozenset[Scope]
     models: tuple[str, ...] | None = None  # names it may use, with * for any characters; None: every one
     front_end: bool = False  # may say for which of its users it asks
+    line: str = ""  # the id of the key that this one was first: rotation keeps what it owns; "": of no key
     user: str | None = None  # the person: as a front end says, or a token's subject
     pii: Policy | None = None  # what becomes of personal data in what it sends and gets; None: as cluster.yaml says
     answers_kept_s: int | None = None  # for so long its tenant's answers are given again; None: as the model says

@@ -132,7 +132,9 @@ class Usual(msgspec.Struct, frozen=True):
     key_id: str | None
 
     def meant(self, reader: Reader, model: str) -> bool:
-        return self.tenant == reader.tenant and (self.model == model or self.key_id == reader.key_id)
+        return self.tenant == reader.tenant and (
+            self.model == model or (self.key_id is not None and self.key_id in (reader.key_id, reader.line))
+        )
 
 
 def folder_file_id(store_id: str, document: str) -> str:

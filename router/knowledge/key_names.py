@@ -6,10 +6,11 @@ from cluster.snapshot import KeyRecord
 
 
 def ids_of(names: Iterable[str], tenant: str, keys: Sequence[KeyRecord]) -> list[str]:
-    """Of this tenant's keys, by their names or ids. What is neither stays as it is: it means nobody."""
-    known = {record.name: record.key_id for record in keys if record.tenant == tenant and record.name}
-    ids = {record.key_id for record in keys}
-    return [name if name in ids else known.get(name, name) for name in names]
+    """Of this tenant's keys, by their names or ids; of one that was rotated its first, so that what it is granted stays
+    its own. What is neither stays as it is."""
+    lines = {record.key_id: record.line or record.key_id for record in keys}
+    known = {record.name: lines[record.key_id] for record in keys if record.tenant == tenant and record.name}
+    return [lines.get(name, known.get(name, name)) for name in names]
 
 
 def grants_of(told: Iterable[str], tenant: str, keys: Sequence[KeyRecord]) -> tuple[str, ...]:

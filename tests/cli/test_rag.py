@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.rag_moving import moved_spaces
+from cli.rag_moving import OutsideZonesError, moved_spaces
 from cli.render_rag import print_hits
 from cli.wire_rag import embedded_store, weaviate_store
 from cluster.config_rag import WeaviateSection
@@ -164,6 +164,13 @@ async def test_all_spaces_move_to_a_weaviate_and_back(tmp_path: Path, notes: Pat
         config = tmp_path / "copy.yaml"
         told = {"version": 1, "rag": {"store": {"weaviate": {**place, "api_key_file": str(key)}}}}
         config.write_text(json.dumps(told))
+
+        bound = {**told, "privacy": {"classes": {"private": {"zones": ["default"]}}}}
+        config.write_text(json.dumps(bound))
+        with pytest.raises(OutsideZonesError, match="the Weaviate that keeps documents has no `zone:`"):
+            await asyncio.to_thread(moved_spaces, paths, [], "weaviate", config, True)
+        bound["rag"]["store"]["weaviate"]["zone"] = "default"  # type: ignore[index]  # as it was written above
+        config.write_text(json.dumps(bound))
 
         ((name, moved),) = await asyncio.to_thread(moved_spaces, paths, ["school"], "weaviate", config, True)
         assert (name, moved.documents, moved.written, moved.dropped) == ("school", 2, 2, True)

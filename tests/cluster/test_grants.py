@@ -75,5 +75,12 @@ def test_what_is_no_grant_is_refused_with_those_there_are(grant: str) -> None:
     assert (refused.value.code, refused.value.param) == ("invalid_grant", "readers")
 
 
+def test_a_key_that_was_rotated_keeps_what_it_owns() -> None:
+    rotated = Reader("school", "k7", "teachers", "private", line="k1")
+
+    assert may_change(rotated, a_store(owners=("key:k1",)))
+    assert maker(rotated) == "key:k1"
+
+
 def test_grants_stand_once_and_without_the_space_around_them() -> None:
     assert checked(["key:k1", " key:k1 ", "group:a b"], "readers") == ("key:k1", "group:a b")

@@ -67,6 +67,8 @@ def test_rotation_keeps_the_rights_and_the_end_and_changes_the_secret(bench: Ben
     )  # fmt: skip
     assert bench.told[-1] == (after,)
     assert before.key_id != after.key_id
+    assert (after.line, bench.desk.rotate("7b")[0].line) == (before.key_id, before.key_id)
+    assert [stored.record.line for stored in bench.desk.all()] == ["", before.key_id, before.key_id]
 
 
 def test_a_second_factor_is_told_at_once_survives_a_rotation_and_is_stored_nowhere(

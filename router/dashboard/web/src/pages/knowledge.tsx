@@ -10,6 +10,7 @@ import { seers } from "../parts/grants";
 import { usePolled } from "../parts/polled";
 import { Table } from "../parts/table";
 import { bytes, count, moment } from "../parts/words";
+import { learnKeyNames } from "../store/key_names";
 import { addressOf, place } from "../store/place";
 import { nameOf, type Space } from "../wire/knowledge";
 import { knowledge } from "../wire/knowledge_api";
@@ -19,6 +20,7 @@ const CALM_MS = 10_000;
 
 export function KnowledgePage() {
   const { detail } = place.value;
+  useEffect(() => void learnKeyNames(), []);
   return detail ? <SpacePage key={detail} id={detail} /> : <Spaces />;
 }
 

@@ -101,7 +101,7 @@ function Share({ set }: { set: (wish: Wish) => void }) {
       {kind === "role" && <Choice title="Role" value={role} options={named(ROLES)} choose={setRole} />}
       {kind !== "role" && kind !== EVERYONE && (
         <label>
-          {kind === "key" ? "Its id" : "Its name"}
+          Its name
           <input type="text" required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />
         </label>
       )}

@@ -87,7 +87,9 @@ function Found({ asked, spaces, open }: { asked: Asked; spaces: Space[]; open: O
       {passages.length > 0 && <ol class="stack passages" aria-label="Passages">{rows(passages)}</ol>}
       {others.length > 0 && (
         <details class="others">
-          <summary>{plural(others.length, "other chunk")} looked at, and no model would be told</summary>
+          <summary>
+            {plural(others.length, passages.length > 0 ? "other chunk" : "chunk")} that no model would be told of
+          </summary>
           <ol class="stack passages" aria-label="Other chunks">{rows(others)}</ol>
         </details>
       )}

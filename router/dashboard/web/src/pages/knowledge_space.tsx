@@ -125,7 +125,8 @@ function said({ completed, in_progress: reading, failed, total }: FileCounts): s
   if (total === 0) return "No file is in it yet.";
   const bad = failed > 0 ? ` ${plural(failed, "file")} could not be read.` : "";
   if (reading > 0) return `${count(completed)} of ${plural(total, "file")} are read, ${count(reading)} being read.${bad}`;
-  return failed > 0 ? `${count(completed)} of ${plural(total, "file")} are read.${bad}` : `All ${plural(total, "file")} are read.`;
+  if (failed === 0 && completed === total) return total === 1 ? "The file is read." : `All ${plural(total, "file")} are read.`;
+  return `${count(completed)} of ${plural(total, "file")} are read.${bad}`;
 }
 
 /** Folders of the gateway's machine are whoever runs it's business. */

@@ -1,5 +1,6 @@
 /** Who owns and who reads a space, in words. */
 
+import { keyNames } from "../store/key_names";
 import type { SpaceMore } from "../wire/knowledge";
 
 export const EVERYONE = "everyone";
@@ -8,7 +9,7 @@ export type Granted = (typeof GRANTED)[number];
 
 const WORDS: Record<string, (name: string) => string> = {
   group: (name) => `the group ${name}`,
-  key: (name) => `the key ${name}`,
+  key: (id) => `the key ${keyNames.value[id] ?? id}`,
   user: (name) => `the person ${name}`,
   role: (name) => `every ${name}`,
 };
