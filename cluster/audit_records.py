@@ -50,6 +50,7 @@ Action = Literal[
     "pii.reveal",
     "privacy.erase",
     "privacy.export",
+    "privacy.rules",
     "ray.rotate_token",
     "session.begin",
     "token.create",

@@ -51,6 +51,7 @@ from cluster.privacy import PrivacyRules, rules_of
 from cluster.privacy_api import add_privacy_routes
 from cluster.publisher import Publisher
 from cluster.registry import Registry
+from cluster.sightings import rules_event
 from cluster.snapshot import SCHEMA_VERSION, AccessSnapshot, KeyRecord
 from cluster.wish_desk import WishDesk
 from cluster.wish_records import WishRecords
@@ -144,6 +145,8 @@ class _Head:
             log.info("owner_key_made", file=str(paths.owner_key))
         facts = (("epoch", self._epoch), ("config_revision", self._config.revision), ("owner_key_made", made))
         self.trail.tell(AuditEvent("head.start", "done", POTLUCK, details=facts))
+        if any(rule.zones is not None for rule in self._config.desired.classes):
+            self.trail.tell(rules_event(self._config.desired.classes))
         self.publish_access()
         log.info("head_starts", epoch=self._epoch, config_revision=self._config.revision, config=str(self._config.file))
 
@@ -177,7 +180,10 @@ class _Head:
         return ConfigText(self._config.revision, str(self._config.file), self._config.text)
 
     def apply_config(self, text: str) -> ConfigApplied:
+        classes = self._config.desired.classes
         changed = self._config.apply(text)
+        if self._config.desired.classes != classes:
+            self.trail.tell(rules_event(self._config.desired.classes))
         if changed:
             self.controller.set_desired(self._config.desired)
             self.publish_access()  # it may name another issuer of tokens, or other limits

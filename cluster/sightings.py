@@ -1,14 +1,18 @@
 """Machines that were sent what is of a class bound to zones, as the audit has them: many in one record. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
-from cluster.audit_records import LONGEST_TEXT, MOST_DETAILS, Action, Actor, AuditEvent, AuditRecord, Detail
+from cluster.audit_records import LONGEST_TEXT, MOST_DETAILS, POTLUCK, Action, Actor, AuditEvent, AuditRecord, Detail
+from cluster.privacy import ClassRule
 from nodes.snapshot import NodeId
 
 ACTION: Action = "data.sent"
+RULES: Action = "privacy.rules"
+ANYWHERE = "*"
 GATEWAY = Actor("potluck", "gateway")
 _FACTS = 5  # details of a record beside those that hold names, of which a long list takes several
 
@@ -61,8 +65,29 @@ def events_of(sightings: Iterable[Sighting]) -> Iterator[AuditEvent]:
             left = left[count:]
 
 
-def seen_in(record: AuditRecord) -> Seen | None:
-    """None of a record about something else, or one that cannot be understood."""
+Rules = Mapping[str, tuple[str, ...] | None]
+"""The zones of each class; None: anywhere."""
+
+
+def rules_event(classes: Sequence[ClassRule]) -> AuditEvent:
+    """What cluster.yaml says of classes from now on: in one text, as a list of any length has no place in details."""
+    said = ";".join(f"{rule.name}={ANYWHERE if rule.zones is None else ','.join(rule.zones)}" for rule in classes)
+    texts = [said[at : at + LONGEST_TEXT] for at in range(0, len(said), LONGEST_TEXT)]
+    details = tuple((f"classes.{number}", text) for number, text in enumerate(texts[:MOST_DETAILS], 1))
+    return AuditEvent(RULES, "done", POTLUCK, details=details)
+
+
+def rules_in(record: AuditRecord) -> Rules | None:
+    """None of a record about something else."""
+    if record.action != RULES:
+        return None
+    said = "".join(str(text) for _, text in record.details)
+    pairs = (part.partition("=")[::2] for part in said.split(";") if part)
+    return {name: None if zones == ANYWHERE else tuple(zones.split(",")) for name, zones in pairs}
+
+
+def seen_in(record: AuditRecord) -> Seen | Literal["unreadable"] | None:
+    """None of a record about something else."""
     if record.action != ACTION:
         return None
     facts = dict(record.details)
@@ -79,7 +104,7 @@ def seen_in(record: AuditRecord) -> Seen | None:
             _names(record, "about"),
         )
     except (KeyError, ValueError):
-        return None
+        return "unreadable"
 
 
 def _event(alike: Sequence[Sighting]) -> tuple[AuditEvent, int]:

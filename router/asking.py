@@ -1,7 +1,7 @@
 """A call and its engine: which one takes it, its place there, the request as that engine wants it written, and whom the
 answer names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from nodes.snapshot import EngineId
 from router.accounting import Reservation
@@ -12,16 +12,12 @@ from router.foresight import Question, Trip
 from router.guests import Guest, GuestPlace
 from router.holding import Hold, hold_of
 from router.narrowing import within
-from router.request import EngineApi, InferenceRequest, Parsed
+from router.request import InferenceRequest, Parsed
 from router.scoring import decide, projected_tokens
 from router.upstreams import body_for
 from router.usage import Usage
 from router.waiting_words import worth_waiting
-
-DEEDS: Mapping[EngineApi, str] = {
-    "chat": "answered", "completions": "answered", "embeddings": "embedded", "rerank": "ranked"
-}  # fmt: skip
-"""What an engine is sent a request for, as the audit names it."""
+from router.witness import DEEDS
 
 
 class Place:

@@ -137,7 +137,11 @@ class Prelude:
     def waits_on(self, engine_id: EngineId) -> bool:
         return False
 
-    def move(self) -> None:
+    @property
+    def request(self) -> InferenceRequest:
+        return self._request
+
+    def move(self, strays: bool = False) -> None:
         """It is nowhere."""
 
     def sweep(self, now_s: float) -> None:

@@ -121,17 +121,18 @@ class Call:
         asked = candidate is not None and candidate.engine_id == engine_id and not self._finished
         return asked and not self._is_guest and not self._spoke and not self._reply.began
 
-    def move(self) -> None:
-        """Begin elsewhere, once, if another engine can serve: this one leaves, and has not begun."""
+    def move(self, strays: bool = False) -> None:
+        """Begin elsewhere, once, if another engine can serve, as this one leaves; `strays`: or not at all."""
         assert self._candidate is not None
         context, here = self._context, self._candidate
         routes = context.routes_of(self.request) or self._routes
-        if self._tried:
+        if self._tried and not strays:
             return
         now_s = context.clock.monotonic_s()
-        if choose(context, routes, self.request, self._question, now_s, (here.engine_id,)).places:
+        if strays or choose(context, routes, self.request, self._question, now_s, (here.engine_id,)).places:
             self._cancel_exchange()
-            self._retry("drained", not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again"))
+            error = not_ready(f"engine {here.engine_id} on {here.node_id} is leaving; try again")
+            self._retry("strays" if strays else "drained", error)
 
     # Calls by the waiting room
 

@@ -26,12 +26,16 @@ from router.token_ratio import TokenRatios
 from router.tracing import Tracer
 from router.waiting import WaitingRoom
 from router.warmer import Warmer
+from router.witness import DEEDS
 
 BATCH = 32
 USUAL_ANSWER = 256  # tokens, of one that may be as long or longer
 
 
 class LiveCall(Protocol):
+    @property
+    def request(self) -> InferenceRequest: ...
+
     def look(self, now_s: float) -> None:
         """First pass of a sweep: tell what this call knows of its engine's life."""
         ...
@@ -42,8 +46,8 @@ class LiveCall(Protocol):
         """Asked of this engine, and not a byte has come for its client."""
         ...
 
-    def move(self) -> None:
-        """Begin elsewhere, if another engine can serve."""
+    def move(self, strays: bool = False) -> None:
+        """Begin elsewhere, if another engine can serve; `strays`: or not at all."""
         ...
 
     def abandon(self, error: ApiError) -> None: ...
@@ -86,6 +90,7 @@ class CallContext:
         self._ended: list[CallReport] = []
         parts.sweeper.watch(self)
         self._live: dict[LiveCall, None] = {}
+        self._before = Borders()  # as they were until the last snapshot
         self._on_idle: asyncio.Future[None] | None = None
 
     @property
@@ -181,6 +186,7 @@ class CallContext:
 
     def follow(self, candidates: tuple[Candidate, ...]) -> None:
         table = self._table()
+        self._recall(table.borders)
         self.remember()
         self.foresight.follow(facts_of(candidates, self.learnt))
         self.health.follow(candidates, table.engines)
@@ -189,6 +195,23 @@ class CallContext:
         self.pulse.follow(ages, table.lost, self.clock.monotonic_s())
         self.room.follow()
         self.warmer.follow()
+
+    def _recall(self, borders: Borders) -> None:
+        """Classes or machines are elsewhere than before. What is on its way to a machine that may not see it any more
+        does not get there; what is bound only now is noted where it may stay."""
+        before, self._before = self._before, borders
+        if (before.rules.zones, before.places.zones) == (borders.rules.zones, borders.places.zones):
+            return
+        for engine_id, node_id in {**before.places.nodes, **borders.places.nodes}.items():
+            for call in [call for call in self.live if call.waits_on(engine_id)]:
+                request = call.request
+                zones = borders.zones_of(request.classes)
+                if not borders.allows(node_id, zones):
+                    call.move(strays=True)
+                elif before.zones_of(request.classes) is None:
+                    self.witness.saw(node_id, request.classes, DEEDS[request.parsed.engine_api], request.request_id)
+        for node_id in {*before.places.zones, *borders.places.zones}:
+            self.guests.make_room(node_id)  # nobody waits for them: they begin anew
 
     def remember(self) -> Mapping[EngineId, Learnt]:
         """All that was learnt until now."""

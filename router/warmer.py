@@ -82,9 +82,13 @@ class Warmer:
         self.on = self._parts.table().warming == "on"
         if not self.on:
             self.close()
-        elif self._reading is not None and not self._is_there(self._reading.candidate):
-            self._reading.cancel("its engine left")
         borders = self._parts.table().borders
+        if self._reading is not None and not self._is_there(self._reading.candidate):
+            self._reading.cancel("its engine left")
+        elif self._reading is not None and not borders.allows(
+            self._reading.candidate.node_id, borders.zones_of(self._reading.warm_up.beginning.classes)
+        ):
+            self._reading.cancel("its machine is in another zone")
         for beginning in self._texts.beginnings():
             if not borders.may_stay(beginning.classes):
                 self._texts.drop(beginning)

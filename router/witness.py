@@ -6,7 +6,7 @@ it cannot be written down, or has not been heard for too long, such requests are
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from nodes.snapshot import NodeId
 from router.borders import Borders
 from router.errors import ApiError
 from router.log import EventLog
+from router.request import EngineApi
 
 EVERY_S = 0.5
 PATIENCE_S = 30.0  # with a head that is away
@@ -26,6 +27,12 @@ AT_ONCE = 1000
 
 _encode = msgspec.json.Encoder().encode
 _sightings = msgspec.json.Decoder(Sighting)
+
+
+DEEDS: Mapping[EngineApi, str] = {
+    "chat": "answered", "completions": "answered", "embeddings": "embedded", "rerank": "ranked"
+}  # fmt: skip
+"""What an engine is sent a request for, as the audit names it."""
 
 
 class GatewayWitness:
