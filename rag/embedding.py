@@ -14,6 +14,7 @@ from rag.values import Vectors
 AT_ONCE = 32  # texts of a request
 REQUESTS = 4  # on their way together, so that the engine always has the next
 TRIES = 5
+NO_PLACE = "no_eligible_node"  # as the gateway calls it
 PAUSE_S = 1.0  # before another try, where the gateway does not say
 
 
@@ -27,6 +28,10 @@ class LimitedError(EmbeddingError):
     def __init__(self, said: str, retry_s: float) -> None:
         super().__init__(said)
         self.retry_s = retry_s
+
+
+class NoPlaceError(EmbeddingError):
+    """No machine where its privacy classes may be makes vectors: it helps only that cluster.yaml says otherwise."""
 
 
 class Embedder(Protocol):
@@ -84,7 +89,8 @@ class GatewayEmbedder:
                 if answer.status_code not in (429, 503) or turn == TRIES - 1:
                     break
                 await asyncio.sleep(_pause_s(answer))
-        raise EmbeddingError(f"{self._model} made no vectors: {said_by(answer)}")
+        kind = NoPlaceError if _code_of(answer) == NO_PLACE else EmbeddingError
+        raise kind(f"{self._model} made no vectors: {said_by(answer)}")
 
 
 def _read(content: bytes, count: int) -> Vectors:
@@ -105,6 +111,13 @@ def _read(content: bytes, count: int) -> Vectors:
 def _pause_s(answer: httpx2.Response) -> float:
     told = answer.headers.get("retry-after", "")
     return min(float(told), 30.0) if told.isdigit() else PAUSE_S
+
+
+def _code_of(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def said_by(answer: httpx2.Response) -> str:

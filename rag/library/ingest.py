@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from cluster.knowledge import KnowledgeError, Reader
 from inventory.clock import Clock
 from inventory.logs import told
-from rag.embedding import EmbeddingError
+from rag.embedding import EmbeddingError, NoPlaceError
 from rag.library.encoders import Encoders
 from rag.library.memory import Memory
 from rag.library.mending import mend
@@ -116,6 +116,8 @@ class Ingest:
     async def _read(self, row: FileRow) -> None:
         try:
             await self._read_to_its_end(row)
+        except NoPlaceError as error:
+            await self._wait(row, str(error))
         except (EmbeddingError, StoreError, sqlite3.Error, OSError) as error:
             await self._try_again(row, str(error))
         except Exception as error:  # noqa: BLE001 - one file must not end the reading of all: told, and tried later

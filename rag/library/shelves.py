@@ -169,7 +169,7 @@ class Shelves:
         dimensions = vectors.shape[1]
         space = await self.space(store)
         if space is None:
-            made = Space(store.space_id, store.encoder, dimensions, store.reader.data_class, 0.0, store.name)
+            made = Space(store.space_id, store.encoder, dimensions, store.data_class, 0.0, store.name)
             space = self._spaces[store.store_id] = await self.store.make_space(made)
         if space.dimensions != dimensions:
             raise OtherEncoderError(space, store.encoder, dimensions)

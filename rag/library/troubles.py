@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from cluster.knowledge import KnowledgeError
-from rag.embedding import EmbeddingError, LimitedError
+from rag.embedding import EmbeddingError, LimitedError, NoPlaceError
 from rag.library.rows import FileRow
 from rag.stores.contract import StoreError
 
@@ -31,6 +31,8 @@ def told(method: Callable[Facts, Coming[Answer]]) -> Callable[Facts, Coming[Answ
             limited = KnowledgeError("limited", "rate_limit_exceeded", str(error))
             limited.retry_s = error.retry_s
             raise limited from error
+        except NoPlaceError as error:
+            raise KnowledgeError("forbidden", "no_eligible_node", str(error)) from error
         except EmbeddingError as error:
             raise KnowledgeError("not_ready", "no_vectors", str(error)) from error
         except StoreError as error:

@@ -38,6 +38,7 @@ class WordEncoder:
         self.model = model
         self.made = 0
         self.away = False
+        self.fails: EmbeddingError | None = None
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.asked = asyncio.Event()
@@ -47,6 +48,8 @@ class WordEncoder:
         await self.may_answer.wait()
         if self.away:
             raise EmbeddingError(f"{self.model} is away")
+        if self.fails is not None:
+            raise self.fails
         self.made += len(texts)
         return vectors_of(texts)
 

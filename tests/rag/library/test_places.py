@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,6 +17,8 @@ from cluster.knowledge import Ask, KnowledgeError, NewStore, StoreChange, StoreF
 from cluster.privacy import PrivacyRules
 from cluster.whereabouts import Whereabouts
 from nodes.snapshot import NodeId
+from rag.embedding import NoPlaceError
+from rag.library.ingest import TRIES
 from rag.library.machines import HERE, Machines
 from rag.library.opened import OpenLibrary
 from rag.library.places import ELSEWHERE, Kept, Places
@@ -164,6 +167,35 @@ async def test_a_file_waits_where_its_class_may_be_nowhere_here_and_is_read_once
         frozenset({"school"}),
     }
     assert seen.deeds == [(BOX, frozenset({"private", "school"}), "kept", file.file_id)]
+
+
+async def test_a_file_waits_as_long_as_no_machine_in_its_zones_makes_vectors(tmp_path: Path) -> None:
+    clock, places = ManualClock(), Places(lambda: HOUSE)
+    encoders = WordEncoders()
+    encoders.only.fails = NoPlaceError("no machine of the zone `house` serves it")
+    async with opened(tmp_path, encoders, clock, ParsingHere(), places) as library:
+        store_id = (await library.knowledge.create_store(ANA, NewStore("notes", data_class="school"))).store_id
+        file = upload(tmp_path / "up", 1, "The harvest budget.")
+        await library.knowledge.add_files(ANA, store_id, [file])
+        async with reading(library):
+            for times in range(1, TRIES + 3):
+                await until(partial(_asked, encoders, times), library)
+                waiting = await _told(library, store_id, file.file_id)
+                clock.advance(60.0)
+            encoders.only.fails = None
+            clock.advance(60.0)
+            (read,) = await settled(library, store_id)
+        encoders.only.fails = NoPlaceError("no machine of the zone `house` serves it")
+        with pytest.raises(KnowledgeError) as refused:
+            await library.knowledge.search(ANA, Ask("harvest", (store_id,)))
+
+    assert (waiting.status, waiting.problem) == ("in_progress", "it waits: no machine of the zone `house` serves it")
+    assert read.status == "completed"
+    assert (refused.value.trouble, refused.value.code) == ("forbidden", "no_eligible_node")
+
+
+def _asked(encoders: WordEncoders, times: int) -> bool:
+    return len(encoders.asked) >= times
 
 
 async def _told(library: OpenLibrary, store_id: str, file_id: str) -> StoreFile:

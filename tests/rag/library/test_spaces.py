@@ -1,7 +1,9 @@
 """Spaces of several owners: nobody finds, lists, reads or changes what was not granted to him."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -181,6 +183,24 @@ async def test_licensed_material_is_found_marked_and_never_told_whole_to_a_mere_
     assert {one.licence for one in read.chunks} == {one.licence for one in read.passages} == {wanted.licence}
     assert all(one.source.endswith("(licensed: Editorial Norte, class 7 only)") for one in read.passages)
     assert "(licensed: Editorial Norte, class 7 only)" in read.context
+
+
+async def test_spaces_from_before_are_their_tenants_to_read_and_their_makers_to_change(tmp_path: Path) -> None:
+    async with opened(tmp_path, WordEncoders()) as library:
+        made = [(await library.knowledge.create_store(one, NewStore("notes"))).store_id for one in (ANA, PUPIL)]
+    with closing(sqlite3.connect(tmp_path / "library.db", isolation_level=None)) as connection:
+        for field in ("owners", "readers", "data_class", "licence"):
+            connection.execute(f"UPDATE stores SET row = CAST(json_remove(CAST(row AS TEXT), '$.{field}') AS BLOB)")
+        connection.execute("PRAGMA user_version = 1")
+    async with opened(tmp_path, WordEncoders()) as library:
+        stores = [await library.knowledge.store(COLLEAGUE, one) for one in made]
+        changes = [await trouble(library.knowledge.change_store(ANA, one, StoreChange(name="x"))) for one in made]
+        hidden = await trouble(library.knowledge.store(BEN, made[0]))
+
+    assert [(one.owners, one.readers, one.data_class) for one in stores] == [
+        (("key:key-ana",), (EVERYONE,), "private"), (("user:dan",), (EVERYONE,), "private"),
+    ]  # fmt: skip
+    assert (changes, hidden) == ([None, "forbidden"], "not_found")
 
 
 async def test_folders_are_listed_to_those_who_may_read_what_is_in_them(tmp_path: Path) -> None:
