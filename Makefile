@@ -112,7 +112,8 @@ prepared: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
 
 e2e: prepared
-	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(COUNTED) $(BIN)/pytest -q -m "e2e and not soak"
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(COUNTED) $(BIN)/pytest -q -n 2 --dist loadscope -m "e2e and not alone and not soak"
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(COUNTED) --without-leaks $(BIN)/pytest -q -m "e2e and alone and not soak"
 
 # Unit tests wait a good deal. What they leave of the machine goes to the checks and to what end-to-end tests need.
 WHOLE_OUTPUTS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=recurse)

@@ -45,7 +45,7 @@ def pull(
     600.
     """
     from cli.lan_pull import from_cluster
-    from cli.sealing import refuse_if_sealed
+    from cli.sealing import fetching
     from cli.wire import hub_options, model_store
     from inventory.acquire import acquire
     from inventory.sources import parse_source
@@ -53,14 +53,10 @@ def pull(
     paths = paths_of(state_dir).ensure()
     found = from_cluster(paths, source, name, format)
     if not found:
-        instead = (
-            "fetch it on another machine, then here: potluck models import PATH --name NAME; or first: potluck down"
-        )
-        refuse_if_sealed(paths, f"fetching {source}", instead)
         parsed = parse_source(source)
         chosen = name or _suggested_name(parsed)
-        with byte_progress(f"pulling {chosen}") as progress:
-            found = (acquire(model_store(paths), parsed, chosen, True, progress, hub_options(paths)),)
+        with byte_progress(f"pulling {chosen}") as progress, fetching(paths, source) as may_fetch:
+            found = (acquire(model_store(paths), parsed, chosen, may_fetch, progress, hub_options(paths)),)
     for stored in found:
         artifact = stored.artifact
         talk(f"{stored.name}: {artifact.format} {artifact.artifact_id[:12]}, {artifact.size_bytes / 2**20:.1f} MiB")

@@ -1,9 +1,12 @@
 """Whether this machine's potluck runs sealed, and sealing a process before it does anything else."""
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from inventory.paths import StatePaths
     from nodes.sealing.place import SealedRules
 
@@ -50,14 +53,32 @@ def first_rules(paths: "StatePaths") -> "SealedRules":
     return rules_for((*config.sealed.networks, *known), hosts)
 
 
-def refuse_if_sealed(paths: "StatePaths", what: str, instead: str) -> None:
-    """Raises SealedError while services run sealed here. While nothing runs, it is the operator's own doing."""
+def runs_sealed(paths: "StatePaths") -> bool:
+    """Whether services run sealed here. While nothing runs, what a command asks for is the operator's own doing."""
     from typing import get_args
 
     from nodes.role_lock import ServiceRole, running
     from nodes.sealing.place import is_sealed
 
-    if is_sealed(paths) and any(running(paths.run, role) for role in get_args(ServiceRole)):
+    return is_sealed(paths) and any(running(paths.run, role) for role in get_args(ServiceRole))
+
+
+@contextmanager
+def fetching(paths: "StatePaths", source: str) -> "Iterator[bool]":
+    """Whether a model may come from the network. Raises SealedError where it had to, and may not."""
+    from inventory.sources import NetworkNotAllowedError
+
+    sealed = runs_sealed(paths)
+    try:
+        yield not sealed
+    except NetworkNotAllowedError as error:
+        instead = "fetch it on another machine, then here: potluck models import PATH; or first: potluck down"
+        raise SealedError(f"this cluster runs sealed, so fetching {source} is refused; {instead}") from error
+
+
+def refuse_if_sealed(paths: "StatePaths", what: str, instead: str) -> None:
+    """Raises SealedError."""
+    if runs_sealed(paths):
         raise SealedError(f"this cluster runs sealed, so {what} is refused; {instead}")
 
 

@@ -5,7 +5,7 @@ Made only when the operator gave the head an address on the network (`cluster.li
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -202,9 +202,13 @@ class LanHead:
             async with asyncio.TaskGroup() as tasks:
                 for member in members:
                     tasks.create_task(self._tell_one(member, trust))
-                    tasks.create_task(self._sealed.tell(member, members, self._links.client, self._parts.controller))
-                    tasks.create_task(self._links.tell(member))
+                    tasks.create_task(self._tell_ways(member, members))
             await asyncio.sleep(TELL_EVERY_S)
+
+    async def _tell_ways(self, member: Member, members: Sequence[Member]) -> None:
+        """Whether it is sealed comes first, or it would start Ray twice."""
+        await self._sealed.tell(member, members, self._links.client, self._parts.controller)
+        await self._links.tell(member)
 
     async def _tell_one(self, member: Member, trust: TrustBody) -> None:
         if self._told.get(member.node_id) == trust.revision:

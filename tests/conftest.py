@@ -7,9 +7,10 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from support.e2e_workers import pytest_xdist_make_scheduler
 from support.leak_watch import pytest_sessionfinish, pytest_terminal_summary
 
-__all__ = ["pytest_collection", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
 
 EXAMPLES = int(
     os.environ.get("POTLUCK_EXAMPLES", "50")

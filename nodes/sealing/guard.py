@@ -35,7 +35,9 @@ PROGRAMS = frozenset(
 )  # fmt: skip
 _LOCAL_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
 _OPTIONS_WITH_A_WORD = frozenset({"-X", "-W", "--check-hash-based-pycs"})
-_OWN = frozenset({__name__, "sitecustomize", "runpy", "importlib", "_frozen_importlib"})
+_OWN = frozenset(
+    {__name__, "nodes.sealing.guard", "potluck_sealed", "sitecustomize", "runpy", "importlib", "_frozen_importlib"}
+)
 
 
 class SealedError(PermissionError):

@@ -13,7 +13,7 @@ from bench.relay.programs import compiled
 from bench.relay.scenarios import STREAM_TOKENS, LoadFailedError, LoadGenerator, Scenario
 from bench.relay.targets import Launch, Target
 
-pytestmark = pytest.mark.e2e  # needs a C++ compiler
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]  # needs a C++ compiler
 
 WHOLE = Scenario("whole", connections=4, seconds=0.1)
 STREAMED = Scenario("streamed", connections=4, seconds=0.1, tokens=STREAM_TOKENS)

@@ -1,13 +1,16 @@
 """Real Ray on three hosts that are network namespaces: who is in it, who is kept out, and what happens when it dies."""
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from cluster.ray_settings import RayPorts
+from cluster.sealed_report import Verdict
 from support import ray_attack, tls_stranger
 from support.fleet import Fleet
 from support.hosts import Host, Lan, a_lan
@@ -20,11 +23,13 @@ pytestmark = pytest.mark.e2e
 DRIVER_ATTACK = Path(ray_attack.__file__).with_name("ray_driver_attack.py")
 IMPATIENT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 JOIN_PORT = 8401
+VERDICTS = get_args(Verdict)
 NODES = ("server", "one", "two")
 CONFIG = """
 version: 1
 cluster: {{name: home, listen: {address}}}
 nodes: {{server: {{}}, one: {{}}, two: {{}}}}
+sealed: {{enabled: true}}
 """
 
 
@@ -74,6 +79,17 @@ def test_ray_status_shows_every_node_with_its_resources_to_who_has_the_token(fle
     assert "engine:llamacpp" in from_a_member.stdout, from_a_member.stdout + from_a_member.stderr
     assert refused.returncode != 0
     assert "engine:" not in refused.stdout
+
+
+def test_every_machine_is_sealed_with_all_of_ray_and_nobody_tried_to_leave(fleet: Fleet) -> None:
+    for name, member in fleet.members.items():
+        report = json.loads(member.potluck("sealed", "report", "--json").stdout)["report"]
+        by_verdict = {verdict: [row for row in report["rows"] if row["verdict"] == verdict] for verdict in VERDICTS}
+        guarded = {row["process"] for row in by_verdict["guarded"]}
+        assert report["sealed"], name
+        assert {f"{other.host.address}/32" for other in fleet.members.values()} <= set(report["networks"]), name
+        assert {"potluck node", "ray", "default_worker.py"} <= guarded, (name, guarded)
+        assert (by_verdict["refused"], by_verdict["passed"]) == ([], []), name
 
 
 def test_models_are_verified_as_tasks_on_the_nodes_that_hold_them(fleet: Fleet) -> None:

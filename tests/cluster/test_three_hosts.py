@@ -29,8 +29,8 @@ def fleet() -> Iterator[Fleet]:
         fleet = Fleet(lan)
         fleet.prepare()
         fleet.start_head()
-        for name in (STUDIO, RTX):
-            fleet.join(name)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(fleet.join, (STUDIO, RTX)))
         fleet.wait_until_serving(HEAD, STUDIO, RTX)
         yield fleet
 

@@ -13,7 +13,7 @@ from openai import OpenAI
 
 from support.machine import Machine
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 TAKEN_TOKENS = int(os.environ.get("POTLUCK_LONG_PROMPT", "4096"))
 IDLE_S = 4.0

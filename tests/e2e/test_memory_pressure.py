@@ -12,7 +12,7 @@ import pytest
 from support.machine import Machine, eventually
 from support.memory_group import MemoryGroup, memory_group
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 MIB = 1 << 20
 LIMIT_BYTES = 1100 * MIB

