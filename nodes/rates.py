@@ -31,7 +31,7 @@ class Rates(msgspec.Struct, frozen=True):
 
     def prompt_s(self, cached: int, tokens: int) -> float:
         """Until the first token of a prompt, of which so much is cached. A pass through all weights is the least."""
-        read_s = self.read_s(cached, tokens)
+        read_s = (tokens - cached) * (1.0 + (cached + tokens) / (2.0 * self.doubling_tokens)) / self.prefill
         return read_s if read_s > self.step_s else self.step_s
 
     def decode_step_s(self, requests: float, tokens: float) -> float:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from inventory.catalog import ModelRef
 from router.accounting import RECORD_VERSION, Outcome, RequestRecord
 from router.decision import Decision
@@ -42,38 +44,38 @@ class Added(NamedTuple):
         return (f"{lines}x-potluck-sources: {self.sources}\r\n" if self.sources else lines).encode()
 
 
-class CallReport:
+class CallReport(msgspec.Struct, gc=False, eq=False):
     """One request's facts. Holds no reference to its body, so that waiting for a batch keeps no prompt in memory."""
 
-    __slots__ = (
-        "arrival", "attempts", "cached", "characters", "charged", "decision", "decision_s", "documents", "ended_s",
-        "error_code", "events", "first_byte_s", "first_token_s", "keeper", "marks", "model", "model_asked", "outcome",
-        "permit", "priority", "progress", "prompts", "queued_s", "resolved", "side", "status", "stream", "tokens",
-        "usage",
-    )  # fmt: skip
-
-    def __init__(self, arrival: Arrival, model: str, model_asked: str, stream: bool) -> None:
-        self.arrival, self.model, self.model_asked, self.stream = arrival, model, model_asked, stream
-        self.attempts = 0
-        self.decision: Decision | None = None
-        self.decision_s = 0.0
-        self.first_byte_s: float | None = None  # monotonic
-        self.first_token_s: float | None = None  # from sending it to the engine that answered
-        self.usage: Usage | None = None
-        self.events = 0  # of a stream, that carried tokens
-        self.progress: Progress | None = None
-        self.characters, self.prompts = 0, 1
-        self.tokens: Tokens | None = None  # once they were settled
-        self.permit: Permit | None = None  # where limits are set
-        self.priority = 0
-        self.queued_s = 0.0  # without an engine
-        self.charged = 0.0  # to its user's share, as it was expected
-        self.keeper: Keeper | None = None
-        self.cached: bool | None = None  # it was answered before; None: nobody looked
-        self.side: SideCall | None = None
-        self.marks: Marks | None = None  # of personal data in its prompt; None: nobody looked
-        self.documents: Added | None = None  # what people's documents added to its prompt; None: nobody looked
-        self.resolved = ""  # why another model answers than the one that was asked for by name
+    arrival: Arrival
+    model: str
+    model_asked: str
+    stream: bool
+    attempts: int = 0
+    decision: Decision | None = None
+    decision_s: float = 0.0
+    first_byte_s: float | None = None  # monotonic
+    first_token_s: float | None = None  # from sending it to the engine that answered
+    usage: Usage | None = None
+    events: int = 0  # of a stream, that carried tokens
+    progress: Progress | None = None
+    characters: int = 0
+    prompts: int = 1
+    tokens: Tokens | None = None  # once they were settled
+    permit: Permit | None = None  # where limits are set
+    priority: int = 0
+    queued_s: float = 0.0  # without an engine
+    charged: float = 0.0  # to its user's share, as it was expected
+    keeper: Keeper | None = None
+    cached: bool | None = None  # it was answered before; None: nobody looked
+    side: SideCall | None = None
+    marks: Marks | None = None  # of personal data in its prompt; None: nobody looked
+    documents: Added | None = None  # what people's documents added to its prompt; None: nobody looked
+    resolved: str = ""  # why another model answers than the one that was asked for by name
+    outcome: Outcome = "ok"  # as it ended, from here on
+    status: int = 0
+    error_code: str | None = None
+    ended_s: float = 0.0
 
     @property
     def trace(self) -> TraceContext | None:

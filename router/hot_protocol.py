@@ -94,16 +94,17 @@ class HotProtocol(HttpToolsProtocol):
             return
         if not self.in_message and (self.cycle is None or self.cycle.response_complete):
             self.opening = opening = cut(data)
-            head = self.heads.of(opening.same) if opening is not None else None
-            if head is not None and opening is not None and not self.transport.is_closing():
-                self._begin(head, opening, data)
-                return
+            if opening is not None:
+                same, length, body_at = opening
+                head = self.heads.of(same)
+                if head is not None and not self.transport.is_closing():
+                    self._begin(head, length, data, body_at)
+                    return
         self._parse(data)
         self.opening = None
 
-    def _begin(self, head: Head, opening: Cut, data: bytes) -> None:
+    def _begin(self, head: Head, length: int, data: bytes, body_at: int) -> None:
         """A request whose head is known."""
-        _, length, body_at = opening
         self.cycle = cycle = HotCycle(self, head, length)
         end = body_at + length
         if len(data) == end:
@@ -193,7 +194,7 @@ class HotProtocol(HttpToolsProtocol):
         else:
             cycle.begin()
             if opening is not None and cycle.let_in and head.keep_alive and PARSED_ANEW.isdisjoint(headers):
-                self.heads.learn(opening, head._replace(said=said_in(headers)))
+                self.heads.learn(opening[0], head._replace(said=said_in(headers)))
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, HotCycle):

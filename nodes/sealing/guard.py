@@ -25,12 +25,13 @@ RULES, JOURNAL = "rules.json", "journal.jsonl"
 FLUSH_S = 60.0  # what is allowed, or refused again, is added up for so long
 MOST_MODULES, MOST_KEYS = 12, 256
 
-# Programs that are for the network and for nothing else. A program that is not in this list is seen by the watch.
+# Programs that are for the network and for nothing else (torch, for one, computes checksums with openssl). A program
+# that is not in this list is seen by the watch.
 PROGRAMS = frozenset(
     {
         "apt", "apt-get", "aria2c", "brew", "conda", "curl", "dig", "docker", "ftp", "gh", "git", "host", "http",
-        "lynx", "nc", "ncat", "netcat", "npm", "npx", "nslookup", "openssl", "ping", "pip", "pip3", "rsync", "scp",
-        "sftp", "socat", "ssh", "telnet", "traceroute", "uv", "wget", "wscat", "yarn",
+        "lynx", "nc", "ncat", "netcat", "npm", "npx", "nslookup", "ping", "pip", "pip3", "rsync", "scp", "sftp",
+        "socat", "ssh", "telnet", "traceroute", "uv", "wget", "wscat", "yarn",
     }
 )  # fmt: skip
 _LOCAL_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
