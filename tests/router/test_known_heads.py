@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.relay.contract import Address
-from support.gateway import KEY, engine_at, running_gateway
+from support.gateway import KEY, access_with, engine_at, running_gateway
 from support.upstream import Upstream, answer_kindly, scripted_upstream
 
 
@@ -115,6 +115,22 @@ async def test_a_wrong_key_is_wrong_each_time(tmp_path: Path) -> None:
             writer.write(asked(key="pl_owner_" + "x" * 43))
             head, _ = await whole_answer(reader)
             assert head.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_revoked_key_is_wrong_at_once(tmp_path: Path) -> None:
+    async with (
+        scripted_upstream(answer_kindly) as upstream,
+        running_gateway(tmp_path, [engine_at(upstream.address)]) as running,
+        a_connection(running.address) as (reader, writer),
+    ):
+        answers: list[bytes] = []
+        for key_is_there in (True, True, False):
+            if not key_is_there:
+                running.view.install_access(access_with(running.paths, (), sequence=2))
+            writer.write(asked())
+            answers.append((await whole_answer(reader))[0].split(b"\r\n")[0])
+
+    assert answers == [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 401 Unauthorized"]
 
 
 async def test_what_is_no_request_after_a_known_head_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ BARE: Mapping[Words, str] = {
     ("rag", "eval"): "asks a file of questions; it has tests of its own",
     ("rag", "migrate"): "needs a gateway that does not run, and a Weaviate; it has tests of its own",
     ("config", "schema"): "its output is cluster.schema.json, which has a test of its own",
+    ("privacy", "prove"): "what it reads is written by a gateway; it has tests of its own",
     ("audit", "verify"): "prints a key that is made anew for each audit; it has tests of its own",
     ("sealed", "report"): "prints a key that is made anew, and what this machine tried; it has tests of its own",
     ("node",): "a service",
