@@ -5,11 +5,9 @@ import contextlib
 import gc
 import random
 import socket
-import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import prometheus_client
@@ -20,7 +18,6 @@ from cluster.admin_client import AdminClient
 from cluster.erasure_list import ErasureList
 from cluster.keys import check_private
 from inventory.clock import Clock, SystemClock
-from inventory.paths import StatePaths
 from nodes.relay.pool import EndpointPool
 from nodes.relay.pools import Pools
 from nodes.relay.sockets import listen_tcp
@@ -32,8 +29,8 @@ from router.batches.desk import BatchDesk
 from router.batches.house import GatewayHouse
 from router.batches.relay_jobs import RelayJobs
 from router.batches.runner import BatchRunner
-from router.batches.store import BatchesVersionError, BatchStore
-from router.cache_store import CacheStore, CacheVersionError
+from router.batches.store import BatchStore
+from router.cache_store import CacheStore
 from router.call_context import CallContext
 from router.call_parts import CallParts
 from router.cluster_metrics import cluster_metrics
@@ -58,9 +55,10 @@ from router.knowledge.recorder import HeadRecorder, Recorder
 from router.knowledge.room import OpenRoom
 from router.lan_door import LanListener
 from router.learnt_file import LearntFile
-from router.log import EventLog, StructuredLog
+from router.log import StructuredLog
 from router.metrics import GatewayMetrics
 from router.model_changes import ModelChanges
+from router.own_files import opened_batches, opened_cache, restore_limits
 from router.refusals import RefusalReporter
 from router.salts import Salts
 from router.settings import GatewaySettings
@@ -68,7 +66,6 @@ from router.sign_ins import SignInReporter
 from router.telemetry import TelemetryWriter
 from router.tracing import tracer_for
 from router.upstreams import Upstreams, proof_body
-from router.usage_reading import used_since
 from router.view import GatewayView
 from router.witness import GatewayWitness, WitnessReporter
 
@@ -244,7 +241,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event, open_room:
     clock, log = SystemClock(), StructuredLog()
     view = GatewayView(clock)
     telemetry = TelemetryWriter(settings.paths.telemetry_db, clock)
-    cache, batches = _cache(settings.paths.cache_db, view, clock, log), _batches(settings.paths, log)
+    cache, batches = opened_cache(settings.paths.cache_db, view, clock, log), opened_batches(settings.paths, log)
     gateway = with_documents(build_gateway(settings, view, (telemetry,), clock, cache, batches), open_room)
     feed = SnapshotFeed(settings.paths, view, log)
     learnt = LearntFile(settings.paths, gateway.dispatcher.context)
@@ -252,7 +249,7 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event, open_room:
         learnt.load()
         gateway.dispatcher.context.witness.load()
         feed.load()
-        _restore_limits(gateway, settings.paths.telemetry_db, log)
+        restore_limits(gateway.dispatcher, settings.paths.telemetry_db, log)
         tune_collector()
         listener = listen_again(settings.host, settings.port, earlier)
         endpoint = base_url(*listener.getsockname()[:2])
@@ -273,35 +270,6 @@ async def run_gateway(settings: GatewaySettings, stop: asyncio.Event, open_room:
         if isinstance(gateway.documents, Documents):
             await gateway.documents.close()
         lock.release()
-
-
-def _cache(path: Path, view: GatewayView, clock: Clock, log: EventLog) -> CacheStore | None:
-    """None where the file cannot be used: every answer then comes from an engine."""
-    try:
-        return CacheStore(path, clock, lambda: view.cache_rules.size_bytes)
-    except (sqlite3.Error, CacheVersionError) as error:
-        log.emit("cache_not_used", error=str(error))
-        return None
-
-
-def _batches(paths: StatePaths, log: EventLog) -> BatchStore | None:
-    """None where its files cannot be used: whoever asks for a batch is told so."""
-    try:
-        store = BatchStore(paths)
-        store.sweep_folder()
-        return store
-    except (sqlite3.Error, OSError, BatchesVersionError) as error:
-        log.emit("batches_not_kept", error=str(error))
-        return None
-
-
-def _restore_limits(gateway: Gateway, telemetry_db: Path, log: StructuredLog) -> None:
-    """Limits of a day go on where the gateway before this one ended."""
-    limits = gateway.dispatcher.limits
-    try:
-        limits.restore(used_since(telemetry_db, limits.midnight_s()))
-    except sqlite3.Error as error:
-        log.emit("limits_not_restored", error=str(error))
 
 
 async def _serve(gateway: Gateway, listener: socket.socket, feed: SnapshotFeed, stop: asyncio.Event) -> None:

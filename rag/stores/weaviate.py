@@ -23,7 +23,6 @@ from collections.abc import Collection as Several
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from weaviate.classes.data import DataObject
@@ -56,6 +55,7 @@ from rag.stores.weaviate_values import (
     chunks_name,
     history_of,
     history_row,
+    is_id,
     is_number,
     number,
     number_property,
@@ -327,7 +327,7 @@ class WeaviateStore:
 
     async def _record(self, space: Space, document_id: str) -> tuple[Version, ...] | None:
         """None: there is no such document. Empty: it is being removed."""
-        if not _is_id(document_id):
+        if not is_id(document_id):
             return None
         found = await (await self._server.documents(space)).query.fetch_object_by_id(document_id)
         return None if found is None else history_of(space.space_id, document_id, found.properties)
@@ -383,15 +383,6 @@ class WeaviateStore:
                 await collection.config.add_property(number(name))
                 known.add(name)
         return known
-
-
-def _is_id(document_id: str) -> bool:
-    """The client refuses to ask for what is none."""
-    try:
-        UUID(document_id)
-    except ValueError:
-        return False
-    return True
 
 
 async def _save_chunks(

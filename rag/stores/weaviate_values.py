@@ -187,3 +187,12 @@ def number_property(key: str) -> str:
 
 def is_number(value: Attribute) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_id(document_id: str) -> bool:
+    """The client refuses to ask for what is none."""
+    try:
+        UUID(document_id)
+    except ValueError:
+        return False
+    return True

@@ -59,7 +59,7 @@ class Eraser:
 
     async def run(self) -> None:
         """Until cancelled: what was begun and is not done, and what a database that came back from a backup lacks."""
-        await self._look_for_backups()
+        await self.look_for_backups()
         while True:
             self._news.clear()
             for entry in await asyncio.to_thread(self.list.entries):
@@ -85,7 +85,8 @@ class Eraser:
         self._news.set()
         return len(entries)
 
-    async def _look_for_backups(self) -> None:
+    async def look_for_backups(self) -> None:
+        """What a database lacks that came back from one is begun anew."""
         entries = [one for one in await asyncio.to_thread(self.list.entries) if one.state == "done"]
         ids = {one.erasure_id for one in entries}
         paths = self._paths

@@ -314,10 +314,9 @@ async def test_what_a_backup_brings_back_is_erased_again(tmp_path: Path) -> None
 
 def run_kills(root: Path, *arguments: str) -> int:
     """How it ended."""
-    script = Path(__file__).parent.parent / "support" / "erasure_kills.py"
     places = os.pathsep.join(sys.path)
     environment = {**os.environ, "PYTHONPATH": places}
-    command = [sys.executable, str(script), str(root), *arguments]
+    command = [sys.executable, "-m", "support.erasure_kills", str(root), *arguments]
     return subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True).returncode
 
 

@@ -56,6 +56,9 @@ BODIES = HOT | {
     "/api/v1/rag/usual": {"vector_store_id": "vs_none"},
     "/api/v1/rag/search": {"query": "hi", "vector_store_ids": ["vs_none"]},
     "/api/v1/rag/retry": {"vector_store_id": "vs_none", "file_id": "{file_id}"},
+    "/api/v1/privacy/preview": {"person": "nobody"},
+    "/api/v1/privacy/export": {"person": "nobody"},
+    "/api/v1/privacy/erase": {"person": "nobody"},
     "/api/v1/fit": {"model": "toy"},
     "/api/v1/fit/frontier": {"model": "toy"},
 }
@@ -65,6 +68,7 @@ HEADS = {
 }
 THROUGH = {"/api/v1/decisions/{request_id}": 404}  # no such request was
 THROUGH |= dict.fromkeys({*HEADS, "/api/v1/keys"}, 503)  # no head answers here
+THROUGH |= {f"/api/v1/privacy/{deed}": 503 for deed in ("preview", "export", "erase")}  # nor here
 THROUGH |= {path: 503 for path in NEEDED if path.startswith(("/v1/vector_stores", "/api/v1/rag"))}  # nobody keeps any
 OWN_PAGE = {"x-potluck-dashboard": "1", "sec-fetch-site": "same-origin"}
 PRETENCES = {

@@ -48,6 +48,7 @@ async def erase(root: Path, killed_at: int | None) -> None:
             await Eraser(paths, clock, StructuredLog(), parts).erase(Person("", (IDENTIFIER,), (), naming=True))
             return
         eraser = Eraser(paths, clock, StructuredLog(), parts)
+        await eraser.look_for_backups()
         going = asyncio.create_task(eraser.run())
         await until(lambda: all(one.state == "done" for one in eraser.list.entries()), "it is done")
         going.cancel()
