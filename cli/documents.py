@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cluster.config_pii import NamesSection
 from cluster.config_rag import RagSection
 from cluster.knowledge import KnowledgeError, Reader
+from cluster.pii_presidio import NoPresidioError, finder_of
 from inventory.secret_files import ExposedSecretError
 
 if TYPE_CHECKING:
@@ -43,26 +45,28 @@ class GatewayEncoders:
         return None if self.ranks is None else GatewayReranker(self.around.client_for(reader), self.ranks)
 
 
-def open_room(around: "Around", section: RagSection = USUAL) -> "Room":
+def open_room(around: "Around", section: RagSection = USUAL, names: NamesSection | None = None) -> "Room":
     """Raises KnowledgeError, whose message names the file or the server."""
     from cli.wire_rag import NoWeaviateClientError
 
     place = f"{around.paths.library_db} or {around.paths.rag_db.name}"
     try:
-        return _opened(around, section)
+        return _opened(around, section, names)
     except ImportError as error:
         raise KnowledgeError("broken", "library_missing", f"{error}; install potluck again") from error
-    except (NoWeaviateClientError, ExposedSecretError) as error:
+    except (NoWeaviateClientError, NoPresidioError, ExposedSecretError) as error:
         raise KnowledgeError("broken", "documents_not_opened", str(error)) from error
     except (sqlite3.Error, OSError) as error:
         message = f"{place} cannot be used ({error}); `potluck doctor` says which, and what to do"
         raise KnowledgeError("broken", "documents_not_opened", message) from error
 
 
-def _opened(around: "Around", section: RagSection) -> "Room":
+def _opened(around: "Around", section: RagSection, names: NamesSection | None) -> "Room":
     from cli.wire_rag import open_store
+    from cluster.pii_vault import PseudonymVault
     from cluster.ray_jobs import RayJobs
     from cluster.ray_setup import bridge_socket
+    from rag.library.guarded import GuardedParsing, Privacy
     from rag.library.machines import Machines
     from rag.library.opened import open_library
     from rag.library.places import Kept, Places
@@ -78,4 +82,6 @@ def _opened(around: "Around", section: RagSection) -> "Room":
     except StoreError as error:
         raise KnowledgeError("broken", "store_failed", str(error)) from error
     encoders = GatewayEncoders(around, section.encoder, section.reranker)
-    return open_library(paths.root, store, encoders, parsing, clock, places)
+    vault = PseudonymVault(paths.pseudonyms_db, around.pseudonym_key, clock)
+    privacy = Privacy(around.pii, around.pseudonym_key, vault, finder_of(names))
+    return open_library(paths.root, store, encoders, GuardedParsing(parsing, privacy), clock, places)

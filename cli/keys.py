@@ -7,6 +7,7 @@ import typer
 from cli import completing
 from cli.options import AsJson, Output, StateDir, paths_of
 from cli.output import data, data_json, show, talk
+from cluster.pii.policy import Policy
 from cluster.roles import SCOPES, Role, Scope
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def create(
     answers_kept: Annotated[
         str, typer.Option("--answers-kept", help="Give it answers again that its tenant got, up to 1h, 7d old.")
     ] = "",
+    pii: Annotated[
+        Policy | None, typer.Option("--pii", help="What becomes of personal data in what it sends and gets.")
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -56,6 +60,7 @@ def create(
         front_end=front_end,
         limits=_limits(limit or []),
         answers_kept_s=_seconds(answers_kept, "--answers-kept"),
+        pii=pii,
     )
     _print_made(asyncio.run(_admin(state_dir).create_key(order)), as_json)
 

@@ -1,14 +1,17 @@
-"""`potluck privacy`: where what is of a privacy class has been, as the audit proves it. What is handed over and erased is
-in modules of its own."""
+"""`potluck privacy`: where what is of a privacy class has been, as the audit proves it. What is found in texts, handed
+over and erased is in modules of its own."""
 
 from typing import Annotated
 
 import typer
 
+from cli import pii
 from cli.options import AsJson, StateDir, paths_of
 from cli.output import data, data_json, terminal_columns
 
-app = typer.Typer(no_args_is_help=True, help="Where private data has been, and how it leaves.")
+app = typer.Typer(no_args_is_help=True, help="Where private data has been, what is found of it, and how it leaves.")
+app.command(name="scan")(pii.scan)
+app.command(name="reveal")(pii.reveal)
 
 
 @app.command()

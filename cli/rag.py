@@ -10,6 +10,7 @@ from cli import completing
 from cli.help import Commands
 from cli.options import AsJson, Output, StateDir, paths_of
 from cli.output import data, show, talk
+from cluster.pii.policy import Policy
 
 if TYPE_CHECKING:
     from cli.rag_client import RagClient
@@ -31,6 +32,9 @@ GRANTS = "key:NAME, group:NAME, user:NAME, role:NAME or everyone"
 DataClass = Annotated[
     str | None, typer.Option("--class", help="The privacy class of what is in it. Absent: as it is, or the key's own.")
 ]  # fmt: skip
+Pii = Annotated[
+    Policy | None, typer.Option("--pii", help="What becomes of personal data in what is read into it, or stricter.")
+]
 Licence = Annotated[
     str | None,
     typer.Option("--licensed", help='Whose material it is: readers find it, and get no whole text. "": nobody\'s.'),
@@ -87,6 +91,7 @@ def ingest(
     share: Annotated[list[str] | None, typer.Option("--share", help=f"Who may read it: {GRANTS}. Repeatable.")] = None,
     data_class: DataClass = None,
     licence: Licence = None,
+    pii: Pii = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -98,7 +103,7 @@ def ingest(
 
     if watch and not path.is_dir():
         raise typer.BadParameter("a single file is uploaded; a folder can be watched", param_hint="--watch")
-    terms = Terms(given=tuple(share or ()), data_class=data_class, licence=licence)
+    terms = Terms(given=tuple(share or ()), data_class=data_class, licence=licence, pii=pii)
     with _gateway(state_dir) as gateway:
         print_ingested(read_into(gateway, space, path.resolve(), watch, terms), as_json)
 
@@ -170,6 +175,7 @@ def share(
     taken: Annotated[list[str] | None, typer.Option("--unshare", help="Who may no more. Repeatable.")] = None,
     data_class: DataClass = None,
     licence: Licence = None,
+    pii: Pii = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -178,7 +184,7 @@ def share(
     from cli.rag_sharing import Terms
     from cli.render_rag import print_shared
 
-    terms = Terms(tuple(given or ()), tuple(taken or ()), owner, data_class, licence)
+    terms = Terms(tuple(given or ()), tuple(taken or ()), owner, data_class, licence, pii)
     with _gateway(state_dir) as gateway:
         print_shared(gateway.share(gateway.space(space), terms), as_json)
 

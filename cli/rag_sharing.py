@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import typer
 
+from cluster.pii.policy import Policy
 from router.knowledge.objects import StoreObject
 
 
@@ -18,10 +19,11 @@ class Terms:
     owns: bool = False
     data_class: str | None = None
     licence: str | None = None
+    pii: Policy | None = None
 
     def of_new(self) -> dict[str, object]:
         """As a space is made with them."""
-        said = {"data_class": self.data_class, "licence": self.licence}
+        said = {"data_class": self.data_class, "licence": self.licence, "pii": self.pii}
         return {"readers": list(self.given)} | {name: value for name, value in said.items() if value is not None}
 
     def of_known(self, space: StoreObject) -> dict[str, object]:
@@ -39,6 +41,7 @@ class Terms:
             "readers": (readers, more.readers or []),
             "data_class": (self.data_class or more.data_class, more.data_class),
             "licence": ((more.licence or "") if self.licence is None else self.licence, more.licence or ""),
+            "pii": (self.pii or more.pii, more.pii),
         }
         return {name: value for name, (value, held) in wanted.items() if value != held}
 

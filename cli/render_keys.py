@@ -67,6 +67,7 @@ def key_sheet(key: KeyFacts, now_s: float) -> str:
         ("second", "a code of an authenticator app, at the dashboard's login" if key.totp else "no second factor"),
         ("limits", _limits_text(key.limits)),
         ("answers", _kept_text(key.answers_kept_s)),
+        ("personal data", key.pii or "as cluster.yaml says"),
         ("made", _moment(key.created_s)),
         ("expires", "never" if key.expires_s is None else _moment(key.expires_s)),
     )

@@ -47,7 +47,7 @@ def _grants(grants: Sequence[str] | None) -> str:
 
 
 def print_shared(space: StoreObject, as_json: bool) -> None:
-    """A space's owners, readers, class and licence."""
+    """A space's owners, readers, class, licence, and what becomes of personal data in it."""
     more = space.potluck
     if as_json:
         data_json("SpaceShared", {"id": space.id, "name": space.name, **msgspec.to_builtins(more)})
@@ -57,6 +57,7 @@ def print_shared(space: StoreObject, as_json: bool) -> None:
         ("readers", _grants(more.readers)),
         ("class", more.data_class),
         ("licensed", more.licence or "no"),
+        ("personal data", more.pii or "as cluster.yaml says"),
         ("your rights", " ".join(more.rights)),
     ]
     data(table(("", space.name or space.id), rows))

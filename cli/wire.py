@@ -116,8 +116,9 @@ def gateway_service(paths: StatePaths, host: str | None, port: int | None) -> Se
     from cli.documents import open_room
     from router.service import run_gateway
 
-    section = load_or_default(paths).config.rag
-    return partial(run_gateway, gateway_settings(paths, host, port), open_room=partial(open_room, section=section))
+    config = load_or_default(paths).config
+    room = partial(open_room, section=config.rag, names=config.pii.names)
+    return partial(run_gateway, gateway_settings(paths, host, port), open_room=room)
 
 
 def gateway_settings(paths: StatePaths, host: str | None, port: int | None) -> "GatewaySettings":

@@ -27,6 +27,7 @@ from cluster.admin_wire import (
     MemberRemoved,
     NodeLog,
     PrivacyAnswer,
+    PseudonymRevealed,
     RefusalsNoted,
     RotatedKey,
     SightingsNoted,

@@ -165,10 +165,13 @@ class Dispatcher:
 
     def _looked_through(self, parsed: Parsed, identity: Identity) -> Parsed:
         """For personal data, where the key or the cluster wants that. Raises ApiError 400."""
+        guard = self.guard_of(identity)
+        return parsed if guard is None else guarded(parsed, guard)
+
+    def guard_of(self, identity: Identity) -> Guard | None:
+        """Who looks through one request for personal data; None where nobody wants that."""
         plan = self.view.pii.get(identity.pii)
-        if plan is None:
-            return parsed
-        return guarded(parsed, Guard(plan, self.view.keys.pseudonym_key_of(identity.tenant)))
+        return None if plan is None else Guard(plan, self.view.keys.pseudonym_key_of(identity.tenant))
 
     def _admit(self, identity: Identity, parsed: Parsed, prompt_tokens: int) -> Permit | None:
         """Raises ApiError 429."""

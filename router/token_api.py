@@ -11,6 +11,7 @@ from router.decision import Candidate
 from router.dialects.chat import ChatBody
 from router.dialects.chat_messages import check_messages
 from router.dialects.common import decode
+from router.dialects.guarding import counted_chat, counted_text
 from router.dialects.messages import parse_to_count
 from router.dispatcher import Dispatcher
 from router.errors import invalid, not_ready
@@ -30,7 +31,8 @@ def add_token_routes(app: FastAPI, dispatcher: Dispatcher) -> None:
         body = parse_to_count(await body_of(request, dispatcher.context.settings.body_limit_bytes))
         check_messages(body.messages)
         tokenizer, _ = _tokenizer(dispatcher, request, body.model)
-        return json_answer(CountAnswer(len(await tokenizer.of_chat(body))))
+        safe = counted_chat(body, dispatcher.guard_of(caller(request)))
+        return json_answer(CountAnswer(len(await tokenizer.of_chat(safe))))
 
     @app.post(TOKENIZE, response_model=None, openapi_extra=json_operation(TOKENIZE))
     async def tokenize(request: Request) -> Response:
@@ -38,11 +40,12 @@ def add_token_routes(app: FastAPI, dispatcher: Dispatcher) -> None:
         if (body.prompt is None) == (body.messages is None):
             raise invalid("give either `prompt` or `messages`", "prompt")
         tokenizer, engine = _tokenizer(dispatcher, request, body.model)
+        guard = dispatcher.guard_of(caller(request))
         if body.messages is not None:
             check_messages(body.messages)
-            tokens = await tokenizer.of_chat(ChatBody(body.model, body.messages))
+            tokens = await tokenizer.of_chat(counted_chat(ChatBody(body.model, body.messages), guard))
         else:
-            tokens = await tokenizer.of_text(body.prompt or "")
+            tokens = await tokenizer.of_text(counted_text(body.prompt or "", guard))
         return json_answer(TokenizeAnswer(len(tokens), engine.context_tokens, tokens))
 
     @app.post(DETOKENIZE, response_model=None, openapi_extra=json_operation(DETOKENIZE))

@@ -82,7 +82,8 @@ class Blanking:
 def _open_from(text: str) -> int:
     """Where a value may have begun that goes on with what follows."""
     key = text.rfind(_KEY)
-    if key != -1 and text.find(_KEY_END, key) == -1 and len(text) - key < MOST_KEY:
+    closed = 0 if key == -1 else _closed(text, key)
+    if closed == -1 and len(text) - key < MOST_KEY:
         return key
     cut = _word(text, len(text))
     while cut > 0 and len(text) - cut < MOST_GROUPS and text[cut - 1] in " \u00a0":
@@ -90,7 +91,15 @@ def _open_from(text: str) -> int:
         if not _of_number(text[before : cut - 1]):
             break
         cut = before
+    cut = max(cut, closed)
     return cut if len(text) - cut <= MOST_HELD else len(text)
+
+
+def _closed(text: str, key: int) -> int:
+    """Where the private key ends that begins here; -1 where it has not."""
+    ended = text.find(_KEY_END, key)
+    last = text.find("-----", ended + len(_KEY_END)) if ended != -1 else -1
+    return last + 5 if last != -1 else -1
 
 
 def _word(text: str, end: int) -> int:

@@ -36,7 +36,20 @@ def guarded(parsed: Parsed, guard: Guard) -> Parsed:
     return replace(whole, voice=voice)
 
 
-def guarded_chat(body: ChatBody, guard: Guard) -> ChatBody:
+def counted_chat(body: ChatBody, guard: Guard | None) -> ChatBody:
+    """As the engine that counts its tokens may read it. Raises ApiError 400 as `guarded` does."""
+    if guard is None:
+        return body
+    safe = _chat(body, guard)
+    guard.check("messages")
+    return safe if guard.rewrites else body
+
+
+def counted_text(text: str, guard: Guard | None) -> str:
+    return text if guard is None else guard.more(text, "prompt")
+
+
+def _chat(body: ChatBody, guard: Guard) -> ChatBody:
     messages = [_message(message, guard) for message in body.messages]
     tools = [_tool(tool, guard) if isinstance(tool, Tool) else tool for tool in body.tools or ()] or body.tools
     wanted = body.response_format
@@ -50,7 +63,7 @@ def _prompt(prompt: Prompt, guard: Guard) -> Prompt:
     if isinstance(prompt, BodyPrompt):
         body = prompt.body
         if isinstance(body, ChatBody):
-            return BodyPrompt(guarded_chat(body, guard))
+            return BodyPrompt(_chat(body, guard))
         if isinstance(body, CompletionBody):
             return BodyPrompt(replace(body, prompt=_texts(body.prompt, guard)))
     if isinstance(prompt, ReadPrompt):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cluster.knowledge import Attribute, FileStatus
+from cluster.pii.policy import Policy
 from router.knowledge.wire import ExpiresAfter, HistoryBody, OtherChunking, StaticChunking
 
 StoreStatus = Literal["expired", "in_progress", "completed"]
@@ -26,7 +27,8 @@ class FileCounts(msgspec.Struct):
 class StoreMore(msgspec.Struct):
     """`rights`: what whoever asks may do with it; read_whole: read a document from its beginning to its end. `readers`
     is told to those who may share it, else null. `licence`: of licensed material, else null. `history`: where not every
-    version is kept for good. `chunks`: that can be found."""
+    version is kept for good. `chunks`: that can be found. `pii`: what becomes of personal data in what is read into it;
+    null: what cluster.yaml and keys say."""
 
     embedding_model: str
     data_class: str = "private"
@@ -36,6 +38,7 @@ class StoreMore(msgspec.Struct):
     rights: list[RightName] = msgspec.field(default_factory=list)
     history: HistoryBody | UnsetType = UNSET
     chunks: int = 0
+    pii: Policy | None = None
 
 
 class StoreObject(msgspec.Struct, kw_only=True):

@@ -91,7 +91,7 @@ def _more(store: Store, reader: Reader) -> StoreMore:
     readers = list(store.readers) if "share" in rights else None
     return StoreMore(
         store.encoder, store.data_class, list(store.owners), readers, store.licence or None, rights,
-        _history(store.history), store.chunks,
+        _history(store.history), store.chunks, store.pii,
     )  # fmt: skip
 
 

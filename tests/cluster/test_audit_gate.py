@@ -43,6 +43,7 @@ BODIES: dict[str, object] = {
     "/api/v1/nodes/{name}/labels": {"changes": {"rack": "a"}},
     "/api/v1/keys": {"name": "anna", "group": "family"},
     "/api/v1/audit/erase": {"subject": "key:anna"},
+    "/api/v1/pii/reveal": {"token": "[IBAN_1f3a0c5be2d49a77]"},
 }
 
 

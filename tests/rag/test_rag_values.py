@@ -12,7 +12,7 @@ from rag.filters import MOST_CONDITIONS, FilterError, matches, read_filter
 from rag.fusion import fuse
 from rag.stores.matrix import SEGMENTS, STORED, Matrix, segment_of
 from rag.values import SpaceId, chunk_id_of, document_id_of
-from rag.words import Word, any_of, telling, words_of
+from rag.words import Word, any_of, places_of, telling, words_of
 
 SCORES = st.dictionaries(st.integers(0, 20), st.floats(-5, 5), max_size=12)
 
@@ -25,6 +25,14 @@ def test_words_are_folded_as_the_index_folds_them_and_long_ones_are_cut() -> Non
 
 def test_a_word_of_the_index_own_language_is_a_word_like_others() -> None:
     assert any_of(words_of('near OR "quoted" universities')) == '"near" OR "or" OR "quoted" OR "univer"*'
+
+
+def test_words_are_marked_where_they_stand_in_every_form_and_spelling() -> None:
+    text = "La CIUDAD, las ciudades; el nin\u0303o y NIÑOS, 🌍 straße: Ciudadela."
+    found = [text[first:last] for first, last in places_of({"ciudad", "nino", "strass"}, text)]
+
+    assert found == ["CIUDAD", "ciudades", "nin\u0303o", "straße", "Ciudadela"]
+    assert places_of(set(), text) == ()
 
 
 def test_the_rarest_words_decide_and_common_ones_as_far_as_they_cost_little() -> None:

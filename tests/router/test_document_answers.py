@@ -61,6 +61,24 @@ async def test_a_store_that_is_not_ones_own_is_not_there_for_a_question(tmp_path
     assert {answer.status_code, again.status_code} <= {403, 404}
 
 
+async def test_of_licensed_material_a_reader_is_told_passages_and_never_the_whole(tmp_path: Path) -> None:
+    chapters = [f"Chapter {number}. " + f"The gate of garden {number} is green. " * 60 for number in range(12)]
+    async with keeping_documents(tmp_path) as running, running.openai() as client, running.http() as mine:
+        with_everybody(running)
+        store, _ = await store_with(client, ["\n\n".join(chapters)])
+        lent = {"readers": ["key:fellow"], "licence": "the publisher's, for this school"}
+        assert (await mine.post(f"/v1/vector_stores/{store.id}", json=lent)).status_code == 200
+        async with running.http(COLLEAGUE) as theirs:
+            answers = [(await ask(http, "garden gate", store.id, max_num_results=50)) for http in (mine, theirs)]
+    all_of_it, some_of_it = (
+        sum(len(part["text"]) for one in answer.json()["passages"] + answer.json()["others"] for part in one["chunks"])
+        for answer in answers
+    )
+
+    assert all_of_it > 15_000
+    assert 0 < some_of_it < 8_000
+
+
 async def test_a_file_that_could_not_be_read_is_read_again_when_somebody_asks_for_it(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -13,6 +13,7 @@ from cluster.pii.policy import PiiRules, Policy
 from cluster.pii.pseudonyms import key_of, pseudonym
 from cluster.pii.spans import Kind
 from nodes.relay.contract import Address
+from support.asked_documents import BINS, chat, with_documents
 from support.engines import FaultEngine, running_fault_engine
 from support.gateway import MODEL, PEPPER, Running, access_with, cluster_of, engine_at, key_record, running_gateway
 from support.spoken import DIALECTS, ask
@@ -42,7 +43,7 @@ async def guarded_gateway(
         yield running
 
 
-def read_by(engine: FaultEngine) -> str:
+def read_in(engine: FaultEngine) -> str:
     return json.dumps(engine.asked()[-1])
 
 
@@ -60,10 +61,10 @@ async def test_an_engine_reads_pseudonyms_and_the_caller_gets_his_values_back(
         said = await ask(http, DIALECTS[dialect], MODEL, "plain", streamed, prompt=PROMPT)
 
     assert said.text == f"I wrote to {MAIL}, of {IBAN}. Not [EMAIL_0000000000000000]."
-    assert mail in read_by(engine)
-    assert iban in read_by(engine)
-    assert MAIL not in read_by(engine)
-    assert IBAN not in read_by(engine)
+    assert mail in read_in(engine)
+    assert iban in read_in(engine)
+    assert MAIL not in read_in(engine)
+    assert IBAN not in read_in(engine)
 
 
 @pytest.mark.parametrize("dialect", WRITING)
@@ -76,7 +77,7 @@ async def test_what_an_engine_says_itself_is_blanked_where_that_is_the_policy(
         said = await ask(http, DIALECTS[dialect], MODEL, "plain", streamed, prompt=PROMPT)
 
     assert said.text == "His account is [IBAN] and his mail is [EMAIL]."
-    assert "Write to [EMAIL] about [IBAN]." in read_by(engine)
+    assert "Write to [EMAIL] about [IBAN]." in read_in(engine)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -113,7 +114,7 @@ async def test_what_is_only_tagged_goes_on_as_it_is_and_is_told_and_kept(
     assert answer.headers["x-potluck-pii-policy"] == "iban=tag (the key), email=tag (the key)"
     assert record.pii == "iban=1,email=1"
     assert MAIL in answer.text
-    assert PROMPT in read_by(engine)
+    assert PROMPT in read_in(engine)
 
 
 async def test_the_stricter_of_key_and_cluster_applies_to_each_kind(engine: FaultEngine, tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ async def test_the_stricter_of_key_and_cluster_applies_to_each_kind(engine: Faul
         answer = await http.post("/v1/chat/completions", json=_chat(PROMPT))
 
     assert answer.headers["x-potluck-pii-policy"] == "iban=pseudonymise (cluster.yaml), email=redact (the key)"
-    assert f"Write to [EMAIL] about {token('iban', IBAN)}." in read_by(engine)
+    assert f"Write to [EMAIL] about {token('iban', IBAN)}." in read_in(engine)
 
 
 async def test_whoever_asks_for_nothing_pays_for_nothing(engine: FaultEngine, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ async def test_arguments_of_a_tool_are_put_back_as_json_wants_them(
         await client.close()
 
     assert json.loads(arguments) == {"word": secret, "note": "x"}
-    assert MAIL not in read_by(engine)
+    assert MAIL not in read_in(engine)
 
 
 async def test_texts_to_embed_and_to_rank_are_looked_through_and_token_ids_refused(
@@ -189,6 +190,34 @@ async def test_texts_to_embed_and_to_rank_are_looked_through_and_token_ids_refus
         assert refused.json()["error"]["code"] == "personal_data"
     assert embedded.json()["error"]["param"] == "input"
     assert clean.status_code == 200, clean.text
+
+
+async def test_an_engine_that_only_counts_tokens_reads_no_more_than_others(engine: FaultEngine, tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": PROMPT}]
+    async with guarded_gateway(engine, tmp_path, PiiRules("refuse")) as running, running.http() as http:
+        answers = [
+            await http.post("/tokenize", json={"model": MODEL, "prompt": PROMPT}),
+            await http.post("/tokenize", json={"model": MODEL, "messages": chat}),
+            await http.post("/v1/messages/count_tokens", json={"model": MODEL, "messages": chat}),
+        ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert all(IBAN not in answer.text and "iban=1" in answer.text for answer in answers)
+
+
+async def test_passages_of_documents_are_looked_through_as_the_prompt_is(engine: FaultEngine, tmp_path: Path) -> None:
+    async with with_documents(tmp_path, engine, f"{BINS} Ask {MAIL} about the bins.") as asked:
+        known = asked.running.view.cluster
+        assert known is not None
+        asked.running.view.install_cluster(replace(known, sequence=known.sequence + 1, pii=PiiRules("pseudonymise")))
+        engine.script({"content": f"Ask {token('email', MAIL)} [1]."})
+        text, cited, headers = await chat(asked, streamed=True, tools=[asked.tool])
+
+    assert MAIL not in read_in(engine)
+    assert token("email", MAIL) in read_in(engine)
+    assert text == f"Ask {MAIL} [1]."
+    assert [text[one["start_index"] : one["end_index"]] for one in cited] == ["[1]"]
+    assert headers["x-potluck-pii"] == "email=1"
 
 
 def _chat(prompt: str, streamed: bool = False) -> dict[str, object]:

@@ -53,6 +53,8 @@ PRINTS: Mapping[Words, Sequence[Words]] = {
     ("keys", "revoke"): [("anna", "--yes")],
     ("keys", "rotate-owner"): [("--yes",)],
     ("keys", "show-owner"): [()],
+    ("privacy", "scan"): [("{root}/letter.txt",), ("{root}/letter.txt", "--pii", "refuse")],
+    ("privacy", "reveal"): [("[IBAN_1f3a0c5be2d49a77]",)],
     ("config", "show"): [()],
     ("config", "validate"): [()],
     ("config", "plan"): [("{root}/cluster.yaml",)],

@@ -17,6 +17,7 @@ from cluster.admin_wire import (
     KeyMade,
     MemberRemoved,
     NodeLog,
+    PseudonymRevealed,
     RotatedKey,
     SubjectErased,
     TokenMade,
@@ -147,6 +148,7 @@ def _of_the_head(paths: StatePaths) -> dict[str, object]:
         "GET /api/v1/fit/ledger": ledger_document(starts, lambda build: corrected(build, starts), None),
         "GET /api/v1/audit/copies": AuditCopyList(()),
         "POST /api/v1/audit/erase": SubjectErased("subject:5f1c"),
+        "POST /api/v1/pii/reveal": PseudonymRevealed("iban", "ES91 2100 0418 4502 0005 1332"),
     }
 
 
@@ -167,6 +169,9 @@ def _of_the_gateway() -> dict[str, object]:
 
 def _fill(paths: StatePaths) -> None:
     paths.config_file.write_text(CONFIG)
+    (paths.root / "letter.txt").write_text(
+        "Ana, DNI 12345678Z, ana@example.com.\nPedido 612345678, IBAN ES9121000418450200051332.\n"
+    )
     write_secret(paths.owner_key, KEY)
     file = write_gguf(paths.root / "[small].gguf")
     ModelStore(paths.models, ManualClock(wall_s=NOW_S - 86400)).import_path(file, "small")
