@@ -31,8 +31,13 @@ def is_wanted(paths: "StatePaths", asked: bool) -> bool:
 
 def seal_if_wanted(paths: "StatePaths", asked: bool) -> None:
     """The first thing that a service does. Raises ConfigError, OSError."""
-    from nodes.sealing.place import SealedRules, is_sealed, seal_this_process, write_rules
+    from nodes.sealing.guard import DIRECTORY
+    from nodes.sealing.place import SealedRules, asked_here, is_sealed, note_asked, seal_this_process, write_rules
 
+    asked = asked or bool(os.environ.get(DIRECTORY))
+    if asked_here(paths) and not asked:  # as its operator wanted it before; a head that is sealed says so again
+        write_rules(paths, SealedRules(False))
+    note_asked(paths, asked)
     if is_wanted(paths, asked):
         write_rules(paths, first_rules(paths))
         seal_this_process(paths)

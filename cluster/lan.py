@@ -97,7 +97,7 @@ class LanHead:
                 paths, parts.controller, parts.registry, self._context, settings.ray, parts.transport, parts.clock
             )
         )
-        self._sealed = SealedMembers(paths, settings.host, settings.sealed)
+        self._sealed = SealedMembers(paths, settings.host, settings.sealed, parts.clock)
         self._sealed.admit(self.records.members())
         self.desk = JoinDesk(self.authority, self.records, parts.trail, self._admit, parts.clock)
         self.audit_copies = AuditCopies(self.records.members, self._links.client, lambda: parts.trail.tip)

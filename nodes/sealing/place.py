@@ -52,6 +52,23 @@ def is_sealed(paths: StatePaths) -> bool:
     return rules is not None and rules.sealed
 
 
+def note_asked(paths: StatePaths, asked: bool) -> None:
+    """Whether this machine's own operator wants it sealed."""
+    if asked:
+        paths.sealed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _asked_file(paths).touch(mode=0o600)
+    else:
+        _asked_file(paths).unlink(missing_ok=True)
+
+
+def asked_here(paths: StatePaths) -> bool:
+    return _asked_file(paths).exists()
+
+
+def _asked_file(paths: StatePaths) -> Path:
+    return paths.sealed / "asked"
+
+
 def write_rules(paths: StatePaths, rules: SealedRules) -> bool:
     """Every sealed process of this machine follows at its next connection. True when something changed."""
     if read_rules(paths) == rules:

@@ -5,16 +5,19 @@ from pathlib import Path
 from cluster.join_records import Member
 from cluster.sealed_members import SealedMembers
 from inventory.paths import StatePaths
-from nodes.sealing.place import SealedRules, is_sealed, read_rules, write_rules
+from nodes.api_wire import SealedOrder
+from nodes.sealing.orders import follow
+from nodes.sealing.place import SealedRules, is_sealed, note_asked, read_rules, write_rules
 from nodes.snapshot import NodeId
 from support.joining import eventually, free_port, joined, joiner, running_head, running_node
+from support.manual_clock import ManualClock
 
 MEMBERS = (Member(NodeId("mac"), "10.1.0.7", 8402), Member(NodeId("rtx"), "localhost", 8402))
 
 
 def test_the_head_may_reach_its_members_and_the_networks_that_cluster_yaml_names(tmp_path: Path) -> None:
     paths = StatePaths.at(tmp_path)
-    members = SealedMembers(paths, "10.1.0.1", ("10.9.0.0/16",))
+    members = SealedMembers(paths, "10.1.0.1", ("10.9.0.0/16",), ManualClock())
     members.admit(MEMBERS)
     before = read_rules(paths)
     members.admit(MEMBERS[1:])  # one was removed
@@ -28,9 +31,21 @@ def test_the_head_may_reach_its_members_and_the_networks_that_cluster_yaml_names
 
 def test_a_head_that_is_not_sealed_writes_no_rules(tmp_path: Path) -> None:
     paths = StatePaths.at(tmp_path)
-    SealedMembers(paths, "10.1.0.1", None).admit(MEMBERS)
+    SealedMembers(paths, "10.1.0.1", None, ManualClock()).admit(MEMBERS)
 
     assert read_rules(paths) is None
+
+
+def test_a_machine_that_its_own_operator_sealed_stays_sealed(tmp_path: Path) -> None:
+    paths = StatePaths.at(tmp_path)
+    write_rules(paths, SealedRules(True))
+    note_asked(paths, True)
+    follow(paths, SealedOrder(False))
+    before = is_sealed(paths)
+    note_asked(paths, False)
+    follow(paths, SealedOrder(False))
+
+    assert (before, is_sealed(paths)) == (True, False)
 
 
 async def test_a_member_that_was_sealed_follows_a_head_that_is_not(tmp_path: Path) -> None:
