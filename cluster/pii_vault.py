@@ -35,7 +35,7 @@ _KIND = re.compile(r"\[([A-Z_]+)_[0-9a-f]+\]")
 
 
 class UnknownPseudonymError(Exception):
-    """Nobody here made it, or not for this tenant. The admin API answers 404, and the command exits 4."""
+    """Nobody here made it, or not for this tenant. The admin API answers 404 with this."""
 
     def __init__(self, token: str, tenant: str) -> None:
         super().__init__(

@@ -120,7 +120,7 @@ class Eraser:
     ) -> tuple[Entry, tuple[str, ...]]:
         known = isinstance(error, ApiError | OSError | AdminRefusedError | HeadUnreachableError)
         entry = replace(entry, trouble=f"{part.place}: {error if known else told(error)}")
-        self._log.emit("erasure_not_done", name=entry.erasure_id, where=part.place, error=told(error))
+        self._log.emit("erasure_not_done", name=entry.erasure_id, kind=part.place, error=told(error))
         await asyncio.to_thread(self.list.save, entry)
         return entry, tuple(path for one in gone for path in one.outside)
 

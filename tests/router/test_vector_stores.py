@@ -69,7 +69,7 @@ async def test_what_only_potluck_can_say_stands_beside_openais_fields(tmp_path: 
     assert shown["chunking_strategy"] == {"type": "other"}
     assert told["potluck"] == {
         "embedding_model": MODEL, "data_class": "private", "owners": ["key:owner1"], "readers": [], "licence": None,
-        "pii": None, "rights": ["read", "read_whole", "change", "share"],
+        "pii": None, "rights": ["read", "read_whole", "change", "share"], "chunks": 2,
     }  # fmt: skip
 
 

@@ -1,7 +1,10 @@
 """What a gateway says of its documents: one space with a file that was read, and one that could not be."""
 
+from cluster.erasure import Holding
+from router.erasing.wire import ErasureObject, ErasureObjects, HoldingObjects, ReplayObject
 from router.knowledge.objects import (
     ContentPage,
+    DifferenceObject,
     FileCounts,
     FileMore,
     HitMore,
@@ -17,6 +20,8 @@ from router.knowledge.objects import (
     StoreObject,
     TextPart,
     UsualObject,
+    VersionList,
+    VersionObject,
 )
 from router.knowledge.wire import OtherChunking
 from support.golden_fleet import NOW_S
@@ -56,6 +61,15 @@ HITS = SearchPage(
         )
     ],
 )  # fmt: skip
+OLD, NEW = (
+    VersionObject(1, NOW_S - 86400, NOW_S - 3600, "Timetable", 14, 3 << 20, {}),
+    VersionObject(2, NOW_S - 3600, None, "Timetable", 14, 3 << 20, {"term": "spring"}),
+)
+HELD = (Holding("documents", "files", 2), Holding("records", "requests", 41))
+ERASURE = ErasureObject(
+    id="era_" + "3" * 16, state="done", begun_at=NOW_S - 60, done_at=NOW_S - 58, holdings=HELD, trouble="",
+    outside=("/srv/school/letters/ana.pdf",),
+)  # fmt: skip
 ANSWERS: dict[str, object] = {
     "GET /v1/vector_stores": StoreList(data=[STORE], first_id=SPACE, last_id=SPACE, has_more=False),
     "POST /v1/vector_stores": STORE,
@@ -68,6 +82,19 @@ ANSWERS: dict[str, object] = {
         data=[TextPart("Monday 08:00: maths, room [7]"), TextPart("Tuesday 08:00: \x1b[31mred")]
     ),
     f"POST /v1/vector_stores/{SPACE}/search": HITS,
+    f"GET /v1/vector_stores/{SPACE}/files/{FILES[0].id}/versions": VersionList(data=[OLD, NEW]),
+    f"GET /v1/vector_stores/{SPACE}/files/{FILES[0].id}/diff": DifferenceObject(
+        filename="timetable[7].xlsx",
+        old=OLD,
+        new=NEW,
+        added=1,
+        removed=1,
+        text="@@ cell Week!B7 @@\n-Monday 08:00: Spanish, room [7]\n+Monday 08:00: maths, room [7]\n",
+    ),
+    "POST /api/v1/privacy/preview": HoldingObjects(HELD),
+    "POST /api/v1/privacy/erase": ERASURE,
+    "GET /api/v1/privacy/erasures": ErasureObjects((ERASURE,)),
+    "POST /api/v1/privacy/replay": ReplayObject(1),
     "POST /api/v1/rag/usual": UsualObject(
         vector_store_id=SPACE, models=["qwen3-14b"], keys=["9a20"], readers=["everyone", "key:9a20"]
     ),
