@@ -193,7 +193,10 @@ def build_gateway(
     context.guests.wanted = lambda: Counter(in_house.wanted()) + Counter(desk.runner.wanted() if desk else {})
     dashboard = Dashboard(dispatcher, minute.minute)
     telemetry = next((sink for sink in sinks if isinstance(sink, TelemetryWriter)), None)
-    kept = Kept(context, dashboard, telemetry, cache, batches, None if desk is None else desk.runner)
+    runner_of_all = None if desk is None else desk.runner
+    kept = Kept(
+        context, dashboard, telemetry, cache, batches, runner_of_all, lambda tenant: view.keys.pseudonym_key_of(tenant)
+    )
     eraser = eraser_of(kept, None)
     return Gateway(
         settings, dispatcher, sweeper, pools, registry, uses, desk, dashboard, in_house, kept, eraser

@@ -77,6 +77,7 @@ class VllmAdapter:
             words += ["--enable-auto-tool-choice", "--tool-call-parser", options["tool-parser"]]
         # An address in a request is no reason to open a connection: only media inside a request are taken.
         words += ["--allowed-media-domains", "none.invalid", "--disable-uvicorn-access-log"]
+        words += ["--no-enable-log-requests"]  # its own default, said so that no prompt depends on one
         words += ["--enable-prompt-tokens-details"]  # else nobody learns what the prefix cache saved
         return Command(tuple(words), _environment(launch.working_dir), launch.working_dir)
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cluster.erasure import Gone, Holding, Piece, Sought
 from cluster.knowledge import Reader
-from rag.library.rows import FileRow, FolderRow, StoreRow
+from rag.library.rows import FileRow, FolderRow, StoreRow, Usual
 from rag.library.shelves import Shelves
 from rag.stores.contract import UnknownDocumentError, UnknownSpaceError
 from rag.values import Version, document_id_of
@@ -38,6 +38,7 @@ class DocumentErasure:
             "documents": len(found), "versions": len(versions),
             "chunks with their vectors": sum(one.chunks for one in versions),
             "spaces and folders that are his": len(stores) + len(await self._folders(sought)),
+            "spaces that his keys ask by themselves": len(await self._usual(sought)),
         }  # fmt: skip
         return tuple(Holding(self.place, what, count) for what, count in counts.items() if count)
 
@@ -55,6 +56,8 @@ class DocumentErasure:
             pieces.append(Piece(f"{self.place}/{space.store_id}/space.json", _json(msgspec.to_builtins(space))))
         for folder in await self._folders(sought):
             pieces.append(Piece(f"{self.place}/{folder.folder_id}.json", _json(msgspec.to_builtins(folder))))
+        if usual := await self._usual(sought):
+            pieces.append(Piece(f"{self.place}/usual.json", _json(msgspec.to_builtins(usual))))
         return tuple(pieces)
 
     async def erase(self, sought: Sought) -> Gone:
@@ -69,6 +72,10 @@ class DocumentErasure:
         for store in await self._stores():
             if _says(store, sought):
                 await self._let_go(store, sought)
+        every = await self._shelves.ask(catalogue.usual)
+        for store_id in {one.store_id for one in await self._usual(sought)}:
+            left = [one for one in every if one.store_id == store_id and not sought.is_person(one.key_id, None)]
+            await self._shelves.ask(catalogue.set_usual, store_id, left)
         await self._shelves.finish_leaving()
         await self._scrub()
         await self._shelves.ask(catalogue.clean, sought.erasure_id)
@@ -109,6 +116,10 @@ class DocumentErasure:
     async def _folders(self, sought: Sought) -> list[FolderRow]:
         rows = await self._shelves.ask(self._shelves.catalogue.folders)
         return [row for row in rows if sought.is_person(row.reader.key_id, row.reader.user)]
+
+    async def _usual(self, sought: Sought) -> list[Usual]:
+        rows = await self._shelves.ask(self._shelves.catalogue.usual)
+        return [row for row in rows if sought.is_person(row.key_id, None)]
 
     async def _found(self, sought: Sought) -> list[Found]:
         found: list[Found] = []

@@ -162,14 +162,13 @@ class EmbeddedWriter:
         """Of the words that are indexed: what was removed is only marked in them until they are written anew. Raises
         UnknownSpaceError."""
         with self._change() as connection:
-            row = space_row(connection, space_id)["space_row"]
-            connection.execute(f"INSERT INTO words_{row} (words_{row}) VALUES ('rebuild')")
+            _write_words_anew(connection, space_row(connection, space_id)["space_row"])
 
     def clean(self) -> None:
         """All words that are indexed are written anew as well: what was removed long ago may be marked in them only."""
         with self._change() as connection:
             for (row,) in connection.execute("SELECT space_row FROM spaces").fetchall():
-                connection.execute(f"INSERT INTO words_{row} (words_{row}) VALUES ('rebuild')")
+                _write_words_anew(connection, row)
         with self._lock:
             try:
                 clean(self._connection, str(self._path))
@@ -185,6 +184,17 @@ class EmbeddedWriter:
                     yield connection
             except sqlite3.Error as error:
                 raise StoreError(f"{self._path} was not changed ({error})") from error
+
+
+def _write_words_anew(connection: sqlite3.Connection, space_row: int) -> None:
+    """Not by FTS5's `rebuild`: that reads all of `chunks`, which has those of other spaces too."""
+    words = f"words_{space_row}"
+    connection.execute(f"INSERT INTO {words} ({words}) VALUES ('delete-all')")
+    connection.execute(
+        f"INSERT INTO {words} (rowid, heading, text) SELECT chunk_row, heading, text FROM chunks "
+        "JOIN versions USING (version_row) WHERE versions.space_row = ? ORDER BY chunk_row",
+        (space_row,),
+    )
 
 
 def _forget_words(connection: sqlite3.Connection, space_row: int, of: str, row: int) -> None:

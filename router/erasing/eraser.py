@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import io
+import sqlite3
 import zipfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -18,21 +19,31 @@ from cluster.private_cleaning import missing
 from inventory.clock import Clock
 from inventory.logs import told
 from inventory.paths import StatePaths
+from inventory.secret_files import ExposedSecretError
 from router.errors import ApiError
 from router.log import EventLog
 
 Answer = TypeVar("Answer")
+Names = Callable[[Sought], Awaitable[tuple[str, ...]]]
+"""What stands in documents for identifiers of somebody."""
 
 AGAIN_S = 30.0
 EXPORT_ID, EXPORT_KEY = "er_" + "0" * 24, bytes(32)  # of one that is only looked for
 
 
-class Eraser:
-    """`parts` in their order: the head first, as it puts on record what is about to happen."""
+async def no_names(sought: Sought) -> tuple[str, ...]:
+    return ()
 
-    def __init__(self, paths: StatePaths, clock: Clock, log: EventLog, parts: Sequence[Erasable]) -> None:
+
+class Eraser:
+    """`parts` in their order: the head first, as it puts on record what is about to happen. What `names` tells is
+    looked for as identifiers are, from the beginning: after a crash it may not be known any more."""
+
+    def __init__(
+        self, paths: StatePaths, clock: Clock, log: EventLog, parts: Sequence[Erasable], names: Names = no_names
+    ) -> None:
         self._paths, self._clock, self._log = paths, clock, log
-        self._parts = tuple(parts)
+        self._parts, self._names = tuple(parts), names
         self.list = ErasureList(paths)
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
@@ -52,8 +63,8 @@ class Eraser:
     async def erase(self, person: Person) -> tuple[Entry, tuple[str, ...]]:
         """What went, and originals that lie outside of potluck's hands. It is written down before anything goes: where
         it cannot be finished now, it goes on later, and its entry says why. Raises ApiError."""
-        await self._wanted(person)
         keys = await self._keys(person)
+        person = await self._named(person, keys)
         wanted = await asyncio.to_thread(self.list.begin, person, keys, self._clock.wall_s())
         return await self._carry_out(self._entry(wanted.erasure_id), wanted)
 
@@ -91,7 +102,7 @@ class Eraser:
         ids = {one.erasure_id for one in entries}
         paths = self._paths
         lacking = set[str]()
-        for path in (paths.library_db, paths.batches_db, paths.telemetry_db):
+        for path in (paths.library_db, paths.batches_db, paths.telemetry_db, paths.pseudonyms_db):
             lacking |= await asyncio.to_thread(missing, path, ids)
         for entry in entries:
             if entry.erasure_id in lacking:
@@ -129,10 +140,17 @@ class Eraser:
 
     async def _wanted(self, person: Person) -> Sought:
         """Raises ApiError."""
+        keys = await self._keys(person)
+        return _looked_for(await self._named(person, keys), keys)
+
+    async def _named(self, person: Person, keys: tuple[str, ...]) -> Person:
+        """With his pseudonyms. Raises ApiError."""
         try:
-            return sought(EXPORT_ID, EXPORT_KEY, person, await self._keys(person))
-        except ValueError as error:
-            raise ApiError(400, "invalid_value", str(error)) from error
+            names = await self._names(_looked_for(person, keys))
+        except (OSError, ExposedSecretError, sqlite3.Error) as error:
+            message = f"what stands in documents for identifiers cannot be read: {self._paths.pseudonyms_db}: {error}"
+            raise ApiError(503, "pseudonyms_unreadable", f"{message}; `potluck doctor` says what to do") from error
+        return replace(person, identifiers=(*person.identifiers, *names))
 
     async def _keys(self, person: Person) -> tuple[str, ...]:
         """Ids of keys that go by this name, of which requests and files know only the ids."""
@@ -149,6 +167,14 @@ class Eraser:
         except (HeadUnreachableError, AdminRefusedError) as error:
             message = f"the head must be asked what it knows of somebody, and it does not answer: {error}"
             raise ApiError(503, "head_unreachable", message).retry_after(5) from error
+
+
+def _looked_for(person: Person, keys: tuple[str, ...]) -> Sought:
+    """Raises ApiError."""
+    try:
+        return sought(EXPORT_ID, EXPORT_KEY, person, keys)
+    except ValueError as error:
+        raise ApiError(400, "invalid_value", str(error)) from error
 
 
 def _zipped(pieces: Sequence[Piece], holdings: Sequence[Holding], now_s: float) -> bytes:

@@ -1,11 +1,12 @@
 """The parts of a gateway that keep something of people, in the order in which an erasure goes through them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cluster.admin_client import AdminClient
 from cluster.erased_logs import LogErasure
 from cluster.erasure import Erasable
+from cluster.pii_vault import PseudonymVault
 from router.batches.runner import BatchRunner
 from router.batches.store import BatchStore
 from router.cache_store import CacheStore
@@ -15,6 +16,7 @@ from router.erasing.batches import BatchErasure
 from router.erasing.caches import CacheErasure, MemoryErasure
 from router.erasing.eraser import Eraser
 from router.erasing.head import HeadErasure
+from router.erasing.pseudonyms import PseudonymErasure
 from router.erasing.records import RecordErasure
 from router.telemetry import TelemetryWriter
 
@@ -23,7 +25,7 @@ HEAD_PATIENCE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What there is of a gateway. `documents` None: it keeps none; `more`: whoever else registers."""
+    """What there is of a gateway. `pseudonym_key`: of a tenant."""
 
     context: CallContext
     dashboard: Dashboard
@@ -31,15 +33,22 @@ class Kept:
     cache: CacheStore | None
     batches: BatchStore | None
     runner: BatchRunner | None
+    pseudonym_key: Callable[[str], bytes]
 
 
 def eraser_of(kept: Kept, documents: Erasable | None, more: tuple[Erasable, ...] = ()) -> Eraser:
-    """Documents go before uploads, of which they were read; logs last, as all that goes may be told there."""
+    """`documents` None: it keeps none; `more`: whoever else registers. Documents go before uploads, of which they were
+    read, and before what stands for values in them; logs last, as all that goes may be told there."""
     context = kept.context
-    return Eraser(context.settings.paths, context.clock, context.log, tuple(_parts(kept, documents, more)))
+    paths = context.settings.paths
+    pseudonyms = PseudonymErasure(PseudonymVault(paths.pseudonyms_db, kept.pseudonym_key, context.clock))
+    parts = tuple(_parts(kept, documents, (pseudonyms, *more)))
+    return Eraser(paths, context.clock, context.log, parts, pseudonyms.names)
 
 
 def _parts(kept: Kept, documents: Erasable | None, more: tuple[Erasable, ...]) -> Iterator[Erasable]:
+    """Not `paths.sightings`: it says which machine was sent something, of which class, under an id of ours, till it is
+    told to the audit."""
     paths = kept.context.settings.paths
     yield HeadErasure(AdminClient(paths.head_socket, HEAD_PATIENCE_S))
     yield MemoryErasure(kept.context, kept.dashboard)

@@ -340,6 +340,7 @@ async def test_a_space_is_scrubbed_and_has_what_it_had(store: VectorStore, clock
     assert names(await store.search([NOTES.space_id], asking("as it is"))) == ["a.md"]
     assert names(await store.search([NOTES.space_id], asking("as it was", at_s=first.made_s))) == ["a.md"]
     assert names(await store.search([MINUTES.space_id], asking("minutes of others"))) == ["c.md"]
+    assert names(await store.search([MINUTES.space_id], asking("as it is"))) == ["c.md"], "no words of another space"
     assert {one.space_id for one in await store.spaces("school")} == {NOTES.space_id, MINUTES.space_id}
     with pytest.raises(UnknownSpaceError):
         await store.scrub(SpaceId("school", "none"))

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,14 +21,18 @@ import openai
 import pytest
 
 from cluster.admin_client import AdminClient
+from cluster.erasure import KEY_BYTES, Person, sought
 from cluster.erasure_list import ErasureList
 from cluster.key_order import KeyOrder
 from cluster.knowledge import NewStore
+from cluster.pii.pseudonyms import key_of, pseudonym
+from cluster.pii_vault import PseudonymVault, UnknownPseudonymError
 from cluster.service import HeadSettings
 from inventory.clock import SystemClock
 from inventory.paths import StatePaths
 from inventory.secret_files import write_secret
 from nodes.role_lock import RoleLock
+from rag.library.guarded import GuardedParsing, Privacy
 from rag.library.opened import OpenLibrary, open_library
 from rag.stores.embedded import EmbeddedStore
 from router.cache_store import CacheStore
@@ -38,16 +43,18 @@ from support.command_here import potluck
 from support.engines import FaultEngine, running_fault_engine
 from support.erasure_kills import IDENTIFIER as ERASED
 from support.erasure_kills import NEVER, erase
-from support.gateway import KEY, MODEL, Running, access_with, cluster_of, key_record, running_gateway, served_by
+from support.gateway import KEY, MODEL, PEPPER, Running, access_with, cluster_of, key_record, running_gateway, served_by
 from support.heads import running_head
 from support.libraries import ANA, ANYWHERE, ParsingHere, WordEncoders, opened, reading, settled, until, upload
 from support.rag_stores import vector_of
+from support.zones import let_in, machine, publish
 
 WHO, MAIL, NUMBER = "maria", "Maria.Canary@example.org", "12345678-Z"
+HER_TOKEN, ANAS_TOKEN = (pseudonym(key_of(PEPPER.encode(), "home"), "email", one) for one in (MAIL, "ana@example.org"))
 OF_OTHERS = "The timetable of the second year has chemistry on thursday."
 SECRETS = (  # what only she has said, or what is said of her; texts of other people have none of it
     "zanzibarcanary", "okapicanary", "wombatcanary", "quokkacanary", "axolotlcanary", "narwhalcanary", "tapircanary",
-    "maria.canary", "12345678-z", "ibexcanary", "lemurcanary",
+    "maria.canary", "12345678-z", "ibexcanary", "lemurcanary", HER_TOKEN.rpartition("_")[2].rstrip("]"),
 )  # fmt: skip
 HER_KEY = "pl_mariakey_" + "m" * 43
 WHOM = ("--person", WHO, "--identifier", MAIL.lower(), "--identifier", "12345678z", "--documents-that-name-them")
@@ -69,6 +76,10 @@ class School:
     folder: Path
 
     @property
+    def clinic(self) -> Path:
+        return self.folder.parent / "clinic"
+
+    @property
     def paths(self) -> StatePaths:
         return self.running.paths
 
@@ -84,7 +95,9 @@ async def school(root: Path, engine: FaultEngine) -> AsyncIterator[School]:
 
     def open_room(around: Around) -> OpenLibrary:
         store = EmbeddedStore(around.paths.rag_db, clock)
-        made.append(open_library(around.paths.root, store, WordEncoders(), ParsingHere(), clock, ANYWHERE))
+        vault = PseudonymVault(around.paths.pseudonyms_db, around.pseudonym_key, clock)
+        parsing = GuardedParsing(ParsingHere(), Privacy(around.pii, around.pseudonym_key, vault))
+        made.append(open_library(around.paths.root, store, WordEncoders(), parsing, clock, ANYWHERE))
         return made[0]
 
     telemetry = TelemetryWriter(paths.telemetry_db, clock)
@@ -108,9 +121,11 @@ async def school(root: Path, engine: FaultEngine) -> AsyncIterator[School]:
             lock.publish(f"{running.base_url}/v1")
             erasing = asyncio.create_task(running.gateway.eraser.run())
             folder = root / "shared"
-            folder.mkdir(exist_ok=True)
+            here = School(running, made[0], telemetry, folder)
+            for one in (here.folder, here.clinic):
+                one.mkdir(exist_ok=True)
             try:
-                yield School(running, made[0], telemetry, folder)
+                yield here
             finally:
                 erasing.cancel()
     finally:
@@ -120,7 +135,7 @@ async def school(root: Path, engine: FaultEngine) -> AsyncIterator[School]:
 
 
 async def lives(school: School) -> None:
-    """She is everywhere: documents in two versions, mail, attributes, uploads, a batch, chats, a key, logs."""
+    """She is everywhere: documents in two versions, pseudonyms, attributes, uploads, a batch, chats, a key, logs."""
     running, hers = school.running, {"x-openwebui-user-id": WHO}
     async with running.openai(HER_KEY) as client, running.openai() as other, running.http() as http:
         her_client = client.with_options(default_headers=hers)
@@ -130,6 +145,11 @@ async def lives(school: School) -> None:
         watched = {"vector_store_id": shared, "path": str(school.folder), "watch": True}
         (school.folder / "list.md").write_text(f"# Pupils\n\nOn the list wombatcanary has {NUMBER}.")
         (school.folder / "timetable.md").write_text(OF_OTHERS)
+        assert (await http.post("/api/v1/rag/folders", json=watched)).status_code == 200
+        clinic = await other.vector_stores.create(name="clinic", extra_body={"pii": "pseudonymise"})
+        for name, text in (("visit.md", f"{MAIL} came on monday."), ("other.md", "ana@example.org came on tuesday.")):
+            (school.clinic / name).write_text(text)
+        watched = {"vector_store_id": clinic.id, "path": str(school.clinic), "watch": False}
         assert (await http.post("/api/v1/rag/folders", json=watched)).status_code == 200
         await read(school)
         (school.folder / "list.md").write_text(f"# Pupils\n\nOn the list quokkacanary has {NUMBER}, since this year.")
@@ -158,6 +178,9 @@ async def her_documents(hers: openai.AsyncOpenAI, other: openai.AsyncOpenAI) -> 
     uploads = [("letter.eml", mail.encode()), ("cv.md", b"# CV\n\nzanzibarcanary was my first school.")]
     ids = [(await hers.files.create(file=one, purpose="assistants")).id for one in uploads]
     store = await hers.vector_stores.create(name="of mine", file_ids=ids)
+    sealed = await hers.vector_stores.create(name="under pseudonyms", extra_body={"pii": "pseudonymise"})
+    letter = await hers.files.create(file=("of.md", f"Write to {MAIL}, tapircanary.".encode()), purpose="assistants")
+    await hers.vector_stores.files.create(vector_store_id=sealed.id, file_id=letter.id)
     await hers.vector_stores.files.update(ids[1], vector_store_id=store.id, attributes={"street": "okapicanary"})
 
 
@@ -186,7 +209,7 @@ async def read(school: School) -> None:
 
     def settled() -> bool:
         files = [file for store in rows.stores() for file in rows.files(store.store_id)]
-        return len(files) == 4 and all(file.status == "completed" for file in files)
+        return len(files) == 7 and all(file.status == "completed" for file in files)
 
     await until(settled, school.library)
 
@@ -239,6 +262,7 @@ async def test_a_person_is_handed_over_and_then_in_no_byte_of_the_state(
             stores = {store.name: store.id async for store in other.vector_stores.list()}
             files = [file async for file in other.vector_stores.files.list(stores["shared"])]
             left = await other.vector_stores.search(stores["shared"], query=OF_OTHERS)
+            visits = await other.vector_stores.search(stores["clinic"], query="came on monday")
         here.library.ingest.wake()
     after = hits_in(here.paths.root)
     verified = await asyncio.to_thread(potluck, "audit", here.paths, "verify", "--json")
@@ -256,13 +280,29 @@ async def test_a_person_is_handed_over_and_then_in_no_byte_of_the_state(
             f"hits_after={len(after)} chain={'broken' if json.loads(verified.stdout)['finding'] else 'ok'} "
             f"export_complete={not missing}"
         )
-    expected = {"rag.db", "library.db", "batches.db", "telemetry.db", "cache.db", "registry.db", "logs/gateway.log"}
+    vault = PseudonymVault(here.paths.pseudonyms_db, lambda tenant: key_of(PEPPER.encode(), tenant), SystemClock())
+    expected = {
+        "pseudonyms.db",
+        "rag.db",
+        "library.db",
+        "batches.db",
+        "telemetry.db",
+        "cache.db",
+        "registry.db",
+        "logs/gateway.log",
+    }
     assert {name.split("-wal")[0] for name in before} >= expected, before
-    assert {one["place"] for one in holdings} >= {"head", "documents", "files", "records", "cache", "logs"}
+    assert {one["place"] for one in holdings} >= {
+        "head", "documents", "files", "records", "pseudonyms", "cache", "logs",
+    }  # fmt: skip
     assert not missing
     assert manifest["holds"] and {hashlib.sha256(exported[path]).hexdigest() for path in sums} == set(sums.values())
     assert after == {}
-    assert "done" in told and str(here.folder / "list.md") in told
+    assert "done" in told and str(here.folder / "list.md") in told and str(here.clinic / "visit.md") in told
+    assert vault.reveal("home", ANAS_TOKEN) == ("email", "ana@example.org")
+    with pytest.raises(UnknownPseudonymError):
+        vault.reveal("home", HER_TOKEN)
+    assert [hit.content[0].text for hit in visits.data] == [f"{ANAS_TOKEN} came on tuesday."]
     assert [one["state"] for one in listed] == ["done"]
     assert [file.status for file in files] == ["completed"]
     assert [hit.content[0].text for hit in left.data] == [OF_OTHERS]
@@ -310,6 +350,40 @@ async def test_what_a_backup_brings_back_is_erased_again(tmp_path: Path) -> None
 
     await asyncio.to_thread(run_kills, root)
     assert found_in(root, ERASED) == []
+
+
+async def test_spaces_that_her_key_asks_by_itself_are_not_asked_by_it_any_more(tmp_path: Path) -> None:
+    her = sought("er_" + "0" * 24, bytes(KEY_BYTES), Person(WHO), ("okapicanary",))
+    async with opened(tmp_path, WordEncoders()) as library:
+        store_id = (await library.knowledge.create_store(ANA, NewStore("notes"))).store_id
+        await library.knowledge.set_usual(ANA, store_id, ["toy"], ["okapicanary", "anas"])
+        (piece,) = [one for one in await library.erasable.export(her) if one.path == "documents/usual.json"]
+        assert found_in(tmp_path, "okapicanary")
+        await library.erasable.erase(her)
+        left = [(one.model, one.key_id) for one in library.shelves.catalogue.usual()]
+
+    assert "okapicanary" in piece.content.decode() and "anas" not in piece.content.decode()
+    assert left == [("toy", None), (None, "anas")]
+    assert found_in(tmp_path, "okapicanary") == []
+
+
+async def test_notes_for_the_audit_of_where_her_questions_went_have_nothing_of_her(
+    tmp_path: Path, engine: FaultEngine
+) -> None:
+    engine.script({"content": "A narwhalcanary is a whale."})
+    async with running_gateway(tmp_path, [served_by(engine)]) as running, running.openai() as client:
+        publish(running, machine("near", "clinic", [served_by(engine)]))
+        let_in(running, {KEY: "medical"})
+        headers = {"x-openwebui-user-id": WHO, "x-request-id": "tapircanary", "x-openwebui-user-email": MAIL}
+        asked: Any = [{"role": "user", "content": f"What does {MAIL} say of narwhalcanary?"}]
+        await client.chat.completions.create(model=MODEL, messages=asked, user=WHO, extra_headers=headers)
+        (note,) = running.paths.sightings.read_text().splitlines()
+
+    noted = json.loads(note)
+    assert noted.keys() == {"at_ms", "node_id", "zone", "classes", "allowed", "deed", "about"}
+    assert (noted["node_id"], noted["classes"], noted["deed"]) == ("near", ["medical"], "answered")
+    assert re.fullmatch("req_[0-9a-f]{32}", noted["about"])
+    assert not [one for one in (*SECRETS, WHO) if one in note.lower()]
 
 
 def run_kills(root: Path, *arguments: str) -> int:
