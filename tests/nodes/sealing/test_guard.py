@@ -126,6 +126,7 @@ def test_every_way_out_that_python_tells_of_is_refused(
         ("socket.gethostbyaddr", ("127.0.0.1",)),
         ("subprocess.Popen", (sys.executable, [sys.executable, "-c", "curl"], None, None)),
         ("subprocess.Popen", (None, ["/bin/sh", "-c", 'read -r go && exec "$@"', "gate", sys.executable], None, None)),
+        ("subprocess.Popen", ("openssl", ("openssl", "sha512", "model.cpp"), None, None)),  # torch, as it compiles
         ("os.system", (b"ls",)),
         ("open", ("/etc/hosts", "r", 0)),
     ],
