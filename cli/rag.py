@@ -28,7 +28,7 @@ InSpace = Annotated[
     str | None,
     typer.Option("--space", help="By name or id. Not needed where there is one.", autocompletion=completing.spaces),
 ]  # fmt: skip
-GRANTS = "key:NAME, group:NAME, user:NAME, role:NAME or everyone"
+GRANTS = "key:NAME, group:NAME, user:NAME, role:NAME or everyone, of any tenant"  # the owner's key asks
 DataClass = Annotated[
     str | None, typer.Option("--class", help="The privacy class of what is in it. Absent: as it is, or the key's own.")
 ]  # fmt: skip
@@ -154,7 +154,9 @@ def show_file(
 @app.command()
 def use(
     space: SpaceName,
-    model: Annotated[list[str] | None, typer.Option("--model", help="Whoever asks it. Repeatable.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Whoever of the cluster asks it. Repeatable.")
+    ] = None,
     key: Annotated[list[str] | None, typer.Option("--key", help="Whatever it asks. Repeatable.")] = None,
     state_dir: StateDir = None,
 ) -> None:

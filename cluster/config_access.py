@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from cluster.config_oidc import OidcSection
 from cluster.config_section import Section
-from cluster.config_values import PublicName
+from cluster.config_values import IssuersTenant
 from cluster.roles import Role
 
 KEY_BYTES = 32
@@ -61,7 +61,7 @@ class JwtSection(Section):
     """The issuer's Ed25519 public key, as PEM or JWK: ${file:/etc/potluck/issuer.pem}"""
     roles: tuple[Role, ...] = Field(default=("user",), min_length=1)
     """The roles that a token may claim. One that claims none is a user's."""
-    tenant: PublicName = "default"
+    tenant: IssuersTenant = "default"
     """Whose tenant its holders belong to."""
 
 

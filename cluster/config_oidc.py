@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from cluster.config_section import Section
-from cluster.config_values import Duration, Origin, PublicName, Url
+from cluster.config_values import Duration, IssuersTenant, Origin, PublicName, Url
 from cluster.roles import Role
 
 ClaimValue = Annotated[str, Field(min_length=1, max_length=256)]
@@ -51,7 +51,7 @@ class OidcSection(Section):
     """Other origins (https://HOST) that the issuer's discovery document may lead to. Absent: its own only."""
     authorities: Annotated[str, Field(pattern="^/.+$")] | None = None
     """Certificates (PEM) of authorities that may vouch for the issuer. Absent: those that this machine trusts."""
-    tenant: PublicName = "default"
+    tenant: IssuersTenant = "default"
     """Whose tenant they belong to."""
 
     @model_validator(mode="after")

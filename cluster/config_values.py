@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema
 
+from cluster.key_order import OWNER
 from cluster.units import BYTES_PATTERN, DURATION_PATTERN, TOKENS_PATTERN, parse_bytes, parse_duration_s, parse_tokens
 from inventory.sources import FileSource, parse_source
 from nodes.snapshot import EngineKind
@@ -25,6 +26,12 @@ def loopback(host: str) -> str:
             "Use 127.0.0.1; other machines come by HTTPS, see gateway.lan"
         )
     return host
+
+
+def _issuers_tenant(name: str) -> str:
+    if name == OWNER:
+        raise ValueError(f"`{OWNER}` is the tenant of the owner's key only; give another")
+    return name
 
 
 def _address(host: str) -> str:
@@ -122,6 +129,7 @@ NodeName = Annotated[str, Field(pattern=NODE_NAME_PATTERN)]
 ConfiguredName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
 Alias = Annotated[str, Field(pattern=ALIAS_PATTERN)]
 PublicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]  # of a key, a group, a tenant
+IssuersTenant = Annotated[PublicName, AfterValidator(_issuers_tenant)]
 Source = Annotated[str, AfterValidator(_source), _text(SOURCE_PATTERN, "packaged:smollm2", "hf:Qwen/Qwen3-14B-AWQ")]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]{0,62}$")]
 LabelValues = Annotated[

@@ -1,12 +1,14 @@
 """Who may read a space of documents, who may change it, and who may say so. Pure.
 
-A grant is text: `key:ID`, `group:NAME`, `user:NAME`, `role:NAME` or `everyone`, always within the space's tenant. A
-user is whom a front end names, or the subject of an issuer's token.
+A grant is text: `key:ID`, `group:NAME`, `user:NAME`, `role:NAME` or `everyone`. It reaches people of the space's tenant
+only; of a space of the cluster's owner, whose key is alone in its tenant, whoever of the cluster it names: names of
+groups and users are the cluster's there. A user is whom a front end names, or the subject of an issuer's token.
 """
 
 from collections.abc import Iterable
 from typing import Protocol, get_args
 
+from cluster.key_order import OWNER
 from cluster.knowledge import KnowledgeError, Reader
 from cluster.roles import Role
 
@@ -31,12 +33,12 @@ class Shared(Protocol):
 
 def may_change(reader: Reader, space: Shared) -> bool:
     """What is in it, what it is called, and who may read it: its owners."""
-    return reader.tenant == space.tenant and any(holds(reader, grant) for grant in space.owners)
+    return reaches(space.tenant, reader) and any(holds(reader, grant) for grant in space.owners)
 
 
 def may_read(reader: Reader, space: Shared) -> bool:
     """Its owners may as well."""
-    return reader.tenant == space.tenant and any(holds(reader, grant) for grant in (*space.owners, *space.readers))
+    return reaches(space.tenant, reader) and any(holds(reader, grant) for grant in (*space.owners, *space.readers))
 
 
 def may_share(reader: Reader, space: Shared) -> bool:
@@ -47,6 +49,16 @@ def may_share(reader: Reader, space: Shared) -> bool:
 def may_see(reader: Reader, space: Shared) -> bool:
     """That it is there, what it is called and how large it is."""
     return may_read(reader, space) or may_share(reader, space)
+
+
+def reaches(tenant: str, reader: Reader) -> bool:
+    """Whether grants of this tenant's spaces can name him."""
+    return tenant in tenants_of(reader)
+
+
+def tenants_of(reader: Reader) -> tuple[str, ...]:
+    """Whose spaces may be shared with him."""
+    return (reader.tenant,) if reader.tenant == OWNER else (reader.tenant, OWNER)
 
 
 def holds(reader: Reader, grant: str) -> bool:

@@ -47,7 +47,7 @@ _FOLDERS = "/api/v1/rag/folders"
 DOCUMENT_ROUTES: Mapping[str, Row] = MappingProxyType(
     {
         "POST /v1/vector_stores": ("A store for documents.", StoreBody, StoreObject, "The store.", _ASKED),
-        "GET /v1/vector_stores": ("The stores of this key's tenant.", None, StoreList, "The list.", {}),
+        "GET /v1/vector_stores": ("The stores that this key may see.", None, StoreList, "The list.", {}),
         f"GET {_STORE}": ("One of them.", None, StoreObject, "The store.", _NAMED),
         f"POST {_STORE}": ("Change what it is called.", StoreChangeBody, StoreObject, "The store.", _ASKED),
         f"DELETE {_STORE}": ("Remove it with all that was read into it.", None, StoreDeleted, "It is gone.", _NAMED),

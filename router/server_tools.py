@@ -95,7 +95,7 @@ class Knowledge(Protocol):
 
     async def set_usual(self, reader: Reader, store_id: str, models: Sequence[str], keys: Sequence[str]) -> Store:
         """Make it a usual store for these models (every key) and these keys (every model); none of both: for nobody.
-        Whoever's questions it is usual for may read it from now on: everyone of its tenant, or these keys."""
+        Whoever's questions it is usual for may read it from now on: everyone (cluster.grants), or these keys."""
         ...
 
     async def add_folder(self, reader: Reader, store_id: str, path: str, watched: bool) -> Folder:

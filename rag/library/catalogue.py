@@ -74,10 +74,10 @@ class Catalogue:
             connection.execute("UPDATE stores SET row = ? WHERE store_id = ?", (_encode(changed), store_id))
             return changed
 
-    def stores(self, tenant: str | None = None) -> list[StoreRow]:
+    def stores(self, tenants: Sequence[str] | None = None) -> list[StoreRow]:
         """The youngest first; None: of everybody."""
-        where, facts = ("", ()) if tenant is None else ("AND tenant = ? ", (tenant,))
-        rows = self._read(f"SELECT row FROM stores WHERE NOT leaving {where}ORDER BY made_s DESC, rowid DESC", *facts)
+        where, facts = _of_tenants("tenant", tenants)
+        rows = self._read(f"SELECT row FROM stores WHERE NOT leaving{where} ORDER BY made_s DESC, rowid DESC", *facts)
         return [_stores.decode(row) for (row,) in rows]
 
     def store(self, store_id: str) -> StoreRow | None:
@@ -152,8 +152,10 @@ class Catalogue:
         )  # fmt: skip
         return {row.document: row for row in (_files.decode(row) for (row,) in rows)}
 
-    def everywhere(self, tenant: str, file_id: str) -> list[FileRow]:
-        rows = self._read("SELECT row FROM files WHERE file_id = ? AND tenant = ? AND NOT leaving", file_id, tenant)
+    def everywhere(self, tenants: Sequence[str], file_id: str) -> list[FileRow]:
+        """In all stores of these tenants."""
+        where, facts = _of_tenants("tenant", tenants)
+        rows = self._read(f"SELECT row FROM files WHERE file_id = ? AND NOT leaving{where}", file_id, *facts)
         return [_files.decode(row) for (row,) in rows]
 
     def of_folder(self, folder_id: str) -> list[FileRow]:
@@ -199,8 +201,9 @@ class Catalogue:
             (row.folder_id, row.store_id, row.tenant, _encode(row)),
         )
 
-    def folders(self, tenant: str | None = None) -> list[FolderRow]:
-        where, facts = ("", ()) if tenant is None else (" AND folders.tenant = ?", (tenant,))
+    def folders(self, tenants: Sequence[str] | None = None) -> list[FolderRow]:
+        """None: of everybody."""
+        where, facts = _of_tenants("folders.tenant", tenants)
         rows = self._read(
             f"SELECT folders.row FROM folders JOIN stores USING (store_id) WHERE NOT leaving{where} "
             "ORDER BY folders.rowid", *facts
@@ -235,6 +238,13 @@ class Catalogue:
     def _change(self) -> Iterator[sqlite3.Connection]:
         with self._lock, changing(self._connection) as connection:
             yield connection
+
+
+def _of_tenants(column: str, tenants: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """A condition more, and its facts. None: of everybody."""
+    if tenants is None:
+        return "", ()
+    return f" AND {column} IN (SELECT value FROM json_each(?))", (_listed(tenants),)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cluster.erasure import Gone, Holding, Piece, Sought
+from cluster.key_order import OWNER
 from cluster.knowledge import Reader
 from rag.library.rows import FileRow, FolderRow, StoreRow, Usual
 from rag.library.shelves import Shelves
@@ -17,7 +18,7 @@ from rag.stores.contract import UnknownDocumentError, UnknownSpaceError
 from rag.values import Version, document_id_of
 
 NOBODY = "erased"
-KEEPER = "role:admin"  # owns what has no other owner left
+KEEPER = "role:admin"  # owns what has no other owner left in a tenant
 
 Found = tuple[StoreRow, FileRow, tuple[Version, ...]]
 
@@ -106,7 +107,7 @@ class DocumentErasure:
             named = {name: NOBODY for name in ("name", "description") if sought.names(getattr(row, name))}
             pairs = {key: value for key, value in row.metadata.items() if not sought.names(f"{key} {value}")}
             told = replace(row, reader=_without(row.reader, sought), readers=readers, metadata=pairs, **named)
-            return replace(told, owners=owners or (KEEPER,))
+            return replace(told, owners=owners or (_keeper(row),))
 
         await self._shelves.ask(self._shelves.catalogue.change_store, store.store_id, without)
 
@@ -155,6 +156,11 @@ class DocumentErasure:
     async def _texts(self, version: Version) -> list[str]:
         chunks = await self._shelves.store.chunks(version, 0, version.chunks)
         return [f"{one.content.heading}\n{one.content.text}".strip() for one in chunks]
+
+
+def _keeper(store: StoreRow) -> str:
+    """Of the cluster owner's space nobody: its grants reach every tenant's admins, and its tenant's he is himself."""
+    return f"key:{NOBODY}" if store.tenant == OWNER else KEEPER
 
 
 def _says(store: StoreRow, sought: Sought) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ class FolderDesk:
     async def add(self, reader: Reader, store: StoreRow, path: str, watched: bool) -> Folder:
         """One that is there already is read once more, and watched or not, as is said now. Raises KnowledgeError."""
         real = await asyncio.to_thread(_checked, path, self._protected)
-        others = [one for one in await self._rows(reader.tenant) if one.store_id == store.store_id]
+        others = [one for one in await self._rows((store.tenant,)) if one.store_id == store.store_id]
         for other in others:
             if other.path != real and os.path.commonpath([other.path, real]) in (other.path, real):
                 message = f"{real} and {other.path}, which is read into this store already, lie in each other"
@@ -34,18 +34,18 @@ class FolderDesk:
         self._wake()
         return await self._shown(wanted)
 
-    async def all_of(self, tenant: str) -> tuple[Folder, ...]:
-        return tuple([await self._shown(row) for row in await self._rows(tenant)])
+    async def all_of(self, tenants: Sequence[str]) -> tuple[Folder, ...]:
+        return tuple([await self._shown(row) for row in await self._rows(tenants)])
 
-    async def drop(self, tenant: str, folder_id: str) -> None:
+    async def drop(self, tenants: Sequence[str], folder_id: str) -> None:
         """Raises KnowledgeError."""
-        row = next((one for one in await self._rows(tenant) if one.folder_id == folder_id), None)
+        row = next((one for one in await self._rows(tenants) if one.folder_id == folder_id), None)
         if row is None:
             raise troubles.no_folder(folder_id)
         await self._shelves.drop_folder(row)
 
-    async def _rows(self, tenant: str) -> list[FolderRow]:
-        return await self._shelves.ask(self._shelves.catalogue.folders, tenant)
+    async def _rows(self, tenants: Sequence[str]) -> list[FolderRow]:
+        return await self._shelves.ask(self._shelves.catalogue.folders, tenants)
 
     async def _shown(self, row: FolderRow) -> Folder:
         files = await self._shelves.ask(self._shelves.catalogue.of_folder, row.folder_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from cluster.grants import checked, maker, may_read, may_see
+from cluster.grants import checked, maker, may_read, may_see, tenants_of
 from cluster.knowledge import (
     NEVER,
     Ask,
@@ -82,7 +82,7 @@ class Library:
 
     @troubles.told
     async def stores(self, reader: Reader) -> tuple[Store, ...]:
-        every = await self._shelves.ask(self._catalogue.stores, reader.tenant)
+        every = await self._shelves.ask(self._catalogue.stores, tenants_of(reader))
         rows = [row for row in every if may_see(reader, row)]
         now_s = self._clock.wall_s()
         return await self._all_shown([row for row in rows if not row.expired(now_s)])
@@ -205,7 +205,7 @@ class Library:
 
     @troubles.told
     async def forget_file(self, reader: Reader, file_id: str) -> None:
-        for row in await self._shelves.ask(self._catalogue.everywhere, reader.tenant, file_id):
+        for row in await self._shelves.ask(self._catalogue.everywhere, tenants_of(reader), file_id):
             await self._shelves.remove_file(row)
 
     @troubles.told
@@ -273,9 +273,9 @@ class Library:
 
     @troubles.told
     async def folders(self, reader: Reader) -> tuple[Folder, ...]:
-        rows = await self._shelves.ask(self._catalogue.stores, reader.tenant)
+        rows = await self._shelves.ask(self._catalogue.stores, tenants_of(reader))
         mine = {row.store_id for row in rows if may_read(reader, row)}
-        return tuple(one for one in await self._folders.all_of(reader.tenant) if one.store_id in mine)
+        return tuple(one for one in await self._folders.all_of(tenants_of(reader)) if one.store_id in mine)
 
     @troubles.told
     async def drop_folder(self, reader: Reader, folder_id: str) -> None:
@@ -283,7 +283,7 @@ class Library:
         if folder is None:
             raise troubles.no_folder(folder_id)
         await self._row(reader, folder.store_id, "change")
-        await self._folders.drop(reader.tenant, folder_id)
+        await self._folders.drop(tenants_of(reader), folder_id)
 
     async def _row(self, reader: Reader, store_id: str, right: Right = "read") -> StoreRow:
         row = await self._shelves.ask(self._catalogue.store, store_id)

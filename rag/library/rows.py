@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
+from cluster.grants import reaches
 from cluster.knowledge import Attribute, Chunking, Counts, FileStatus, History, Reader, Store, StoreFile
 from cluster.pii.policy import Policy
 from rag.values import SpaceId
@@ -132,7 +133,7 @@ class Usual(msgspec.Struct, frozen=True):
     key_id: str | None
 
     def meant(self, reader: Reader, model: str) -> bool:
-        return self.tenant == reader.tenant and (
+        return reaches(self.tenant, reader) and (
             self.model == model or (self.key_id is not None and self.key_id in (reader.key_id, reader.line))
         )
 

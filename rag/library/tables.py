@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from cluster.grants import EVERYONE
+from cluster.key_order import OWNER
 from cluster.knowledge import KnowledgeError
 from cluster.private_database import SchemaTooNewError, open_tables
 
-SCHEMA = 2
+SCHEMA = 3
 _TABLES = """
     CREATE TABLE stores (
         store_id TEXT NOT NULL PRIMARY KEY,
@@ -54,7 +56,8 @@ _TABLES = """
     ) STRICT;
     CREATE INDEX usual_by_store ON usual (store_id);
 """
-# What there was before stores had owners and readers: whoever made one owns it, and his tenant reads it as before.
+# What there was before stores had owners and readers: whoever made one owns it, and his tenant reads it as before. And
+# what the owner's key shared with `everyone` while that was nobody else: it stays his alone until he says so again.
 _SINCE: Mapping[int, str] = MappingProxyType(
     {
         1: """
@@ -68,7 +71,16 @@ _SINCE: Mapping[int, str] = MappingProxyType(
                 '$.readers', json_array('everyone'),
                 '$.data_class', json_extract(CAST(row AS TEXT), '$.reader.data_class')
             ) AS BLOB)
-        """
+        """,
+        2: f"""
+            UPDATE stores SET row = CAST(json_set(
+                CAST(row AS TEXT),
+                '$.owners', json((SELECT json_group_array(value) FROM json_each(CAST(row AS TEXT), '$.owners')
+                    WHERE value <> '{EVERYONE}')),
+                '$.readers', json((SELECT json_group_array(value) FROM json_each(CAST(row AS TEXT), '$.readers')
+                    WHERE value <> '{EVERYONE}'))
+            ) AS BLOB) WHERE tenant = '{OWNER}'
+        """,
     }
 )
 

@@ -67,9 +67,10 @@ class HistoryBody(msgspec.Struct, forbid_unknown_fields=True):
 class StoreBody(Closed):
     """POST /v1/vector_stores. What is potluck's: `embedding_model` makes the vectors; without it, one that there is.
     Its maker owns it; `owners` and `readers` are others, as `key:ID`, `group:NAME`, `user:NAME`, `role:NAME` or
-    `everyone` of the tenant. `data_class`: the privacy class of what is in it; without it, the maker's own. `licence`:
-    whose the material is and on what terms, where it is licensed: who only reads finds passages, never a whole text.
-    `pii`: what becomes of personal data in what is read into it, where cluster.yaml and keys are not stricter."""
+    `everyone`: of the tenant, of every tenant where the cluster's owner makes it. `data_class`: the privacy class of
+    what is in it; without it, the maker's own. `licence`: whose the material is and on what terms, where it is
+    licensed: who only reads finds passages, never a whole text. `pii`: what becomes of personal data in what is read
+    into it, where cluster.yaml and keys are not stricter."""
 
     name: Name = ""
     description: AttributeText = ""

@@ -98,6 +98,7 @@ def test_whoever_logs_in_by_an_issuer_is_who_the_rules_say() -> None:
         ("https://Potluck.school:8443/", "https://potluck.school/dashboard/", "has a path"),
         ("https://Potluck.school:8443/", "http://192.168.1.10:8400", "plain HTTP; that is for this machine only"),
         ("client_id: potluck", "client_id: potluck\n    scopes: [profile]", "must have `openid`"),
+        ("client_id: potluck", "client_id: potluck\n    tenant: owner", "of the owner's key only"),
         ("/etc/potluck/oidc", "secret", "client_secret_file"),
         ("role: operator", "role: king", "role"),
         ("any_of: [anna]", "any_of: []", "any_of"),

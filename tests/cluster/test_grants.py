@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.grants import EVERYONE, checked, holds, maker, may_change, may_read, may_see, may_share
+from cluster.key_order import OWNER
 from cluster.knowledge import Counts, KnowledgeError, Reader, Store
 from cluster.roles import Role
 
@@ -12,7 +13,7 @@ ANA = Reader("school", "k1", "teachers", "private", role="user")
 ROLES: tuple[Role, ...] = ("admin", "operator", "user", "display")
 readers = st.builds(
     Reader,
-    st.sampled_from(("school", "clinic")),
+    st.sampled_from(("school", "clinic", OWNER)),
     st.sampled_from(("k1", "k2")),
     st.sampled_from(("teachers", "pupils", "")),
     st.just("private"),
@@ -25,20 +26,21 @@ grants = st.sampled_from(
 lists = st.lists(grants, unique=True, max_size=3).map(tuple)
 
 
-def a_store(owners: tuple[str, ...] = (), readers: tuple[str, ...] = ()) -> Store:
-    return Store("vs", "school", "", "", {}, "e", 0.0, 0.0, Counts(), 0, owners=owners, readers=readers)
+def a_store(owners: tuple[str, ...] = (), readers: tuple[str, ...] = (), tenant: str = "school") -> Store:
+    return Store("vs", tenant, "", "", {}, "e", 0.0, 0.0, Counts(), 0, owners=owners, readers=readers)
 
 
-@given(readers, lists, lists)
-def test_only_whom_a_grant_names_reads_and_only_in_his_tenant(
-    reader: Reader, owners: tuple[str, ...], readers: tuple[str, ...]
+@given(readers, st.sampled_from(("school", OWNER)), lists, lists)
+def test_only_whom_a_grant_names_reads_and_only_the_owners_grants_leave_their_tenant(
+    reader: Reader, tenant: str, owners: tuple[str, ...], readers: tuple[str, ...]
 ) -> None:
-    store = a_store(owners, readers)
+    store = a_store(owners, readers, tenant)
     mine = {f"key:{reader.key_id}", f"group:{reader.group}", f"user:{reader.user}", f"role:{reader.role}", EVERYONE}
-    at_home = reader.tenant == "school"
+    at_home = reader.tenant == tenant
+    reached = at_home or tenant == OWNER
 
-    assert may_change(reader, store) == (at_home and bool(mine & set(owners)))
-    assert may_read(reader, store) == (at_home and bool(mine & {*owners, *readers}))
+    assert may_change(reader, store) == (reached and bool(mine & set(owners)))
+    assert may_read(reader, store) == (reached and bool(mine & {*owners, *readers}))
     assert may_share(reader, store) == (may_change(reader, store) or (at_home and reader.role == "admin"))
     assert may_see(reader, store) == (may_read(reader, store) or may_share(reader, store))
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from cli.render_route import explanation_text
 from cluster.jobs import JobPart
+from cluster.key_order import OWNER as CLUSTER_OWNER
+from cluster.knowledge import NewStore, Reader, StoreChange
 from inventory.clock import SystemClock
 from nodes.snapshot import NodeId
 from router.batches.relay_jobs import RelayJobs
@@ -35,6 +38,7 @@ from support.asked_documents import (
 )
 from support.engines import FaultEngine
 from support.gateway import KEY, MODEL, access_with, key_record
+from support.libraries import settled, upload
 
 ANSWER = "On Tuesday [1], glass on Friday [2]."
 
@@ -59,6 +63,37 @@ async def test_a_chat_is_answered_from_documents_and_names_exactly_what_was_read
     assert STRANGE not in json.dumps(sent)
     assert "tools" not in sent
     assert sent["messages"][-1] == USER
+
+
+async def test_what_the_clusters_owner_shares_is_found_by_whom_he_named_in_another_tenant(
+    engine: FaultEngine, tmp_path: Path
+) -> None:
+    member, stranger = "pl_member_" + "m" * 43, "pl_stranger_" + "s" * 43
+    lord = Reader(CLUSTER_OWNER, "lord", CLUSTER_OWNER, "private", role="admin")
+    async with with_documents(tmp_path, engine) as asked, asked.running.openai(member) as client:
+        keys = (replace(key_record(member), role="user"), replace(key_record(stranger), role="user", group="guests"))
+        asked.running.view.install_access(access_with(asked.running.paths, keys, sequence=2))
+        knowledge = asked.library.knowledge
+        store_id = (await knowledge.create_store(lord, NewStore("School"))).store_id
+        await knowledge.add_files(lord, store_id, [upload(tmp_path / "uploads", 1, BINS)])
+        await settled(asked.library, store_id, lord)
+        await knowledge.set_usual(lord, store_id, [MODEL], [])
+        await knowledge.change_store(lord, store_id, StoreChange(readers=("group:family",)))
+        engine.script({"content": "On Tuesday [1]."}, {"content": "On Tuesday [1]."}, {"content": "I do not know."})
+        tool: Any = {"type": "file_search", "vector_store_ids": [store_id]}
+        named = await client.responses.create(model=MODEL, input=QUESTION, tools=[tool])
+        usual = await client.chat.completions.create(model=MODEL, messages=CHAT["messages"])
+        contexts = [read_by(engine, at) for at in (-2, -1)]
+        other = client.with_options(api_key=stranger)
+        with pytest.raises(openai.NotFoundError, match="no vector store"):
+            await other.responses.create(model=MODEL, input=QUESTION, tools=[tool])
+        await other.chat.completions.create(model=MODEL, messages=CHAT["messages"])
+        unread = json.dumps(engine.asked()[-1])
+
+    assert [item.type for item in named.output] == ["file_search_call", "message"]
+    assert all(BINS in one for one in contexts)
+    assert usual.choices[0].message.annotations
+    assert BINS not in unread
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -9,6 +9,7 @@ import pytest
 
 from cli.documents import open_room
 from cluster.admin_client import AdminClient
+from cluster.key_order import OWNER
 from router.knowledge.recorder import HeadRecorder
 from support.documents import CAN, COLLEAGUE, OTHER_KEY, keeping_documents, store_with
 from support.engines import running_fault_engine
@@ -52,6 +53,33 @@ async def test_what_was_not_shared_is_not_there_and_what_was_may_be_read_and_not
     assert (told["owners"], told["readers"], told["rights"]) == (["key:fellow"], None, ["read", "read_whole"])
     assert (owned["readers"], owned["rights"][-1]) == (["group:pupils", "key:fellow"], "share")
     assert dropped.deleted
+
+
+async def test_the_clusters_owner_shares_with_a_group_and_a_key_of_another_tenant(tmp_path: Path) -> None:
+    async with keeping_documents(tmp_path) as running, running.openai() as client:
+        owner = replace(key_record(), tenant=OWNER, group=OWNER)
+        colleague = replace(key_record(COLLEAGUE), role="user", tenant="default", group="class-7")
+        pupil = replace(key_record(PUPIL), role="user", tenant="clinic", group="pupils", name="dan")
+        other = replace(key_record(OTHER_KEY), tenant="default")  # an admin, and not of this space
+        running.view.install_access(access_with(running.paths, (owner, colleague, pupil, other), sequence=2))
+        space, (file,) = await store_with(client, [SHELVES], readers=["group:class-7", "key:dan"])
+        for key in (COLLEAGUE, PUPIL):
+            reader = client.with_options(api_key=key)
+            assert [one.id async for one in reader.vector_stores.list()] == [space.id]
+            found = await reader.vector_stores.search(space.id, query="maps of Norway")
+            assert [hit.file_id for hit in found.data] == [file.id]
+            with pytest.raises(openai.PermissionDeniedError, match="and not change it"):
+                await reader.vector_stores.update(space.id, name="ours")
+        stranger = client.with_options(api_key=OTHER_KEY)
+        unseen = [one.id async for one in stranger.vector_stores.list()]
+        with pytest.raises(openai.NotFoundError, match="no vector store"):
+            await stranger.vector_stores.search(space.id, query="maps of Norway")
+        searches = [one.record for one in on_record(running.paths) if one.record.action == "documents.search"]
+
+    assert unseen == []
+    assert [(one.target, one.actor.tenant, one.outcome) for one in searches] == [
+        (space.id, "default", "done"), (space.id, "clinic", "done"), (space.id, "default", "refused"),
+    ]  # fmt: skip
 
 
 def of(key: str) -> dict[str, str]:

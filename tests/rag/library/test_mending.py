@@ -141,7 +141,7 @@ async def test_a_library_that_is_none_or_of_a_later_potluck_is_refused_by_its_na
         pass
     with closing(sqlite3.connect(tmp_path / "library.db")) as later:
         later.execute("PRAGMA user_version = 99")
-    with pytest.raises(KnowledgeError, match=r"library\.db has schema 99, this potluck knows 2"):
+    with pytest.raises(KnowledgeError, match=r"library\.db has schema 99, this potluck knows 3"):
         Catalogue(tmp_path / "library.db")
     (tmp_path / "library.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(KnowledgeError, match=r"library\.db cannot be used .*not a database") as refused:

@@ -13,9 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from cluster.erasure import KEY_BYTES, Person, sought
 from cluster.grants import EVERYONE, may_change, may_read, may_see
+from cluster.key_order import OWNER
 from cluster.knowledge import Ask, KnowledgeError, NewStore, Reader, Store, StoreChange
 from rag.library.licences import CHARACTERS
+from rag.library.opened import OpenLibrary
+from rag.library.rows import StoreRow
 from router.server_tools import Knowledge
 from support.libraries import ANA, BEN, WordEncoders, opened, reading, settled, upload
 
@@ -23,6 +27,9 @@ COLLEAGUE = Reader("school", "key-cleo", "teachers", "private")
 PUPIL = Reader("school", "key-chat", "pupils", "private", user="dan")
 ADMIN = Reader("school", "key-head", "office", "private", role="admin")
 EVERYBODY = (ANA, COLLEAGUE, PUPIL, replace(PUPIL, user="eve"), ADMIN, BEN, replace(BEN, role="admin"))
+LORD = Reader(OWNER, "key-lord", OWNER, "private", role="admin")  # the cluster's owner
+ALL = (*EVERYBODY, LORD)
+REGISTRAR = replace(BEN, role="admin", key_id="key-clinic")
 GRANTS = ("key:key-ana", "key:key-cleo", "key:key-ben", "group:teachers", "user:dan", "role:admin", EVERYONE)
 lists = st.lists(st.sampled_from(GRANTS), unique=True, max_size=2).map(tuple)
 TEXT = "The harvest budget of the year is in the blue folder."
@@ -42,7 +49,7 @@ async def trouble(call: Awaitable[object]) -> str | None:
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(EVERYBODY), lists, lists, st.booleans()), min_size=2, max_size=3))
+@given(st.lists(st.tuples(st.sampled_from(ALL), lists, lists, st.booleans()), min_size=2, max_size=3))
 def test_whatever_is_granted_nobody_sees_more(spaces: list[Wanted]) -> None:
     with TemporaryDirectory() as root:
         asyncio.run(_nobody_sees_more(Path(root), spaces))
@@ -57,7 +64,7 @@ async def _nobody_sees_more(root: Path, spaces: list[Wanted]) -> None:
             await knowledge.add_files(maker, store.store_id, [upload(root / "up", number, TEXT)])
             await settled(library, store.store_id, maker)
             made.append(await knowledge.store(maker, store.store_id))
-        for reader in EVERYBODY:
+        for reader in ALL:
             await _sees_what_is_his(knowledge, reader, made)
 
 
@@ -117,6 +124,87 @@ async def test_a_usual_store_is_asked_for_those_only_who_may_read_it(tmp_path: P
         [False, True, False, False, False, False, False],
         [False] * 7,
     ]
+
+
+async def test_what_the_clusters_owner_shares_reaches_whoever_is_named_in_any_tenant(tmp_path: Path) -> None:
+    async with opened(tmp_path, WordEncoders()) as library, reading(library):
+        knowledge = library.knowledge
+        store_id = (await knowledge.create_store(LORD, NewStore("notes"))).store_id
+        await knowledge.add_files(LORD, store_id, [upload(tmp_path / "up", 1, TEXT)])
+        await settled(library, store_id, LORD)
+        alone = [one.key_id for one in EVERYBODY if await knowledge.stores(one)]
+        await knowledge.change_store(LORD, store_id, StoreChange(readers=("group:teachers", "key:key-ben")))
+        ask = Ask("harvest budget", (store_id,))
+        found = [await trouble(knowledge.search(one, ask)) for one in ALL]
+        told = await knowledge.set_usual(LORD, store_id, ["qwen"], ["key-ben"])
+        usual = [knowledge.usual_stores(one, "qwen") for one in ALL]
+        await knowledge.change_store(LORD, store_id, StoreChange(readers=("group:teachers",)))
+        fewer = [bool(knowledge.usual_stores(one, "qwen")) for one in ALL]
+
+    assert alone == []
+    assert found == [None, None, "not_found", "not_found", "not_found", None, None, None]
+    assert told.readers == ("group:teachers", "key:key-ben", EVERYONE)
+    assert usual == [(store_id,)] * len(ALL)
+    assert fewer == [True, True, False, False, False, False, False, True]
+
+
+async def test_owners_of_other_tenants_fill_the_clusters_space_and_what_they_take_back_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "state").mkdir()
+    async with opened(tmp_path / "state", WordEncoders()) as library, reading(library):
+        knowledge = library.knowledge
+        store_id = (await knowledge.create_store(LORD, NewStore("notes", owners=("key:key-ben",)))).store_id
+        file = upload(tmp_path / "up", 1, TEXT)
+        await knowledge.add_files(BEN, store_id, [file])
+        put = [one.file_id for one in await settled(library, store_id, LORD)]
+        folder = await knowledge.add_folder(LORD, store_id, str(tmp_path / "folder"), True)
+        again = await knowledge.add_folder(BEN, store_id, str(tmp_path / "folder"), False)
+        listed = [[one.folder_id for one in await knowledge.folders(reader)] for reader in (LORD, BEN, ANA)]
+        await knowledge.drop_folder(BEN, folder.folder_id)
+        await knowledge.forget_file(BEN, file.file_id)
+        left = await knowledge.files(LORD, store_id)
+
+    assert again.folder_id == folder.folder_id
+    assert listed == [[folder.folder_id], [folder.folder_id], []]
+    assert (put, left) == ([file.file_id], ())
+
+
+async def test_a_space_whose_last_owner_is_erased_is_left_to_the_admins_of_its_tenant_only(tmp_path: Path) -> None:
+    async with opened(tmp_path, WordEncoders()) as library, reading(library):
+        knowledge, made = library.knowledge, list[str]()
+        for number, one in enumerate((LORD, ANA)):
+            made.append((await knowledge.create_store(one, NewStore("notes"))).store_id)
+            await knowledge.add_files(one, made[number], [upload(tmp_path / "up", number, TEXT)])
+            await settled(library, made[number], one)
+            await knowledge.change_store(one, made[number], StoreChange(owners=("user:dan",)))
+        await library.erasable.erase(sought("e1", b"k" * KEY_BYTES, Person("dan")))
+        owned = [
+            [one for one in made if may_change(reader, await row_of(library, one))] for reader in (*ALL, REGISTRAR)
+        ]
+        seen = [[one.store_id for one in await knowledge.stores(reader)] for reader in (LORD, ADMIN, REGISTRAR)]
+
+    assert owned == [[]] * 4 + [[made[1]]] + [[]] * 4
+    assert seen == [[made[0]], [made[1]], []]
+
+
+async def row_of(library: OpenLibrary, store_id: str) -> StoreRow:
+    row = await library.shelves.ask(library.shelves.catalogue.store, store_id)
+    assert row is not None
+    return row
+
+
+async def test_what_was_everyones_while_that_was_the_owner_alone_stays_his(tmp_path: Path) -> None:
+    async with opened(tmp_path, WordEncoders()) as library:
+        wanted = NewStore("notes", readers=("group:pupils", EVERYONE))
+        made = [(await library.knowledge.create_store(one, wanted)).store_id for one in (LORD, ANA)]
+    with closing(sqlite3.connect(tmp_path / "library.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    async with opened(tmp_path, WordEncoders()) as library:
+        his = await library.knowledge.store(LORD, made[0])
+        hers = await library.knowledge.store(ANA, made[1])
+
+    assert (his.owners, his.readers) == (("key:key-lord",), ("group:pupils",))
+    assert hers.readers == ("group:pupils", EVERYONE)
 
 
 async def test_usual_stores_are_as_shared_after_a_start_as_before(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ const WORDS: Record<string, (name: string) => string> = {
 };
 
 export function words(grant: string): string {
-  if (grant === EVERYONE) return "everyone of this tenant";
+  if (grant === EVERYONE) return "everyone of this tenant (of the whole cluster in a space of the owner's key)";
   const [kind, name] = [grant.slice(0, grant.indexOf(":")), grant.slice(grant.indexOf(":") + 1)];
   return WORDS[kind]?.(name) ?? grant;
 }
