@@ -28,7 +28,7 @@ ANA = Reader("school", "key-ana", "teachers", "private")
 BEN = Reader("clinic", "key-ben", "doctors", "private")
 NODE = NodeId("box")
 ANYWHERE = Places(Whereabouts)
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0  # of a machine with much else to do
 
 
 class WordEncoder:
