@@ -110,6 +110,7 @@ golden: dev
 # What they run beside potluck itself.
 prepared: dev programs $(CLIENTS) $(WEB)/node_modules/.installed
 	for kind in $(TEST_KINDS); do POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(BIN)/potluck engines install $$kind; done
+	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) PYTHONPATH=tests $(BIN)/python -m support.ray_default
 
 e2e: prepared
 	POTLUCK_ENGINES_DIR=$(TEST_ENGINES) $(COUNTED) $(BIN)/pytest -q -n 2 --dist loadscope -m "e2e and not alone and not soak"

@@ -8,7 +8,7 @@ from openai import OpenAI
 from support.leaks import CANARY
 from support.machine import Machine, Running, eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 LINES = 500
 
 

@@ -1,4 +1,7 @@
-"""The control of the attack test: Ray as most people install and start it, in an environment of its own."""
+"""The control of the attack test: Ray as most people install and start it, in an environment of its own.
+
+`python -m support.ray_default` installs it, as tests run where no package index can be reached.
+"""
 
 import os
 import subprocess
@@ -33,3 +36,7 @@ def start_default_head(host: Host, program: Path) -> None:
         host.start(program, "start", "--head", "--block", f"--node-ip-address={host.address}", output=output)
     eventually(lambda: "Ray runtime started" in log.read_text(), 90, "a default head")
     eventually(lambda: 52365 in host.open_ports(), 60, "its job agent")
+
+
+if __name__ == "__main__":
+    default_ray()
