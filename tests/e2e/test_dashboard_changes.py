@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from support.browser import browser_path
+from support.browser import SPEAKS_TO_NOBODY, browser_path
 from support.gateway import KEY, Running, running_gateway
 from support.many_machines import machine, many_machines, model
 
@@ -30,7 +30,9 @@ WATCH = """words => { window.seen = new Promise(shown => {
 async def page_of(running: Running) -> AsyncIterator[Page]:
     """Signed in, in a browser of its own."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=browser_path(), args=["--no-sandbox", SPEAKS_TO_NOBODY]
+        )
         page = await browser.new_page()
         await page.goto(f"{running.base_url}/dashboard/")
         await page.get_by_label("API key").fill(KEY)

@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 from playwright.async_api import CDPSession, Page, async_playwright
 
-from support.browser import browser_path
+from support.browser import SPEAKS_TO_NOBODY, browser_path
 from support.gateway import KEY, running_gateway
 from support.many_machines import machine, many_machines
 
@@ -49,7 +49,9 @@ async def open_page(page: Page, root: str) -> None:
 async def test_an_hour_of_updates_leaves_no_memory_behind(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, []) as running, async_playwright() as playwright:
         running.view.install_cluster(many_machines(2))
-        browser = await playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=browser_path(), args=["--no-sandbox", SPEAKS_TO_NOBODY]
+        )
         page = await browser.new_page()
         session = await page.context.new_cdp_session(page)
         await open_page(page, running.base_url)
