@@ -7,7 +7,7 @@ from typing import TypeVar
 import httpx2
 import msgspec
 
-from cli.endpoint import NotRunningError, local_endpoint, refusal_of
+from cli.local_client import answer_to, local_client
 from cluster.erasure import Person
 from inventory.paths import StatePaths
 from router.erasing.wire import ErasureObject, ErasureObjects, HoldingObjects, ReplayObject
@@ -42,13 +42,7 @@ class PrivacyClient:
         return msgspec.json.decode(self._send("POST", deed, body), type=kind)
 
     def _send(self, method: str, deed: str, body: object) -> bytes:
-        try:
-            answer = self._client.request(method, f"api/v1/privacy/{deed}", json=body)
-        except httpx2.TransportError:
-            raise NotRunningError(self._paths) from None
-        if answer.status_code != 200:
-            raise refusal_of(answer.status_code, answer.content)
-        return answer.content
+        return answer_to(self._client, self._paths, method, f"api/v1/privacy/{deed}", json=body)
 
 
 def _body(person: Person) -> dict[str, object]:
@@ -63,9 +57,5 @@ def _body(person: Person) -> dict[str, object]:
 @contextmanager
 def privacy_client(paths: StatePaths) -> Iterator[PrivacyClient]:
     """Raises NotRunningError, ExposedSecretError."""
-    endpoint = local_endpoint(paths)
-    headers = {"authorization": f"Bearer {endpoint.api_key}"}
-    with httpx2.Client(
-        base_url=f"{endpoint.root_url}/", headers=headers, timeout=PATIENCE_S, trust_env=False
-    ) as client:  # fmt: skip
+    with local_client(paths, PATIENCE_S) as client:
         yield PrivacyClient(client, paths)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import httpx2
 import msgspec
 
-from cli.endpoint import NotRunningError, local_endpoint, refusal_of
+from cli.local_client import answer_to, local_client
 from cli.rag_sharing import Terms
 from inventory.paths import StatePaths
 from router.knowledge.objects import (
@@ -180,21 +180,11 @@ class RagClient:
         return msgspec.json.decode(self._send("POST", path, json=body), type=kind)
 
     def _send(self, method: str, path: str, **more: object) -> bytes:
-        try:
-            answer = self._client.request(method, path, **more)  # type: ignore[arg-type]  # as its caller means them
-        except httpx2.TransportError:
-            raise NotRunningError(self._paths) from None
-        if answer.status_code != 200:
-            raise refusal_of(answer.status_code, answer.content)
-        return answer.content
+        return answer_to(self._client, self._paths, method, path, **more)
 
 
 @contextmanager
 def rag_client(paths: StatePaths, patience_s: float = PATIENCE_S) -> Iterator[RagClient]:
     """Raises NotRunningError, ExposedSecretError."""
-    endpoint = local_endpoint(paths)
-    headers = {"authorization": f"Bearer {endpoint.api_key}"}
-    with httpx2.Client(
-        base_url=f"{endpoint.root_url}/", headers=headers, timeout=patience_s, trust_env=False
-    ) as client:  # fmt: skip
+    with local_client(paths, patience_s) as client:
         yield RagClient(client, paths)
