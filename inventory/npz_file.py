@@ -1,5 +1,6 @@
 """Sentence encoders on disk: opens their files and hands what they hold to the pure reader. Unpacks nothing."""
 
+import errno
 import hashlib
 import struct
 import zipfile
@@ -44,6 +45,10 @@ def _arrays(path: Path, shown_as: str) -> dict[str, NpzArray]:
             found = {entry.filename.removesuffix(".npy"): _array(archive, entry, shown_as) for entry in entries}
     except _NOT_READABLE as error:
         raise NpzError(shown_as, f"it is no readable zip file: {error}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise NpzError(shown_as, "it is no readable zip file: an array begins before the file does") from None
     if len(found) != len(entries):
         raise NpzError(shown_as, "it names an array twice")
     return found

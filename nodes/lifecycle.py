@@ -164,7 +164,7 @@ def _observed(state: Lifecycle, event: Observed, now_s: float, policy: Lifecycle
     if state.phase not in ("ready", "draining"):
         return state, ()
     state = replace(state, activity=_activity(state.activity, event, now_s))
-    if state.phase == "draining" and event.running == 0:
+    if state.phase == "draining" and event.running == 0 and now_s >= state.since_s + policy.drain_quiet_s:
         return _terminate(state, "drained", now_s, policy)
     return _unless_stalled(state, now_s, policy)
 

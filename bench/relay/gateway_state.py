@@ -102,5 +102,5 @@ def _engine(index: int, port: int, secret_file: Path, now_s: float) -> EngineSna
 
 def access_snapshot(pepper_file: Path, pepper: str, key: str) -> AccessSnapshot:
     digest = hmac.new(pepper.encode(), key.encode(), hashlib.sha256).hexdigest()
-    record = KeyRecord(KEY_ID, digest, "user", "bench", "bench", "internal", created_s=int(time.time()))
+    record = KeyRecord(KEY_ID, digest, "user", "bench", "bench", "private", created_s=int(time.time()))
     return AccessSnapshot(SCHEMA_VERSION, epoch=1, sequence=1, pepper_file=str(pepper_file), keys=(record,))

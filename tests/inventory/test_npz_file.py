@@ -96,6 +96,17 @@ def test_files_that_are_missing_strange_or_cut_off_are_refused(tmp_path: Path) -
             read_npz("m", files)
 
 
+def test_an_array_that_begins_before_the_file_does_is_refused(tmp_path: Path) -> None:
+    files = files_in(tmp_path, encoder())
+    content = bytearray(files["weights.npz"].read_bytes())
+    end = content.rindex(b"PK\x05\x06")  # where the directory says that it lies: every offset is counted from there
+    content[end + 16] += 1
+    files["weights.npz"].write_bytes(content)
+
+    with pytest.raises(NpzError, match="begins before the file"):
+        read_npz("m", files)
+
+
 @given(st.data())
 def test_no_byte_that_changed_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     files = files_in(tmp_path_factory.getbasetemp(), encoder())

@@ -147,6 +147,15 @@ def test_draining_waits_for_the_last_request_then_terminates() -> None:
     assert story.phase == "stopped"
 
 
+def test_an_idle_engine_waits_for_those_who_have_not_heard_of_its_drain_yet() -> None:
+    story = Story().ready()
+    story.tell(Drain())
+
+    assert story.observes(running=0, progress=9, after_s=0.2) == ()
+    assert story.observes(running=1, progress=9, after_s=POLICY.drain_quiet_s) == ()
+    assert story.observes(running=0, progress=30) == (Terminate(1),)
+
+
 def test_draining_ends_at_its_deadline() -> None:
     story = Story().ready()
     story.tell(Drain())
