@@ -1,6 +1,7 @@
 """What the effects of one engine's life do to the world: ports, secrets, leases, processes."""
 
 import contextlib
+import os
 import secrets
 import signal
 import socket
@@ -216,6 +217,7 @@ def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: i
         secret_file=str(paths.secrets / f"engine-{spec.engine_id}-{generation}"),
         python=plan.python,
         working_dir=str(paths.root),
+        cache_dir=str(_cache_dir(Path(plan.python), paths)),
         accelerated=plan.accelerated,
         kv_cache_bytes=plan.kv_cache_bytes,
         state_cache_bytes=plan.state_cache_bytes,
@@ -224,6 +226,12 @@ def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: i
         purpose=plan.purpose,
         whole_tokens=plan.whole_tokens,
     )
+
+
+def _cache_dir(python: Path, paths: StatePaths) -> Path:
+    """With the engine's own environment: it goes when that is removed or another version takes its place."""
+    environment = python.parents[1]
+    return (environment if os.access(environment, os.W_OK) else paths.root) / "cache"
 
 
 def _free_port() -> int:

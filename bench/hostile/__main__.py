@@ -79,12 +79,13 @@ def report(ratios: list[float], outcomes: list[Outcome]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.hostile", description=__doc__)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--quick", action="store_true", help="one round: shows that all works, measures little")
     options = parser.parse_args()
     cache = (platformdirs.user_cache_path("potluck") / "bench-relay").absolute()
     cache.mkdir(parents=True, exist_ok=True)
     os.nice(10)
     try:
-        run(options.rounds, cache)
+        run(1 if options.quick else options.rounds, cache)
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1

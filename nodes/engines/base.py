@@ -22,6 +22,7 @@ class EngineLaunch:
     secret_file: str | None
     python: str  # of the engine kind's own environment
     working_dir: str
+    cache_dir: str  # what the engine makes for itself, and makes again where it is gone; others of its kind share it
     accelerated: bool  # the node has a GPU that this build of the engine uses
     kv_cache_bytes: int | None = None  # what the cache of all requests takes; None where the model's shape is unknown
     state_cache_bytes: int = 0  # beside them, what states of layers take in the same cache: it grows with slots alone

@@ -79,7 +79,7 @@ class VllmAdapter:
         words += ["--allowed-media-domains", "none.invalid", "--disable-uvicorn-access-log"]
         words += ["--no-enable-log-requests"]  # its own default, said so that no prompt depends on one
         words += ["--enable-prompt-tokens-details"]  # else nobody learns what the prefix cache saved
-        return Command(tuple(words), _environment(launch.working_dir), launch.working_dir)
+        return Command(tuple(words), _environment(launch.cache_dir), launch.working_dir)
 
     def parse_load(self, metrics_text: str) -> EngineLoad:
         """Prompt tokens are counted when a prompt is done; steps move with each part of it."""
@@ -123,8 +123,7 @@ def _needed(launch: EngineLaunch, dtype: str) -> int | None:
     return (by_tokens + launch.state_cache_bytes) * elements
 
 
-def _environment(working_dir: str) -> tuple[tuple[str, str], ...]:
-    cache = f"{working_dir}/cache"
+def _environment(cache: str) -> tuple[tuple[str, str], ...]:
     return (
         *OFFLINE,
         ("GLOO_SOCKET_IFNAME", "lo"),  # its workers listen for each other, else on the address of the host's name

@@ -1,16 +1,17 @@
 """The load generator accepts what the mock engine says, and refuses to measure anything else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from bench.relay.peers import mock_engines
+from bench.relay.peers import GATEWAY, TWO_HOPS, launch_of, mock_engines
 from bench.relay.programs import compiled
-from bench.relay.scenarios import STREAM_TOKENS, LoadFailedError, LoadGenerator, Scenario
+from bench.relay.scenarios import STREAM_TOKENS, TRANSLATED, LoadFailedError, LoadGenerator, Scenario
 from bench.relay.targets import Launch, Target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone]  # needs a C++ compiler
@@ -72,6 +73,22 @@ def test_every_token_of_every_stream_is_counted(load: LoadGenerator, cache: Path
     assert streamed.tokens == streamed.requests * STREAM_TOKENS
     assert whole.requests > 0
     assert 0 < whole.whole_p50_ms <= whole.whole_p99_ms
+
+
+@pytest.mark.parametrize(("name", "dialects"), [(GATEWAY, ("chat", *TRANSLATED)), (TWO_HOPS, ("chat",))])
+def test_the_gateway_as_the_bench_sets_it_up_serves_what_the_bench_asks(
+    load: LoadGenerator, cache: Path, tmp_path: Path, name: str, dialects: Sequence[str]
+) -> None:
+    with (
+        mock_engines(compiled("mock_engine", cache), core=None) as ports,
+        Target(launch_of(name, ports, tmp_path, cache), tmp_path, core=None) as target,
+    ):
+        target.wait_ready()
+        answered = [load.drive(replace(WHOLE, dialect=dialect), target).requests for dialect in dialects]
+        assert target.launch.bearer_file is not None
+        target.launch.bearer_file.unlink()  # the bench's state is temporary; what tests leave behind holds no key
+
+    assert all(answered)
 
 
 def test_a_paced_stream_keeps_the_pace_that_its_prompt_asks_for(

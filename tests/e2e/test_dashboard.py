@@ -54,8 +54,16 @@ def row_of(dashboard: Dashboard, caption: str, words: str) -> Locator:
     return dashboard.page.get_by_role("table", name=caption).get_by_role("row").filter(has_text=words)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+# The demo's pages are looked at in the other two ways.
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 390),
+        ("dark", 1440),
+        pytest.param("light", 1440, marks=pytest.mark.soak),
+        pytest.param("dark", 390, marks=pytest.mark.soak),
+    ],
+)
 def test_every_page_is_whole_for_everybody(browser: Browser, running: Running, theme: Theme, width: int) -> None:
     """No barrier that axe knows, no error, no stranger asked, nothing wider than the window; and a request that was
     refused is among those that are shown."""

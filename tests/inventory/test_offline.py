@@ -8,7 +8,9 @@ from nodes.engines.mlx import MlxAdapter
 from nodes.engines.vllm import VllmAdapter
 from nodes.snapshot import EngineId
 
-LAUNCH = EngineLaunch(EngineId("m.box.1"), "/models/m", "m", 9000, 2048, 2, None, "/env/python", "/state", False)
+LAUNCH = EngineLaunch(
+    EngineId("m.box.1"), "/models/m", "m", 9000, 2048, 2, None, "/env/python", "/state", "/env/cache", False
+)
 
 
 def test_every_known_leak_is_off_in_every_engine() -> None:

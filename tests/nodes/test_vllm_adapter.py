@@ -79,7 +79,9 @@ def test_the_secret_goes_by_file_and_nothing_leaves_the_machine() -> None:
     assert "--api-key" not in command.argv
     assert command.argv[:2] == ("/engines/vllm/bin/python", "-I")
     assert {environment[name] for name in ("HF_HUB_OFFLINE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK")} == {"1"}
-    assert all(path.startswith("/state/cache/") for name, path in command.environment if name.endswith(("DIR", "ROOT")))
+    assert all(
+        path.startswith("/engines/vllm/cache/") for name, path in command.environment if name.endswith(("DIR", "ROOT"))
+    )
     assert value(LAUNCH, "--allowed-media-domains") == "none.invalid"
 
 

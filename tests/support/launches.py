@@ -15,6 +15,7 @@ def a_launch(kind: EngineKind, model_path: str, kv_cache_bytes: int | None = Non
         secret_file="/state/secrets/engine",
         python=f"/engines/{kind}/bin/python",
         working_dir="/state",
+        cache_dir=f"/engines/{kind}/cache",
         accelerated=False,
         kv_cache_bytes=kv_cache_bytes,
     )
