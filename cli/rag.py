@@ -109,6 +109,24 @@ def ingest(
 
 
 @app.command()
+def retry(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Names or ids. None: all that could not be read.")
+    ] = None,
+    space: InSpace = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Read files again as they lie, without waiting for their next turn, and wait until that is done. Exit 1 where one
+    could not be read this time either."""
+    from cli.rag_ingest import read_again
+    from cli.render_rag import print_ingested
+
+    with _gateway(state_dir) as gateway:
+        print_ingested(read_again(gateway, gateway.space(space), files or ()), as_json)
+
+
+@app.command()
 def query(
     text: Annotated[str, typer.Argument(help="The question, in any language.")],
     space: InSpace = None,

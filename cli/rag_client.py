@@ -133,6 +133,10 @@ class RagClient:
     def file_now(self, space_id: str, file_id: str) -> StoreFileObject:
         return self._get(f"v1/vector_stores/{space_id}/files/{file_id}", StoreFileObject, {})
 
+    def read_again(self, file: StoreFileObject) -> StoreFileObject:
+        body = {"vector_store_id": file.vector_store_id, "file_id": file.id}
+        return self._post("api/v1/rag/retry", StoreFileObject, body)
+
     def texts(self, file: StoreFileObject, version: int | None) -> list[str]:
         asked = {} if version is None else {"version": str(version)}
         page = self._get(f"v1/vector_stores/{file.vector_store_id}/files/{file.id}/content", ContentPage, asked)

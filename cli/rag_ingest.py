@@ -45,15 +45,27 @@ def read_into(gateway: RagClient, space_name: str, path: Path, watch: bool, term
     with _progress(path.name) as told:
         if path.is_dir():
             return _folder(gateway, space, gateway.add_folder(space.id, path, watch), told)
-        file = gateway.upload(space.id, path)
-        told(0, 1)
-        obstacles = _Obstacles()
-        while file.status == "in_progress":
-            time.sleep(LOOK_S)
-            file = gateway.file_now(space.id, file.id)
-            obstacles.tell([file])
-        told(1, 1)
-    return Ingested(space, (file,))
+        return Ingested(space, _until_read(gateway, [gateway.upload(space.id, path)], told))
+
+
+def read_again(gateway: RagClient, space: StoreObject, names: Sequence[str]) -> Ingested:
+    """These files, by name or id; without names, those that could not be read. Raises what RagClient raises."""
+    if names:
+        files = [gateway.file(space, name) for name in names]
+    else:
+        files = [file for file in gateway.files(space.id) if file.status == "failed"]
+    with _progress(space.name or space.id) as told:
+        return Ingested(space, _until_read(gateway, [gateway.read_again(file) for file in files], told))
+
+
+def _until_read(gateway: RagClient, files: Sequence[StoreFileObject], told: Told) -> tuple[StoreFileObject, ...]:
+    obstacles = _Obstacles()
+    while waiting := {file.id for file in files if file.status == "in_progress"}:
+        told(len(files) - len(waiting), len(files))
+        time.sleep(LOOK_S)
+        files = [gateway.file_now(file.vector_store_id, file.id) if file.id in waiting else file for file in files]
+        obstacles.tell(files)
+    return tuple(files)
 
 
 def _space(gateway: RagClient, name: str, terms: Terms) -> StoreObject:

@@ -230,8 +230,9 @@ def _launch(spec: EngineSpec, plan: LaunchPlan, paths: StatePaths, generation: i
 
 def _cache_dir(python: Path, paths: StatePaths) -> Path:
     """With the engine's own environment: it goes when that is removed or another version takes its place."""
-    environment = python.parents[1]
-    return (environment if os.access(environment, os.W_OK) else paths.root) / "cache"
+    environment = python.parent.parent
+    shared = (environment / "pyvenv.cfg").is_file() and os.access(environment, os.W_OK)
+    return (environment if shared else paths.root) / "cache"
 
 
 def _free_port() -> int:

@@ -213,6 +213,7 @@ def with_documents(gateway: Gateway, open_room: OpenRoom | None, recorder: Recor
         return replace(gateway, documents=found)
     eraser = eraser_of(gateway.kept, found.room.erasable)
     found.room.keep_out(eraser.list.is_kept_out)
+    gateway.registry.register(found.metrics)
     return replace(gateway, documents=found, eraser=eraser)
 
 

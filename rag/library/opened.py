@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.erasure import Erasable
+from cluster.knowledge import Counts
 from inventory.clock import Clock
 from rag.library.catalogue import Catalogue
 from rag.library.encoders import Encoders
@@ -34,6 +35,9 @@ class OpenLibrary:
     def keep_out(self, is_kept_out: Callable[[str], bool]) -> None:
         """Files of folders, by their path, that are not to be read again."""
         self.watcher.is_kept_out = is_kept_out
+
+    async def files(self) -> Counts:
+        return await self.shelves.ask(self.shelves.catalogue.all_standing)
 
     async def run(self) -> None:
         await self.ingest.run(self.watcher.look, self.knowledge.drop_expired)

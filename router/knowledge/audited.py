@@ -22,6 +22,8 @@ from cluster.knowledge import (
     StoreChange,
     StoreFile,
 )
+from inventory.clock import Clock
+from router.knowledge.metrics import DocumentMetrics
 from router.knowledge.recorder import Recorder
 from router.request import PERSON, TOKEN_HOLDER
 from router.server_tools import Knowledge
@@ -34,8 +36,8 @@ class AuditedKnowledge:
     """Implements router.server_tools.Knowledge. What is read is on record before it is told; what is changed, before it
     is done, and again with what came of it. Lists of what there is are on record only where they were refused."""
 
-    def __init__(self, inner: Knowledge, recorder: Recorder) -> None:
-        self._inner, self._recorder = inner, recorder
+    def __init__(self, inner: Knowledge, recorder: Recorder, metrics: DocumentMetrics, clock: Clock) -> None:
+        self._inner, self._recorder, self._metrics, self._clock = inner, recorder, metrics, clock
 
     async def create_store(self, reader: Reader, wanted: NewStore) -> Store:
         async with self._changing("documents.make", reader, "") as told:
@@ -125,11 +127,14 @@ class AuditedKnowledge:
     async def search(self, reader: Reader, ask: Ask) -> Found:
         """A record for each space: how much of it was told."""
         stores = tuple(dict.fromkeys(ask.store_ids))
+        began_s = self._clock.monotonic_s()
         try:
             found = await self._inner.search(reader, ask)
         except KnowledgeError as error:
+            self._metrics.searched("refused" if _refused(error) else "failed", self._clock.monotonic_s() - began_s)
             await self._keep(*(_ended("documents.search", reader, one, error) for one in stores))
             raise
+        self._metrics.searched("found" if found.chunks else "nothing", self._clock.monotonic_s() - began_s)
         chunks = [one.store_id for one in found.chunks]
         passages = [one.store_id for one in found.passages]
         counts = {one: (("found", chunks.count(one)), ("passages", passages.count(one))) for one in stores}

@@ -18,6 +18,7 @@ from router.errors import ApiError
 from router.in_house import InHouse
 from router.knowledge.audited import AuditedKnowledge, upload_read
 from router.knowledge.desk import DocumentDesk, said
+from router.knowledge.metrics import DocumentMetrics
 from router.knowledge.recorder import Recorder
 from router.knowledge.room import Around, OpenRoom, Room
 from router.log import EventLog
@@ -25,6 +26,7 @@ from router.readers import Caller
 
 NONE_KEPT = "it was started without"
 READ_AGAIN_S = 10.0
+COUNT_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,27 @@ class Documents:
     room: Room
     desk: DocumentDesk
     log: EventLog
+    metrics: DocumentMetrics
 
     async def run(self) -> None:
         """Until cancelled. Whatever goes wrong with them ends nothing else."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._count())
+            while True:
+                try:
+                    await self.room.run()
+                except Exception as error:  # noqa: BLE001 - the last resort: told, and tried again
+                    self.log.emit("documents_not_read", error=told(error))
+                await asyncio.sleep(READ_AGAIN_S)
+
+    async def _count(self) -> None:
+        """For who reads /metrics, which asks nobody."""
         while True:
             try:
-                await self.room.run()
-            except Exception as error:  # noqa: BLE001 - the last resort: told, and tried again
-                self.log.emit("documents_not_read", error=told(error))
-            await asyncio.sleep(READ_AGAIN_S)
+                self.metrics.files = await self.room.files()
+            except Exception:  # noqa: BLE001 - whoever reads files meets the same trouble, and tells it
+                self.metrics.files = None
+            await asyncio.sleep(COUNT_EVERY_S)
 
     async def close(self) -> None:
         await self.room.close()
@@ -74,11 +88,12 @@ def open_documents(
         if files is not None:
             files.runner.before_dropping = partial(_stays, error.message)
         return error.message
-    dispatcher.knowledge = AuditedKnowledge(room.knowledge, recorder)
+    metrics = DocumentMetrics()
+    dispatcher.knowledge = AuditedKnowledge(room.knowledge, recorder, metrics, context.clock)
     desk = DocumentDesk(dispatcher.knowledge, files, context.clock, lambda: view.access.keys if view.access else ())
     if files is not None:
         files.runner.before_dropping = desk.let_go
-    return Documents(room, desk, context.log)
+    return Documents(room, desk, context.log, metrics)
 
 
 async def _stays(why: str, file: FileRow) -> None:

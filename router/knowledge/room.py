@@ -7,7 +7,7 @@ from typing import Protocol
 import httpx2
 
 from cluster.erasure import Erasable
-from cluster.knowledge import Reader
+from cluster.knowledge import Counts, Reader
 from cluster.pii.policy import PiiRules
 from cluster.privacy import Witness
 from cluster.whereabouts import Whereabouts
@@ -52,6 +52,10 @@ class Room(Protocol):
 
     def keep_out(self, is_kept_out: Callable[[str], bool]) -> None:
         """Files of folders, by their path, that are not to be read again. `is_kept_out` blocks."""
+        ...
+
+    async def files(self) -> Counts:
+        """Of all stores."""
         ...
 
     async def run(self) -> None:

@@ -104,6 +104,20 @@ async def test_a_single_file_is_uploaded_and_one_that_cannot_be_read_is_told(her
     }
 
 
+async def test_what_could_not_be_read_is_tried_again_and_a_file_by_its_name(here: Beside, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.md", tmp_path / "bad.pdf"
+    good.write_text("The library opens at nine.\n")
+    bad.write_bytes(b"%PDF-1.7 this is none")
+    await here.rag("ingest", str(good))
+    await here.rag("ingest", str(bad), expect=1)
+
+    again = await here.rag("retry", expect=1)
+    assert "bad.pdf" in again.stdout and "good.md" not in again.stdout
+    assert "1 of 1 files could not be read" in again.stderr
+    assert "1 files are read" in (await here.rag("retry", "good.md")).stderr
+    assert "did you mean good.md?" in (await here.rag("retry", "god.md", expect=4)).stderr
+
+
 async def test_spaces_are_made_listed_used_and_dropped(here: Beside) -> None:
     store_id = (await here.rag("spaces", "make", "school", "--description", "of class 7")).stdout.strip()
     await here.rag("spaces", "make", "clinic")

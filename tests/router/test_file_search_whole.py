@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import openai
+import pytest
 
 from cli.documents import open_room
 from cluster.limits import Limits
@@ -17,6 +18,7 @@ from router.batches.relay_jobs import LineWriter
 from support.documents import store_with
 from support.engines import FaultEngine, running_fault_engine
 from support.gateway import KEY, MODEL, Running, access_with, engine_at, key_record, running_gateway, served_by
+from support.joining import eventually
 
 VECTORS = "vectors"
 CAN: dict[str, frozenset[Capability]] = {VECTORS: frozenset({"embed"})}
@@ -99,6 +101,34 @@ async def test_a_gateway_that_stops_still_makes_the_vectors_of_a_question_that_w
     assert told is not None
     assert told.status == 200
     assert b'"url_citation"' in told.body
+
+
+async def test_metrics_tell_how_files_stand_and_how_searches_end(
+    standing: Callable[[EngineKind], FaultEngine], tmp_path: Path
+) -> None:
+    async with house(tmp_path, standing("llamacpp")) as (running, client):
+        store, _ = await store_with(client, [BINS])
+        await client.vector_stores.search(store.id, query=BINS)
+        with pytest.raises(openai.NotFoundError):
+            await client.vector_stores.search(f"vs_{'0' * 32}", query=BINS)
+        async with running.http() as http:
+
+            async def counted() -> str | None:
+                text = (await http.get("/metrics")).text
+                return text if 'potluck_document_files{status="completed"} 1.0' in text else None
+
+            told = (await eventually(counted, "the file is counted")).splitlines()
+
+    counts = ("potluck_document_files", "potluck_document_searches_total")
+    assert {line for line in told if line.startswith(counts)} == {
+        'potluck_document_files{status="cancelled"} 0.0',
+        'potluck_document_files{status="completed"} 1.0',
+        'potluck_document_files{status="failed"} 0.0',
+        'potluck_document_files{status="in_progress"} 0.0',
+        'potluck_document_searches_total{outcome="found"} 1.0',
+        'potluck_document_searches_total{outcome="refused"} 1.0',
+    }
+    assert "potluck_document_search_seconds_count 2.0" in told
 
 
 def asking(store_id: str) -> dict[str, object]:

@@ -109,6 +109,7 @@ BARE: Mapping[Words, str] = {
     ("engines", "remove"): "changes the environments; it says one line",
     ("cache", "clear"): "changes the cache; it says one line",
     ("rag", "ingest"): "reads files for as long as it takes; it has tests of its own",
+    ("rag", "retry"): "reads files for as long as it takes; it has tests of its own",
     ("rag", "eval"): "asks a file of questions; it has tests of its own",
     ("rag", "migrate"): "needs a gateway that does not run, and a Weaviate; it has tests of its own",
     ("config", "schema"): "its output is cluster.schema.json, which has a test of its own",
