@@ -22,6 +22,9 @@ def explain(
     prompt_tokens: Annotated[int | None, typer.Option("--prompt-tokens", min=1, help="With --dry-run.")] = None,
     output_tokens: Annotated[int | None, typer.Option("--output-tokens", min=1, help="With --dry-run.")] = None,
     session: Annotated[str | None, typer.Option("--session", help="With --dry-run: of this conversation.")] = None,
+    data_class: Annotated[
+        list[str] | None, typer.Option("--class", help="With --dry-run: of this privacy class as well. Repeatable.")
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -39,7 +42,7 @@ def explain(
     if dry_run:
         if model is None or prompt_tokens is None:
             raise typer.BadParameter("needs --model and --prompt-tokens", param_hint="--dry-run")
-        said = dry_run_of(paths, RouteQuestion(model, prompt_tokens, output_tokens, session))
+        said = dry_run_of(paths, RouteQuestion(model, prompt_tokens, output_tokens, session, tuple(data_class or ())))
     elif request_id is not None:
         said = explanation_of(decision_of(paths.telemetry_db, request_id))
     else:

@@ -182,6 +182,8 @@ async def test_a_request_is_explained_after_it_and_before_the_next(tmp_path: Pat
             ahead = await asyncio.to_thread(route, paths, *_dry("toy"), "--json")
             too_long = await asyncio.to_thread(route, paths, *_dry("toy", "90000"), expect=3)
             unknown = await asyncio.to_thread(route, paths, *_dry("nix"), expect=4)
+            of_class = await asyncio.to_thread(route, paths, *_dry("toy"), "--class", "private", "--json")
+            of_no_class = await asyncio.to_thread(route, paths, *_dry("toy"), "--class", "exam", expect=1)
             lock.release()
             in_flight = running.in_flight
 
@@ -193,6 +195,8 @@ async def test_a_request_is_explained_after_it_and_before_the_next(tmp_path: Pat
     assert [one["engine_id"] for one in document["ranking"]] == ["a", "b"]
     assert "-> nobody (nobody, policy seconds)" in too_long.stdout and "cannot fit" in too_long.stdout
     assert "`nix`" in unknown.stderr
+    assert json.loads(of_class.stdout)["ranking"] == document["ranking"]
+    assert "there is no privacy class `exam`" in of_no_class.stderr
     assert in_flight == 0
 
 
