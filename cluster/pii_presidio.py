@@ -61,9 +61,8 @@ def _analyzer(models: dict[str, str]) -> Any:
     """Without a way to the network: its look-up of domains would fetch a list at the first e-mail address."""
     import tldextract
 
-    offline = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-    tldextract.extract = offline
-    tldextract.tldextract.TLD_EXTRACTOR = offline
+    library: Any = tldextract
+    library.extract = library.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
     from presidio_analyzer.nlp_engine import NlpEngineProvider
     from presidio_analyzer.predefined_recognizers import SpacyRecognizer

@@ -1,7 +1,7 @@
 """Names, found by a model that the operator brings: what it says becomes spans, and nobody outside is asked."""
 
-import importlib.util
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,13 @@ import pytest
 
 from cluster.pii_presidio import NoPresidioError, PresidioNames
 
-INSTALLED = importlib.util.find_spec("presidio_analyzer") is not None
 
-
-@pytest.mark.skipif(INSTALLED, reason="Presidio is installed here")
-def test_without_presidio_the_error_says_what_to_install() -> None:
+def test_without_presidio_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     with pytest.raises(NoPresidioError, match=r"pip install 'potluck\[pii\]'"):
         PresidioNames({"es": "/srv/models/es"})
 
 
-@pytest.mark.skipif(not INSTALLED, reason="Presidio is not installed: pip install 'potluck[pii]', 384 MB")
 def test_a_model_of_the_operators_finds_names_and_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is spaCy's own rule for names in a list: a trained one needs no other path through here."""
     import spacy
@@ -41,7 +38,6 @@ def test_a_model_of_the_operators_finds_names_and_asks_nobody(tmp_path: Path, mo
     assert names.find(text, "de") == []
 
 
-@pytest.mark.skipif(not INSTALLED, reason="Presidio is not installed: pip install 'potluck[pii]', 384 MB")
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoPresidioError, match="is no spaCy model"):
         PresidioNames({"es": str(tmp_path)})
