@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from threading import Thread
+from time import sleep
 
 import platformdirs
 
@@ -24,6 +25,10 @@ from bench.relay.targets import Target
 STREAMS, STREAM_TOKENS = 16, 1000
 """They begin together. So long, their beginnings are fewer than one gap in a hundred; and so few, that their
 99th percentile does not say how they happened to meet."""
+
+FILLED_AFTER_S = 2.0
+"""By then those that read nothing have filled every buffer on their way. Meanwhile the engine pours as fast as it can,
+and its other streams wait for that: asked past the gateway they are as late."""
 
 
 def run(rounds: int, cache: Path) -> None:
@@ -54,8 +59,10 @@ def run(rounds: int, cache: Path) -> None:
 def beside_an_attack(load: LoadGenerator, scenario: Scenario, target: Target) -> tuple[Load, Outcome]:
     assert target.launch.bearer_file is not None
     key, outcomes = target.launch.bearer_file.read_text().strip(), []
-    thread = Thread(target=lambda: outcomes.append(asyncio.run(attack(target.launch.port, key, CUT_AFTER_S))))
+    seconds = FILLED_AFTER_S + CUT_AFTER_S
+    thread = Thread(target=lambda: outcomes.append(asyncio.run(attack(target.launch.port, key, seconds))))
     thread.start()
+    sleep(FILLED_AFTER_S)
     measured = load.drive(scenario, target)
     thread.join()
     return measured, outcomes[0]
