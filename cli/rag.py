@@ -123,7 +123,11 @@ def retry(
     from cli.render_rag import print_ingested
 
     with _gateway(state_dir) as gateway:
-        print_ingested(read_again(gateway, gateway.space(space), files or ()), as_json)
+        again = read_again(gateway, gateway.space(space), files or ())
+        if again.files or as_json:
+            print_ingested(again, as_json)
+        else:
+            talk(f"{again.space.name}: every file could be read")
 
 
 @app.command()

@@ -9,9 +9,7 @@ from nodes.snapshot import EngineState
 class LifecyclePolicy:
     start_deadline_s: float = 900.0  # 400 GB of weights from a slow disk
     drain_deadline_s: float = 120.0
-    drain_quiet_s: float = (
-        1.0  # idle no earlier than this after a drain began: gateways that had not heard of it yet send
-    )
+    drain_quiet_s: float = 1.0  # so long after a drain began, gateways that have not heard of it yet may send
     stop_grace_s: float = 10.0  # SIGTERM to SIGKILL
     # A restart costs minutes where a gateway only sends requests elsewhere, so a node waits for longer: on a slow CPU
     # one batch of a prompt, during which no counter moves, may take most of a minute.

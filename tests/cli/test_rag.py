@@ -109,6 +109,7 @@ async def test_what_could_not_be_read_is_tried_again_and_a_file_by_its_name(here
     good.write_text("The library opens at nine.\n")
     bad.write_bytes(b"%PDF-1.7 this is none")
     await here.rag("ingest", str(good))
+    assert (await here.rag("retry")).stderr == "documents: every file could be read\n"
     await here.rag("ingest", str(bad), expect=1)
 
     again = await here.rag("retry", expect=1)
