@@ -43,7 +43,7 @@ class KeyRecords:
     def all(self) -> tuple[StoredKey, ...]:
         """Oldest first."""
         with self._registry.transaction() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS}, revoked_s FROM keys ORDER BY created_s, key_id").fetchall()
+            rows = connection.execute(f"SELECT {_COLUMNS}, revoked_s FROM keys ORDER BY created_s, rowid").fetchall()
             lines = dict(connection.execute("SELECT key_id, line FROM key_lines").fetchall())
         found = (_stored(row) for row in rows)
         return tuple(replace(one, record=replace(one.record, line=lines.get(one.record.key_id, ""))) for one in found)

@@ -47,6 +47,13 @@ def test_a_key_is_replaced_in_one_step_and_what_it_was_is_remembered(records: Ke
     assert [(stored.record.key_id, stored.revoked_s) for stored in records.all()] == [("one", 50), ("two", None)]
 
 
+def test_keys_of_one_second_are_told_in_the_order_in_which_they_were_made(records: KeyRecords) -> None:
+    for key_id in ("two", "one", "three"):
+        records.put(key(key_id))
+
+    assert [stored.record.key_id for stored in records.all()] == ["two", "one", "three"]
+
+
 def test_a_failed_replacement_leaves_the_old_key(records: KeyRecords) -> None:
     records.put(key("one"))
     records.put(key("two"))
