@@ -31,13 +31,11 @@ def add_route_explain(app: FastAPI, dispatcher: Dispatcher) -> None:
 
 
 def foreseen(dispatcher: Dispatcher, identity: Identity, asked: RouteQuestion) -> Explanation:
-    """As this gateway would decide at this moment. Raises ApiError 400, 403, 404 as a request would."""
+    """As this gateway would decide at this moment. Raises ApiError 400, 403, 404, 503 as a request would."""
     context, clock = dispatcher.context, dispatcher.context.clock
     added = frozenset(asked.data_classes)
     classes = class_set(identity.data_class) | added
-    refused = dispatcher.view.table.borders.refusal(classes, identity.data_class)
-    if refused is not None:
-        raise refused
+    dispatcher.check_classes(classes, identity)
     routes = dispatcher.routes_for(identity, asked.model, asked.prompt_tokens, classes)
     characters = asked.prompt_tokens * CHARACTERS_PER_TOKEN
     parsed = Parsed(asked.model, True, False, characters, asked.output_tokens, SizeOnly())
